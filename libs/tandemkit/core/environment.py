@@ -1,0 +1,67 @@
+"""The process's environment: the only file that reads `os.environ`, as values with types.
+
+Settings of agents never come from here; this is where things lie and what a test run demands.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+EVERY_PART = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A snapshot of what the process was started with.
+
+    `root` is the checkout that `./tandem` was started from; None in a packaged agent. `home` keeps agents' state
+    across runs, `cache` may be deleted at any time. `required` names the real parts whose absence fails a test.
+    """
+
+    home: Path
+    cache: Path
+    root: Path | None
+    stubs: Path | None
+    required: frozenset[str]
+    path: str
+    variables: Mapping[str, str]
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
+        """What `variables` say: those of this process, unless a test hands in its own."""
+        found = dict(os.environ) if variables is None else dict(variables)
+        user = Path(found.get("HOME") or Path("/"))
+        caches = _folder(found, "XDG_CACHE_HOME") or user / ".cache"
+        states = _folder(found, "XDG_STATE_HOME") or user / ".local" / "state"
+        return cls(
+            home=_folder(found, "TANDEM_HOME") or states / "tandem",
+            cache=caches / "tandem",
+            root=_folder(found, "TANDEM_ROOT"),
+            stubs=_folder(found, "TANDEM_STUBS"),
+            required=frozenset(_words(found.get("TANDEM_REQUIRE", ""))),
+            path=found.get("PATH", os.defpath),
+            variables=found,
+        )
+
+    @property
+    def tools(self) -> Path:
+        """Where `tandem tools` keeps what it built, one folder for each digest of tools/go.sum."""
+        return self.cache / "tools"
+
+    def requires(self, part: str) -> bool:
+        """Whether a test that lacks `part` must fail instead of skipping."""
+        return EVERY_PART in self.required or part in self.required
+
+
+def _folder(variables: Mapping[str, str], name: str) -> Path | None:
+    # The XDG rules: a relative path is invalid and counts as unset.
+    text = variables.get(name, "")
+    path = Path(text)
+    return path if text and path.is_absolute() else None
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
