@@ -17,8 +17,9 @@ EVERY_PART = "all"
 class Environment:
     """A snapshot of what the process was started with.
 
-    `root` is the checkout that `./tandem` was started from; None in a packaged agent. `home` keeps agents' state
-    across runs, `cache` may be deleted at any time. `required` names the real parts whose absence fails a test.
+    `root` is the checkout that `./tandem` was started from; None in a packaged agent. `home` keeps
+    agents' state across runs, `cache` may be deleted at any time. `required` names the real parts
+    whose absence fails a test.
     """
 
     home: Path

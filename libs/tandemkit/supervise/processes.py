@@ -1,0 +1,164 @@
+"""Operating-system processes with an owner: none outlives it, and none fails without saying why."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.core.errors import Failure
+
+Ready = Callable[[], Awaitable[None]]
+
+_TAIL_BYTES = 4096
+_READY_POLL_S = 0.05
+_CLOCK = SystemClock()
+
+
+class ProcessFailure(Failure):
+    """A process could not start, or ended before it was ready; the metadata quotes its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start. Both streams of output go to `log_path`; `None` as `env` hands on our own.
+
+    On the way out the whole process group gets SIGTERM, and SIGKILL after `grace_s`. `keeps_open`
+    are file descriptors that the process inherits, such as a lock that must last as long.
+    """
+
+    argv: tuple[str, ...]
+    log_path: Path
+    cwd: Path | None = None
+    env: Mapping[str, str] | None = None
+    grace_s: float = 5.0
+    keeps_open: tuple[int, ...] = ()
+
+    def log_tail(self) -> str:
+        """The last lines that it wrote; empty where there are none."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(0, os.SEEK_END)
+                log.seek(max(0, log.tell() - _TAIL_BYTES))
+                return log.read().decode(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+
+
+class Process:
+    """A running process of `supervised_process`, whose exit also stops it."""
+
+    def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
+        self.command = command
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Also the id of its process group."""
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs; negative is the signal that ended it."""
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Ends the group: asks first, insists after the grace. Harmless when it has ended."""
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(self.command.grace_s):
+                await self._process.wait()
+        except TimeoutError:
+            self._signal(signal.SIGKILL)
+            await self._process.wait()
+        finally:
+            # Whatever the leader left behind in its group goes too.
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+
+@contextlib.asynccontextmanager
+async def supervised_process(
+    command: Command,
+    *,
+    ready: Ready | None = None,
+    ready_within_s: float = 30.0,
+    clock: Clock = _CLOCK,
+) -> AsyncIterator[Process]:
+    """The process, from when `ready` stops raising until the block is left.
+
+    Raises ProcessFailure where it cannot start, ends early, or is not ready in time.
+    """
+    process = Process(command, await _start(command))
+    try:
+        if ready is not None:
+            await _until_ready(process, ready, clock.monotonic_s() + ready_within_s, clock)
+        yield process
+    finally:
+        # A second cancellation must not leave the group behind.
+        await asyncio.shield(process.stop())
+
+
+async def run_process(command: Command) -> int:
+    """Runs it to its end and returns its exit status; cancelling ends it."""
+    async with supervised_process(command) as process:
+        return await process.wait()
+
+
+async def _start(command: Command) -> asyncio.subprocess.Process:
+    with command.log_path.open("ab") as log:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *_tethered(command.argv),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=command.cwd,
+                env=command.env,
+                start_new_session=True,
+                pass_fds=command.keeps_open,
+            )
+        except OSError as error:
+            raise ProcessFailure("process could not start", program=command.argv[0]) from error
+
+
+def _tethered(argv: tuple[str, ...]) -> tuple[str, ...]:
+    # The kernel ends the process if we are killed: on Linux, where setpriv is at hand.
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL", "--", *argv) if setpriv else argv
+
+
+async def _until_ready(process: Process, ready: Ready, deadline_s: float, clock: Clock) -> None:
+    while True:
+        if process.exit_status is not None:
+            raise ProcessFailure("process ended before it was ready", **_evidence(process))
+        try:
+            await ready()
+        except Exception as error:
+            if clock.monotonic_s() >= deadline_s:
+                raise ProcessFailure("process not ready in time", **_evidence(process)) from error
+            await clock.sleep(_READY_POLL_S)
+        else:
+            return
+
+
+def _evidence(process: Process) -> dict[str, object]:
+    return {
+        "program": process.command.argv[0],
+        "exit_status": process.exit_status,
+        "log": process.command.log_path,
+        "log_tail": process.command.log_tail(),
+    }
