@@ -1,0 +1,121 @@
+"""Ways to install the pins: uv where it can be had, else pip. Both demand every hash."""
+
+import asyncio
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from diagnosis import SetupFailure
+from launch import Places
+from steps import Steps
+
+_ONLY_PINS = ("--require-hashes", "--no-deps")
+# Short, so that a machine without a network hears of it in seconds.
+_PIP = ("--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "15")
+_PIN = re.compile(r"^[A-Za-z0-9][^ ]*==", re.MULTILINE)
+_UV_PIN = re.compile(r"^uv==(?P<version>\S+).*\n(?:    --hash=.*\n)+", re.MULTILINE)
+
+
+class Installer(Protocol):
+    """Installs a file of pins into the environment; SetupFailure where it cannot."""
+
+    async def install(self, wanted: Path, steps: Steps) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pip:
+    """The slow way, which needs no more than the Python itself: about half a minute."""
+
+    places: Places
+    variables: Mapping[str, str]
+
+    async def install(self, wanted: Path, steps: Steps) -> None:
+        pip = await asyncio.to_thread(pip_command)
+        argv = (*pip, *_PIP, "--python", str(self.places.python), "install")
+        step = f"installing {_count(wanted)} packages with pip"
+        await steps.run(
+            step, (*argv, *_ONLY_PINS, "-r", str(wanted)), _pip_variables(self.variables)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Uv:
+    """The fast way: a few seconds. Takes uv from PATH, or fetches the one that is pinned."""
+
+    places: Places
+    variables: Mapping[str, str]
+    pins: str
+
+    async def install(self, wanted: Path, steps: Steps) -> None:
+        uv = shutil.which("uv", path=self.variables.get("PATH")) or await self._fetched(steps)
+        argv = (uv, "pip", "install", "--no-progress", "--python", str(self.places.python))
+        step = f"installing {_count(wanted)} packages with uv"
+        await steps.run(
+            step, (*argv, *_ONLY_PINS, "-r", str(wanted)), _uv_variables(self.variables)
+        )
+
+    async def _fetched(self, steps: Steps) -> str:
+        pin = _UV_PIN.search(self.pins)
+        if pin is None:
+            raise SetupFailure("fetching uv", "pins.txt does not pin uv")
+        home = self.places.cache / "uv" / pin["version"]
+        if not home.exists():
+            home.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=home.parent, prefix="new-") as folder:
+                await self._fetch(Path(folder), pin[0], steps)
+                _move_into_place(Path(folder, "uv"), home)
+        return str(home / "bin" / "uv")
+
+    async def _fetch(self, folder: Path, pin: str, steps: Steps) -> None:
+        wanted = folder / "uv.txt"
+        wanted.write_text(pin)
+        pip = await asyncio.to_thread(pip_command)
+        argv = (*pip, *_PIP, "install", "--target", str(folder / "uv"), *_ONLY_PINS)
+        variables = _pip_variables(self.variables)
+        await steps.run("fetching uv, a fast installer", (*argv, "-r", str(wanted)), variables)
+
+
+def pip_command() -> tuple[str, ...]:
+    """The pip of this Python, or the one that its ensurepip carries."""
+    bundled = importlib.util.find_spec("ensurepip")
+    folder = Path(bundled.origin).parent / "_bundled" if bundled and bundled.origin else Path("/")
+    wheels = [(sys.executable, "-I", f"{wheel}/pip") for wheel in folder.glob("pip-*.whl")]
+    for command in ((sys.executable, "-I", "-m", "pip"), *wheels):
+        if (
+            subprocess.run((*command, "--version"), capture_output=True, check=False).returncode
+            == 0
+        ):
+            return command
+    advice = f"{sys.executable} has no pip; install it (apt-get install python3-venv python3-pip)"
+    raise SetupFailure("looking for pip", advice, final=True)
+
+
+def _move_into_place(made: Path, home: Path) -> None:
+    try:
+        made.rename(home)
+    except OSError:
+        # Another first run was quicker: what it put there is the same.
+        if not home.exists():
+            raise
+
+
+def _count(wanted: Path) -> int:
+    return len(_PIN.findall(wanted.read_text()))
+
+
+def _pip_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    return {**variables, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+
+
+def _uv_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    # uv reads none of pip's settings: hand on those that decide whether it reaches an index.
+    told = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
+    given = {theirs: variables[ours] for ours, theirs in told.items() if variables.get(ours)}
+    return {**given, **variables}
