@@ -1,0 +1,93 @@
+"""The one composition root: a process that serves the agents which it was built with."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from tandemkit.core import environment, log
+from tandemkit.core.clock import SystemClock
+from tandemkit.hosting import settings
+from tandemkit.hosting.host import Place, Placed, hosting
+
+if TYPE_CHECKING:
+    from tandemkit.hosting.agent import Agent
+
+_LOGGER = logging.getLogger("tandemkit.hosting")
+_EXIT_USAGE = 2
+
+
+def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once. Exits
+    2 on bad settings.
+    """
+    said = _parser(agents).parse_args(arguments)
+    log.write_to(sys.stderr)
+    try:
+        placed = settings.place(agents, settings.read(said.settings))
+    except settings.BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(_EXIT_USAGE) from error
+    place = Place(said.listen, said.state, SystemClock(), said.grace_s)
+    uvloop.run(_serve(placed, place))
+
+
+async def _serve(placed: Sequence[Placed], place: Place) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with hosting(placed, place) as port:
+        host = place.address.rpartition(":")[0]
+        where = place.address if place.address.startswith("unix:") else f"{host}:{port}"
+        names = [one.agent.name for one in placed]
+        log.event(_LOGGER, logging.INFO, "host.serving", address=where, agents=names)
+        await stopped.wait()
+        log.event(_LOGGER, logging.INFO, "host.draining", grace_s=place.grace_s)
+    log.event(_LOGGER, logging.INFO, "host.stopped")
+
+
+def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
+    names = ", ".join(agent.name for agent in agents)
+    parser = argparse.ArgumentParser(
+        description=f"Serves {names} over gRPC, with health and reflection.",
+        epilog="Example: --listen 127.0.0.1:8200 --settings settings.json",
+    )
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:0",
+        help="host:port or unix:/path; port 0 takes a free one, which the first log line "
+        "names (default %(default)s)",
+    )
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        help="JSON file: an object of settings by agent name (default: none)",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=environment.Environment.read().home / "state",
+        help="folder in which agents keep their state (default %(default)s)",
+    )
+    parser.add_argument(
+        "--grace-s",
+        type=float,
+        default=10.0,
+        help="how long calls in progress may finish after SIGTERM (default %(default)s)",
+    )
+    return parser

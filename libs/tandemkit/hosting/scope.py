@@ -1,0 +1,45 @@
+"""What an agent is given when it is built, besides its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tandemkit.core.clock import Clock
+from tandemkit.supervise.tasks import Tasks, failure_of
+
+Check = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One instance's place in its host. It lives as long as what `build` makes."""
+
+    # The instance: the agent's short name, or that with a suffix.
+    name: str
+    clock: Clock
+    # Private to the instance, and there again after a restart.
+    state_dir: Path
+    _tasks: Tasks
+    _checks: list[Check] = field(default_factory=list)
+
+    def ready_when(self, check: Check) -> None:
+        """The instance serves only while `check` returns; what it raises is logged as the reason
+        why not.
+        """
+        self._checks.append(check)
+
+    def spawn(self, name: str, work: Coroutine[object, object, None]) -> None:
+        """Runs `work` until the instance ends. Its failure ends the host: a supervisor above
+        decides what next.
+        """
+        self._tasks.spawn(f"{self.name}:{name}", work)
+
+    async def unwell(self) -> Exception | None:
+        """Why the instance cannot serve now; None where it can."""
+        for check in self._checks:
+            error = await failure_of(check())
+            if error is not None:
+                return error
+        return None

@@ -1,0 +1,79 @@
+"""grpc.health.v1 per service. Ours, because the asyncio servicer in grpcio-health-checking drops a
+service's other watchers when one of them leaves, and holds a draining server up until its grace is
+over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from tandemkit.rpc.context import Context
+
+SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+# The name under which a caller asks for the whole server.
+WHOLE = ""
+
+
+class Health:
+    """Statuses that are set from inside and watched from outside. The whole serves when every
+    service does.
+    """
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, int] = {}
+        self._changed = asyncio.Event()
+        self._draining = False
+
+    def put(self, service: str, *, serving: bool) -> None:
+        """Changes one service's status; a draining server's statuses stay NOT_SERVING."""
+        self._statuses[service] = SERVING if serving and not self._draining else NOT_SERVING
+        whole = all(status == SERVING for name, status in self._statuses.items() if name != WHOLE)
+        self._statuses[WHOLE] = SERVING if whole else NOT_SERVING
+        self._wake()
+
+    def serving(self, service: str) -> bool:
+        """Whether `service` serves as far as the outside has been told."""
+        return bool(self._statuses.get(service) == SERVING)
+
+    def drain(self) -> None:
+        """Turns everything NOT_SERVING for good and ends every watch after it has said so."""
+        self._draining = True
+        self._statuses = dict.fromkeys(self._statuses, NOT_SERVING)
+        self._wake()
+
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        status = self._statuses.get(request.service)
+        if status is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    async def Watch(
+        self, request: health_pb2.HealthCheckRequest, _context: Context
+    ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
+        last: int | None = None
+        while True:
+            changed = self._changed
+            status = self._statuses.get(request.service, _UNKNOWN)
+            if status != last:
+                yield health_pb2.HealthCheckResponse(status=status)
+                last = status
+            elif self._draining:
+                return
+            else:
+                await changed.wait()
+
+    def _wake(self) -> None:
+        """Each change has an event of its own, so that no watcher can miss one while it sends
+        another.
+        """
+        self._changed.set()
+        self._changed = asyncio.Event()

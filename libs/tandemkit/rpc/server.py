@@ -1,0 +1,120 @@
+"""The asyncio gRPC server that every host runs: agents mounted on it, health, reflection, and an
+orderly end.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from tandemkit.core.errors import Bug
+from tandemkit.rpc import reflection
+from tandemkit.rpc.calls import Door, Drain, Gate, Serve, wrapped
+from tandemkit.rpc.contract import Contract, Method
+from tandemkit.rpc.health import SERVICE as HEALTH
+from tandemkit.rpc.health import Health
+from tandemkit.rpc.report import Report
+
+DRAIN_GRACE_S = 10.0
+_OPTIONS = (
+    # Without it a leftover server on the same port would take half of our connections and never
+    # answer.
+    ("grpc.so_reuseport", 0),
+    # A client may ping a quiet connection as often as the mesh's keepalive does.
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+)
+_HANDLERS = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+class Server:
+    """Mount agents, `start`, and `drain` at the end. One event loop, one port."""
+
+    def __init__(self, report: Report | None = None) -> None:
+        self.health = Health()
+        self._report = report or Report()
+        self._drain = Drain()
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._services: list[str] = []
+
+    def mount(self, contract: Contract, servicer: object) -> None:
+        """Adds an agent, NOT_SERVING until told otherwise. Raises Bug where it does not implement
+        its contract.
+        """
+        handlers = {
+            method.name: self._handler(contract, method, servicer) for method in contract.methods
+        }
+        service = contract.service.full_name
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, handlers),)
+        )
+        self._services.append(service)
+        self.health.put(service, serving=False)
+
+    async def start(self, address: str) -> int:
+        """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
+        for port 0.
+        """
+        probes = {
+            "Check": grpc.unary_unary_rpc_method_handler(
+                self.health.Check,
+                request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+            ),
+            "Watch": grpc.unary_stream_rpc_method_handler(
+                self.health.Watch,
+                request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+            ),
+        }
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(HEALTH, probes),
+                *reflection.handlers((*self._services, HEALTH)),
+            )
+        )
+        port = self._server.add_insecure_port(address)
+        await self._server.start()
+        return port
+
+    async def drain(self, grace_s: float = DRAIN_GRACE_S) -> None:
+        """Says NOT_SERVING, takes no new calls, lets those in progress finish for `grace_s`, then
+        cancels them.
+        """
+        self.health.drain()
+        self._drain.begin()
+        await self._server.stop(grace_s)
+
+    def _handler(
+        self, contract: Contract, method: Method, servicer: object
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        serve = _implementation(method, servicer)
+        door = Door(contract, method, Gate(method.concurrent_calls_max), self._report, self._drain)
+        make = _HANDLERS[method.client_streaming, method.server_streaming]
+        return make(
+            wrapped(door, serve),
+            request_deserializer=door.parse,
+            response_serializer=method.response.SerializeToString,
+        )
+
+
+def _implementation(method: Method, servicer: object) -> Serve:
+    serve = getattr(servicer, method.name, None)
+    fits = inspect.isasyncgenfunction if method.server_streaming else inspect.iscoroutinefunction
+    if serve is None or not fits(serve):
+        wanted = "an async generator" if method.server_streaming else "a coroutine"
+        raise Bug(
+            "the servicer does not implement its contract",
+            rpc=method.path,
+            servicer=type(servicer).__qualname__,
+            wanted=wanted,
+        )
+    found: Serve = serve
+    return found

@@ -1,0 +1,54 @@
+"""A clock that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """Sleepers wake in the order of their times, and only because `advance` was called."""
+
+    def __init__(self, start: datetime = _START) -> None:
+        self._start = start
+        self._elapsed_s = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._elapsed_s)
+
+    def monotonic_s(self) -> float:
+        return self._elapsed_s
+
+    async def sleep(self, duration_s: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._elapsed_s + duration_s, future))
+        await future
+
+    async def advance(self, duration_s: float) -> None:
+        """Moves time on, waking every sleeper at its own moment and letting it run before time goes
+        further.
+        """
+        until_s = self._elapsed_s + duration_s
+        await self._settle()
+        while due := sorted((s for s in self._sleepers if s[0] <= until_s), key=lambda s: s[0]):
+            wakes_s, future = due[0]
+            self._sleepers.remove(due[0])
+            self._elapsed_s = max(self._elapsed_s, wakes_s)
+            if not future.done():
+                future.set_result(None)
+            await self._settle()
+        self._elapsed_s = until_s
+
+    @staticmethod
+    async def _settle() -> None:
+        """Lets every task that can run now do so; a chain of wake-ups deeper than this is a test's
+        own to await.
+        """
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            turned = loop.create_future()
+            loop.call_soon(turned.set_result, None)
+            await turned
