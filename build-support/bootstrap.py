@@ -14,13 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from diagnosis import SetupFailure, sentence_for
+from diagnosis import is_final, sentence_for
 from installers import Installer, Pip, Uv
 from launch import READY, Places, installed_pins
-from steps import Steps
 
+from tandemkit.cli.steps import Step, StepFailure, Steps
 from tandemkit.core.environment import Environment
-from tandemkit.supervise.processes import ProcessFailure
 
 _INTERRUPTED = 130
 
@@ -34,7 +33,7 @@ def prepare(root: Path, places: Places, environment: Environment) -> int:
     except KeyboardInterrupt:
         steps.say("interrupted; run the same command again to go on.")
         return _INTERRUPTED
-    except (SetupFailure, ProcessFailure, OSError) as failure:
+    except (StepFailure, OSError) as failure:
         steps.say(sentence_for(failure, places.cache))
         return 2
     return 0
@@ -56,7 +55,7 @@ async def _make_environment(
     folder = places.environment
     if folder.exists():
         shutil.rmtree(folder)
-    await steps.run("making a virtual environment", _venv(folder))
+    await steps.run(Step("making a virtual environment", _venv(folder)))
     pins = (root / "pins.txt").read_text()
     wanted = folder / "pins.txt"
     wanted.write_text(installed_pins(pins))
@@ -74,8 +73,8 @@ async def _install(choices: tuple[Installer, ...], wanted: Path, steps: Steps) -
     for choice in choices[:-1]:
         try:
             await choice.install(wanted, steps)
-        except SetupFailure as failure:
-            if failure.final:
+        except StepFailure as failure:
+            if is_final(failure):
                 raise
         else:
             return
@@ -85,7 +84,7 @@ async def _install(choices: tuple[Installer, ...], wanted: Path, steps: Steps) -
 async def _make_stubs(root: Path, places: Places, steps: Steps) -> None:
     with _swept(Path(tempfile.mkdtemp(dir=places.stubs.parent, prefix="new-"))) as fresh:
         generate = (str(places.python), "-I", str(root / "tools" / "stubs.py"), "--out", str(fresh))
-        await steps.run("generating the stubs from protos/", generate)
+        await steps.run(Step("generating the stubs from protos/", generate))
         (fresh / READY).touch()
         fresh.rename(places.stubs)
 

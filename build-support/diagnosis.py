@@ -3,6 +3,8 @@
 import errno
 from pathlib import Path
 
+from tandemkit.cli.steps import StepFailure
+
 # Marks that pip, uv and the C library leave in their messages. The first match decides.
 _DISK = ("No space left on device", "os error 28", "Disk quota exceeded")
 _HASH = ("THESE PACKAGES DO NOT MATCH THE HASHES", "Hash mismatch", "hash mismatch")
@@ -24,40 +26,37 @@ _NETWORK = (
 _DENIED = ("Permission denied", "Read-only file system", "os error 13", "os error 30")
 _CACHE_ERRNO = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
 
+_UNKNOWN_PACKAGE = (
+    "a downloaded package does not have the hash that pins.txt demands; "
+    "check which package index is configured, then run this again."
+)
+_NO_INDEX = (
+    "the Python package index cannot be reached; check the network or "
+    "PIP_INDEX_URL and the proxy settings, then run this again."
+)
 
-class SetupFailure(Exception):
-    """A step failed; `output` is what it wrote. `final`: another way to install would not help."""
 
-    def __init__(self, step: str, output: str, *, final: bool = False) -> None:
-        super().__init__(step)
-        self.step = step
-        self.output = output
-        self.final = final or _says(output, _DISK) or _says(output, _HASH)
+def is_final(failure: StepFailure) -> bool:
+    """Whether another way to install would fail in the same way."""
+    return _says(failure.output, (*_DISK, *_HASH))
 
 
-def sentence_for(failure: Exception, cache: Path) -> str:
+def sentence_for(failure: StepFailure | OSError, cache: Path) -> str:
     """Names the cause where it is known, and always a next step."""
     if isinstance(failure, OSError):
         return _of_system(failure, cache)
-    output = failure.output if isinstance(failure, SetupFailure) else str(failure)
-    if _says(output, _DISK):
-        return _full(cache)
-    if _says(output, _HASH):
-        return (
-            "a downloaded package does not have the hash that pins.txt demands; "
-            "check which package index is configured, then run this again."
-        )
-    if _says(output, _NETWORK):
-        return (
-            "the Python package index cannot be reached; check the network or "
-            "PIP_INDEX_URL and the proxy settings, then run this again."
-        )
-    if _says(output, _DENIED):
-        return _unwritable(cache)
-    if ".proto:" in _last_line(output):
-        return f"the contracts do not compile: {_last_line(output)} Mend that, then run this again."
-    step = failure.step if isinstance(failure, SetupFailure) else "a step"
-    return f"{step} failed: {_last_line(output)} (run this again, or report it with this line)."
+    known = (
+        (_DISK, _full(cache)),
+        (_HASH, _UNKNOWN_PACKAGE),
+        (_NETWORK, _NO_INDEX),
+        (_DENIED, _unwritable(cache)),
+        (
+            (".proto:",),
+            f"the contracts do not compile: {failure.reason} Mend that, then run this again.",
+        ),
+    )
+    otherwise = f"{failure.step} failed: {failure.reason} (run this again, or report this line)."
+    return next((said for marks, said in known if _says(failure.output, marks)), otherwise)
 
 
 def _of_system(error: OSError, cache: Path) -> str:
@@ -84,8 +83,3 @@ def _unwritable(cache: Path) -> str:
 
 def _says(output: str, marks: tuple[str, ...]) -> bool:
     return any(mark in output for mark in marks)
-
-
-def _last_line(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "it wrote nothing"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from diagnosis import SetupFailure
 from launch import Places
-from steps import Steps
+
+from tandemkit.cli.steps import Step, StepFailure, Steps
 
 _ONLY_PINS = ("--require-hashes", "--no-deps")
 # Short, so that a machine without a network hears of it in seconds.
@@ -24,7 +24,7 @@ _UV_PIN = re.compile(r"^uv==(?P<version>\S+).*\n(?:    --hash=.*\n)+", re.MULTIL
 
 
 class Installer(Protocol):
-    """Installs a file of pins into the environment; SetupFailure where it cannot."""
+    """Installs a file of pins into the environment; StepFailure where it cannot."""
 
     async def install(self, wanted: Path, steps: Steps) -> None: ...
 
@@ -38,11 +38,10 @@ class Pip:
 
     async def install(self, wanted: Path, steps: Steps) -> None:
         pip = await asyncio.to_thread(pip_command)
-        argv = (*pip, *_PIP, "--python", str(self.places.python), "install")
+        into = ("--python", str(self.places.python))
+        argv = (*pip, *_PIP, *into, "install", *_ONLY_PINS, "-r", str(wanted))
         step = f"installing {_count(wanted)} packages with pip"
-        await steps.run(
-            step, (*argv, *_ONLY_PINS, "-r", str(wanted)), _pip_variables(self.variables)
-        )
+        await steps.run(Step(step, argv, _pip_variables(self.variables)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,15 @@ class Uv:
 
     async def install(self, wanted: Path, steps: Steps) -> None:
         uv = shutil.which("uv", path=self.variables.get("PATH")) or await self._fetched(steps)
-        argv = (uv, "pip", "install", "--no-progress", "--python", str(self.places.python))
+        into = ("--no-progress", "--python", str(self.places.python))
+        argv = (uv, "pip", "install", *into, *_ONLY_PINS, "-r", str(wanted))
         step = f"installing {_count(wanted)} packages with uv"
-        await steps.run(
-            step, (*argv, *_ONLY_PINS, "-r", str(wanted)), _uv_variables(self.variables)
-        )
+        await steps.run(Step(step, argv, _uv_variables(self.variables)))
 
     async def _fetched(self, steps: Steps) -> str:
         pin = _UV_PIN.search(self.pins)
         if pin is None:
-            raise SetupFailure("fetching uv", "pins.txt does not pin uv")
+            raise StepFailure("fetching uv", "pins.txt does not pin uv")
         home = self.places.cache / "uv" / pin["version"]
         if not home.exists():
             home.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +75,10 @@ class Uv:
         wanted = folder / "uv.txt"
         wanted.write_text(pin)
         pip = await asyncio.to_thread(pip_command)
-        argv = (*pip, *_PIP, "install", "--target", str(folder / "uv"), *_ONLY_PINS)
+        into = ("--target", str(folder / "uv"))
+        argv = (*pip, *_PIP, "install", *into, *_ONLY_PINS, "-r", str(wanted))
         variables = _pip_variables(self.variables)
-        await steps.run("fetching uv, a fast installer", (*argv, "-r", str(wanted)), variables)
+        await steps.run(Step("fetching uv, a fast installer", argv, variables))
 
 
 def pip_command() -> tuple[str, ...]:
@@ -94,7 +93,7 @@ def pip_command() -> tuple[str, ...]:
         ):
             return command
     advice = f"{sys.executable} has no pip; install it (apt-get install python3-venv python3-pip)"
-    raise SetupFailure("looking for pip", advice, final=True)
+    raise StepFailure("looking for pip", advice)
 
 
 def _move_into_place(made: Path, home: Path) -> None:
