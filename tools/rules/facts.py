@@ -1,0 +1,126 @@
+"""Five facts of an agent agree: its contract, code, build, running and behaviour."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from tandemkit.core.names import AgentName
+from tools.rules import agents
+from tools.rules.tree import Finding, Tree
+
+RULE = "five-facts"
+
+
+def check(tree: Tree) -> Iterator[Finding]:
+    """A finding at the path of each fact that is missing, or that nothing else knows."""
+    known = dict(agents.contracts(tree))
+    for path, name in known.items():
+        yield from _missing(tree, path, name)
+    yield from _unknown(tree, {name.service: name for name in known.values()})
+
+
+def _missing(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:
+    because = f"the contract {contract} exists"
+    code = _code(tree, name)
+    declared = {item.module.path: item for item in agents.declarations(tree)}
+    if code is None:
+        wanted = f"{name.module.replace('.', '/')}.py"
+        yield Finding(wanted, 1, RULE, f"missing: no code, but {because}")
+    elif code not in declared:
+        yield Finding(code, 1, RULE, "declares no `AGENT = Agent(...)`")
+    elif declared[code].contract != name.proto.removesuffix(".proto"):
+        found = declared[code].contract or "nothing that is a contract"
+        message = f"its contract is {found}, by its place it is {name.proto}"
+        yield Finding(code, declared[code].line, RULE, message)
+    build = _build_file(name, code)
+    if name.snake not in _targets(tree, build):
+        yield Finding(build, 1, RULE, f'missing: `agent("{name.snake}")`, but {because}')
+    running = f"deploy/fleet/{name.family}.yaml"
+    if name.service not in _stanzas(tree, running):
+        yield Finding(running, 1, RULE, f"missing: a stanza of {name.service}, but {because}")
+    if not _has_tests(tree, name):
+        wanted = f"tests/unit/services/{name.family}/test_{name.snake}.py"
+        yield Finding(wanted, 1, RULE, f"missing: no tests, but {because}")
+
+
+def _unknown(tree: Tree, known: dict[str, AgentName]) -> Iterator[Finding]:
+    """Facts without a contract: left over from an agent that was renamed or removed."""
+    stems = {name.proto.removesuffix(".proto") for name in known.values()}
+    for item in agents.declarations(tree):
+        if item.contract not in stems:
+            message = f"missing: protos/{item.contract or '...'}.proto, which this agent serves"
+            yield Finding(item.module.path, item.line, RULE, message)
+    built = {_build_file(name, _code(tree, name)): set[str]() for name in known.values()}
+    for name in known.values():
+        built[_build_file(name, _code(tree, name))].add(name.snake)
+    for path in tree.files:
+        if path.startswith("services/") and path.endswith("/BUILD"):
+            for target, line in _targets(tree, path).items():
+                if target not in built.get(path, ()):
+                    message = f'`agent("{target}")` has no contract in protos/'
+                    yield Finding(path, line, RULE, message)
+        if re.fullmatch(r"deploy/fleet/[a-z0-9_]+\.yaml", path):
+            for service, line in _stanzas(tree, path).items():
+                if service not in known or f"/{known[service].family}.yaml" not in path:
+                    message = f"{service} has no contract in protos/ of this family"
+                    yield Finding(path, line, RULE, message)
+
+
+def _code(tree: Tree, name: AgentName) -> str | None:
+    base = name.module.replace(".", "/")
+    return next((path for path in (f"{base}.py", f"{base}/agent.py") if path in tree.files), None)
+
+
+def _build_file(name: AgentName, code: str | None) -> str:
+    folder = f"services/{name.family}"
+    is_folder = code is not None and code.endswith("/agent.py")
+    return f"{folder}/{name.snake}/BUILD" if is_folder else f"{folder}/BUILD"
+
+
+def _targets(tree: Tree, path: str) -> dict[str, int]:
+    """Names given to `agent(...)` in a BUILD file, each with its line."""
+    try:
+        build = ast.parse(tree.files.get(path, ""))
+    except SyntaxError:
+        return {}
+    return {
+        call.args[0].value: call.lineno
+        for call in ast.walk(build)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "agent"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+def _stanzas(tree: Tree, path: str) -> dict[str, int]:
+    """Services that a fleet file runs, each with its line; what YAML cannot read has none."""
+    try:
+        root = yaml.compose(tree.files.get(path, ""), Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return {}
+    return {
+        value.value: value.start_mark.line + 1
+        for stanza in _items(root, "agents")
+        if isinstance(stanza, yaml.MappingNode)
+        for key, value in stanza.value
+        if key.value == "service"
+    }
+
+
+def _items(root: yaml.Node | None, key: str) -> list[yaml.Node]:
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    found = [value for name, value in pairs if name.value == key]
+    return [item for value in found if isinstance(value, yaml.SequenceNode) for item in value.value]
+
+
+def _has_tests(tree: Tree, name: AgentName) -> bool:
+    folder = f"tests/unit/services/{name.family}/"
+    own = (f"{folder}test_{name.snake}.py", f"{folder}test_{name.snake}/", f"{folder}{name.snake}/")
+    return any(path.startswith(own) and "/test_" in path for path in tree.files)
