@@ -13,11 +13,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, Mapping, Set
+from typing import Any, Dict, List, Mapping, Set
 
 LOCK = "build-support/python-default.lock"
 # The parts of pants.toml that decide what a lock holds.
-_DECISIVE = re.compile(r'^pants_version.*$|^\[python[^\n]*\]\n(?:[^\[\n].*\n)*', re.MULTILINE)
+_DECISIVE = re.compile(r"^pants_version.*$|^\[python[^\n]*\]\n(?:[^\[\n].*\n)*", re.MULTILINE)
 _NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -44,24 +44,22 @@ def pinned(pins: str) -> Dict[str, Set[str]]:
     return allowed
 
 
-def strangers(lock: Mapping[str, object], allowed: Mapping[str, Set[str]]) -> List[str]:
+def strangers(lock: Mapping[str, Any], allowed: Mapping[str, Set[str]]) -> List[str]:
     """Each file of a lock whose sha256 does not stand in the pins, as `name version hash`."""
-    found = []
-    for resolve in lock["locked_resolves"]:
-        for package in resolve["locked_requirements"]:
-            name = normal(package["project_name"])
-            for file in package["artifacts"]:
-                if file["algorithm"] != "sha256" or file["hash"] not in allowed.get(name, ()):
-                    found.append(f"{name} {package['version']} {file['hash']}")
-    return found
+    packages = [p for resolve in lock["locked_resolves"] for p in resolve["locked_requirements"]]
+    return [
+        f"{package['project_name']} {package['version']} {file['hash']}"
+        for package in packages
+        for file in package["artifacts"]
+        if file["algorithm"] != "sha256"
+        or file["hash"] not in allowed.get(normal(package["project_name"]), ())
+    ]
 
 
 def check(lock: Path, pins: Path) -> None:
     """Raise LockRefused unless every file in the lock stands in the pins."""
     # Pants writes its own metadata above the JSON, behind //.
-    text = "".join(
-        line for line in lock.read_text().splitlines(True) if not line.startswith("//")
-    )
+    text = "".join(line for line in lock.read_text().splitlines(True) if not line.startswith("//"))
     unknown = strangers(json.loads(text), pinned(pins.read_text()))
     if unknown:
         raise LockRefused("the lock has files that pins.txt does not:\n  " + "\n  ".join(unknown))
@@ -90,10 +88,9 @@ def replace(path: Path, content: bytes) -> None:
     fresh.replace(path)
 
 
-def main(root: Path, pants: str) -> int:
+def main(root: Path, pants: str, cache: Path) -> int:
     """Leave the lock that belongs to pins.txt where Pants looks for it."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "tandem" / "locks"
+    folder = cache / "locks"
     kept = folder / f"{digest(root)}.lock"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +107,7 @@ def main(root: Path, pants: str) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+        sys.exit(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
     except LockRefused as refusal:
         sys.exit(f"./pants: {refusal}")
     except subprocess.CalledProcessError as failure:

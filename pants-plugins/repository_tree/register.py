@@ -42,7 +42,7 @@ class GatherTreeRequest(GenerateSourcesRequest):
 
 
 @rule(desc="Gather the repository's files")
-async def gather_tree(request: GatherTreeRequest) -> GeneratedSources:
+async def gather_tree(_: GatherTreeRequest) -> GeneratedSources:
     tree = await Get(Snapshot, PathGlobs(["**"]))
     return GeneratedSources(await Get(Snapshot, AddPrefix(tree.digest, FOLDER)))
 
