@@ -36,7 +36,7 @@ def _missing(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:
         found = declared[code].contract or "nothing that is a contract"
         message = f"its contract is {found}, by its place it is {name.proto}"
         yield Finding(code, declared[code].line, RULE, message)
-    build = _build_file(name, code)
+    build = f"services/{name.family}/BUILD"
     if name.snake not in _targets(tree, build):
         yield Finding(build, 1, RULE, f'missing: `agent("{name.snake}")`, but {because}')
     running = f"deploy/fleet/{name.family}.yaml"
@@ -54,31 +54,23 @@ def _unknown(tree: Tree, known: dict[str, AgentName]) -> Iterator[Finding]:
         if item.contract not in stems:
             message = f"missing: protos/{item.contract or '...'}.proto, which this agent serves"
             yield Finding(item.module.path, item.line, RULE, message)
-    built = {_build_file(name, _code(tree, name)): set[str]() for name in known.values()}
-    for name in known.values():
-        built[_build_file(name, _code(tree, name))].add(name.snake)
+    targets = {name.target for name in known.values()}
     for path in tree.files:
-        if path.startswith("services/") and path.endswith("/BUILD"):
+        if found := re.fullmatch(r"(services/[a-z0-9_]+)/BUILD", path):
             for target, line in _targets(tree, path).items():
-                if target not in built.get(path, ()):
+                if f"{found[1]}:{target}" not in targets:
                     message = f'`agent("{target}")` has no contract in protos/'
                     yield Finding(path, line, RULE, message)
-        if re.fullmatch(r"deploy/fleet/[a-z0-9_]+\.yaml", path):
+        elif found := re.fullmatch(r"deploy/fleet/([a-z0-9_]+)\.yaml", path):
             for service, line in _stanzas(tree, path).items():
-                if service not in known or f"/{known[service].family}.yaml" not in path:
-                    message = f"{service} has no contract in protos/ of this family"
+                if service not in known or known[service].family != found[1]:
+                    message = f"{service} is no contract of the family {found[1]}"
                     yield Finding(path, line, RULE, message)
 
 
 def _code(tree: Tree, name: AgentName) -> str | None:
     base = name.module.replace(".", "/")
     return next((path for path in (f"{base}.py", f"{base}/agent.py") if path in tree.files), None)
-
-
-def _build_file(name: AgentName, code: str | None) -> str:
-    folder = f"services/{name.family}"
-    is_folder = code is not None and code.endswith("/agent.py")
-    return f"{folder}/{name.snake}/BUILD" if is_folder else f"{folder}/BUILD"
 
 
 def _targets(tree: Tree, path: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from tools.rules.tree import Finding, Tree
 RULE = "suppression"
 
 # A directive stands anywhere in a comment, as the tools themselves read it.
-_DIRECTIVE = re.compile(r"#\s*(?P<kind>noqa|type:\s*ignore)(?P<rest>.*)")
+_DIRECTIVE = re.compile(r"#\s*(?:ruff:\s*)?(?P<kind>noqa|type:\s*ignore)(?P<rest>.*)")
 _CODED = {
     "noqa": re.compile(r":\s*[A-Z]+[0-9]+(\s*,\s*[A-Z]+[0-9]+)*(?P<reason>.*)"),
     "type: ignore": re.compile(r"\[[a-z-]+(\s*,\s*[a-z-]+)*\](?P<reason>.*)"),

@@ -1,0 +1,49 @@
+"""Tasks, threads and processes without a supervisor are caught."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.tools.rules.planted import found
+from tools.rules import spawning
+
+_PATH = "libs/tandemkit/rpc/server.py"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import asyncio\nasyncio.create_task(work())\n",
+        "from asyncio import create_task as start\nstart(work())\n",
+        "import asyncio\nasyncio.get_running_loop().create_task(work())\n",
+        "import asyncio\nasyncio.ensure_future(work())\n",
+        "import asyncio\nasyncio.create_subprocess_exec('ls')\n",
+        "import threading as t\nt.Thread(target=work).start()\n",
+        "from threading import Thread\nclass Worker(Thread): ...\n",
+        "import subprocess\nsubprocess.Popen(['ls'])\n",
+        "import os\nos.fork()\n",
+    ],
+)
+def test_a_bare_start_is_caught(text: str) -> None:
+    """However it is imported or spelled, a start outside the supervisor is found on its line."""
+    (finding,) = found(spawning.check, _PATH, text)
+    assert finding.startswith(f"{_PATH}:2: supervised: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("libs/tandemkit/supervise/tasks.py", "import asyncio\nasyncio.create_task(work())\n"),
+        (_PATH, "import subprocess\nsubprocess.run(['ls'], check=True)\n"),
+        (_PATH, "import asyncio\nasyncio.to_thread(work)\n"),
+        (_PATH, "scope.spawn('sweep', sweep())\n"),
+        (
+            _PATH,
+            "from asyncio import TaskGroup\nasync def f():\n    async with TaskGroup() as group:\n"
+            + "        group.create_task(work())\n",
+        ),
+    ],
+)
+def test_a_supervised_start_passes(path: str, text: str) -> None:
+    """The supervisor, calls that wait, and groups that end with their block may start things."""
+    assert found(spawning.check, path, text) == []
