@@ -5,9 +5,7 @@ Killed at any moment it leaves a folder without its mark, which the next run mak
 
 import asyncio
 import contextlib
-import errno
-import fcntl
-import os
+import functools
 import shutil
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from diagnosis import is_final, sentence_for
 from installers import Installer, Pip, Uv
 from launch import READY, Places, installed_pins
 
+from tandemkit.cli.locks import alone
 from tandemkit.cli.steps import Step, StepFailure, Steps
 from tandemkit.core.environment import Environment
 
@@ -40,11 +39,12 @@ def prepare(root: Path, places: Places, environment: Environment) -> int:
 
 
 async def _prepare(root: Path, places: Places, environment: Environment, steps: Steps) -> None:
-    with _alone(places.environment, steps) as lock:
+    waiting = functools.partial(steps.say, "another ./tandem is setting up; waiting for it")
+    with alone(places.environment.with_suffix(".lock"), waiting) as lock:
         if not places.environment_ready():
             steps.say("first start: making the environment, once; this takes under a minute")
             await _make_environment(root, places, environment, steps.holding(lock))
-    with _alone(places.stubs, steps) as lock:
+    with alone(places.stubs.with_suffix(".lock"), waiting) as lock:
         if not places.stubs_ready():
             await _make_stubs(root, places, steps.holding(lock))
 
@@ -95,21 +95,3 @@ def _swept(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, steps: Steps) -> Iterator[int]:
-    """Holds the folder's lock. The kernel frees it when the last process that has it is gone."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno != errno.EWOULDBLOCK:
-                raise
-            steps.say("another ./tandem is setting up; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
-    finally:
-        os.close(lock)

@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """`logs` keeps a step's output while it runs. Its child holds `lock` too: an orphan keeps it."""
+    """`logs` keeps a step's output while it runs. Its child holds `lock` too, should we die."""
 
     stream: TextIO
     logs: Path

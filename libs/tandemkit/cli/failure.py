@@ -1,0 +1,63 @@
+"""A failed call as a person reads it: code, reason, fields, metadata."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+_DETAILS = "grpc-status-details-bin"
+
+
+@dataclass(slots=True)
+class FailedCall:
+    """What the server told about a failure; what it did not tell is empty."""
+
+    code: str
+    message: str
+    reason: str = ""
+    domain: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    violations: dict[str, str] = field(default_factory=dict)
+    retry_after_s: float | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """For --json."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """The first line says it all; the others say where."""
+        reason = f"/{self.reason}" if self.reason else ""
+        lines = [f"{self.code}{reason}: {self.message}"]
+        lines += [f"  {name}: {what}" for name, what in self.violations.items()]
+        lines += [f"  {name} = {value}" for name, value in self.metadata.items()]
+        if self.retry_after_s is not None:
+            lines.append(f"  worth trying again in {self.retry_after_s:g} s")
+        return "\n".join(lines)
+
+
+def describe(error: grpc.RpcError) -> FailedCall:
+    """Reads google.rpc.Status out of the call's trailing metadata."""
+    told = FailedCall(error.code().name, error.details() or "")
+    for detail in _status_of(error).details:
+        info = error_details_pb2.ErrorInfo()
+        bad = error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            told.reason, told.domain, told.metadata = info.reason, info.domain, dict(info.metadata)
+        elif detail.Unpack(bad):
+            told.violations = {one.field: one.description for one in bad.field_violations}
+        elif detail.Unpack(retry):
+            told.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+    return told
+
+
+def _status_of(error: grpc.RpcError) -> status_pb2.Status:
+    # Pairs of key and value; the stubs' type for one says neither that nor their types.
+    trailing: Any = error.trailing_metadata() or ()
+    for key, value in trailing:
+        if key == _DETAILS and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status()

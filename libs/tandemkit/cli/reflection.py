@@ -1,0 +1,76 @@
+"""A server's contracts, learned from the server: the CLI calls agents it was not built with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from tandemkit.cli.output import EXIT_NO, Refusal
+from tandemkit.core.names import AgentName
+
+DEFAULT_ADDRESS = "127.0.0.1:8200"
+_CONNECT_WITHIN_S = 5.0
+# Part of every server, so nobody asks for them by a short name.
+_PLUMBING = ("grpc.reflection.", "grpc.health.")
+
+
+class Contracts:
+    """What one server says that it serves."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        self._pool = DescriptorPool(database)
+        self.services: list[str] = sorted(database.get_services())
+
+    @property
+    def agents(self) -> list[str]:
+        """The services that are agents, by full name."""
+        return [service for service in self.services if not service.startswith(_PLUMBING)]
+
+    def service(self, name: str) -> ServiceDescriptor:
+        """By its full name, or by the short one that Consul and the fleet file show."""
+        for service in self.services:
+            if name in {service, short(service)}:
+                file = self._pool.FindFileContainingSymbol(service)
+                return file.services_by_name[service.rpartition(".")[2]]
+        known = ", ".join(short(service) for service in self.agents) or "nothing"
+        raise Refusal(f"no service {name!r} at this address; it serves {known}.")
+
+    def method(self, path: str) -> MethodDescriptor:
+        """`SERVICE/METHOD`, or with a dot as in a full name."""
+        service, _, method = path.rpartition("/") if "/" in path else path.rpartition(".")
+        if not service or not method:
+            raise Refusal(f"{path!r} is not of the form SERVICE/METHOD.")
+        found = self.service(service)
+        if method not in found.methods_by_name:
+            known = ", ".join(sorted(found.methods_by_name))
+            raise Refusal(f"{found.full_name} has no method {method!r}; it has {known}.")
+        chosen: MethodDescriptor = found.methods_by_name[method]
+        return chosen
+
+
+def short(service: str) -> str:
+    """The agent's short name, or the full name of what is not an agent of ours."""
+    try:
+        return AgentName.of(service).short
+    except ValueError:
+        return service
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[grpc.Channel]:
+    """A channel to a server that answers; Refusal where nobody listens."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_CONNECT_WITHIN_S)
+        except grpc.FutureTimeoutError as error:
+            message = f"nobody answers at {address}; start the fleet with ./tandem up."
+            raise Refusal(message, EXIT_NO) from error
+        yield channel

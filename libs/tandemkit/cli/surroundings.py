@@ -1,0 +1,36 @@
+"""`tandem env`: what the command uses."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tandemkit.cli.checkout import root_of
+from tandemkit.cli.output import as_json, emit, examples, table
+from tandemkit.cli.parts import built_tools
+from tandemkit.core.environment import Environment
+
+
+@click.command(
+    short_help="Print what this command uses: interpreter, paths, caches.",
+    epilog=examples(
+        "./tandem env",
+        '"$(./tandem env --json | jq -r .python)" -V      the interpreter for an editor',
+    ),
+)
+@as_json
+def env(*, as_json: bool) -> None:
+    """Print what this command uses: interpreter, paths, caches."""
+    environment = Environment.read()
+    value = {
+        "root": str(root_of(environment)),
+        "python": sys.executable,
+        "pythonpath": environment.variables.get("PYTHONPATH", ""),
+        "stubs": str(environment.stubs or ""),
+        "cache": str(environment.cache),
+        "home": str(environment.home),
+        "tools": str(built_tools(environment) or ""),
+        "required parts": ",".join(sorted(environment.required)),
+    }
+    emit(value, as_json=as_json, text=lambda: table(list(value.items())))

@@ -1,0 +1,134 @@
+"""`tandem up`: the fleet of deploy/fleet in one process on this machine, from source."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from tandemkit.cli.checkout import root_of
+from tandemkit.cli.output import Refusal, as_json, emit, examples, table
+from tandemkit.cli.reflection import DEFAULT_ADDRESS
+from tandemkit.core import log
+from tandemkit.core.clock import SystemClock
+from tandemkit.core.environment import Environment
+from tandemkit.core.names import AgentName
+from tandemkit.hosting import settings
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.host import Place, Placed, hosting
+
+
+def stanzas(folder: Path) -> list[dict[str, Any]]:
+    """All stanzas of the fleet's files, in the order of the files."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            family = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            where = str(getattr(error, "problem_mark", "")).strip()
+            raise Refusal(f"{path.name} is no YAML: {where}") from error
+        listed = family.get("agents") if isinstance(family, dict) else None
+        if not isinstance(listed, list) or not all(
+            isinstance(one, dict) and {"name", "service"} <= one.keys() for one in listed
+        ):
+            raise Refusal(f"{path.name} holds no list `agents` of stanzas with name and service.")
+        found += listed
+    if not found:
+        raise Refusal(f"{folder} holds no stanza, so there is no fleet to serve.")
+    return found
+
+
+def agent_of(service: str) -> Agent:
+    """The declaration of the agent that keeps this contract."""
+    try:
+        name = AgentName.of(service)
+    except ValueError as error:
+        raise Refusal(f"{error}; mend the stanza.") from error
+    grown = f"{name.module}.agent"
+    is_folder = importlib.util.find_spec(name.module) and _has_agent(name.module)
+    try:
+        module = importlib.import_module(grown if is_folder else name.module)
+    except ModuleNotFoundError as error:
+        raise Refusal(
+            f"{service}: no module {error.name}; write it, or mend the stanza."
+        ) from error
+    declared = getattr(module, "AGENT", None)
+    if not isinstance(declared, Agent):
+        raise Refusal(f"{module.__name__} declares no AGENT.")
+    return declared
+
+
+def _has_agent(module: str) -> bool:
+    return importlib.util.find_spec(f"{module}.agent") is not None
+
+
+def fleet(folder: Path) -> tuple[Placed, ...]:
+    """Every agent with the settings of its stanza. One process serves it once, however many
+    replicas the stanza asks for.
+    """
+    listed = stanzas(folder)
+    agents = [agent_of(str(one["service"])) for one in listed]
+    try:
+        return settings.place(
+            agents, {str(one["name"]): one.get("settings") or {} for one in listed}
+        )
+    except settings.BadSettings as error:
+        raise Refusal(f"deploy/fleet: {error}.") from error
+
+
+async def _serve(placed: Sequence[Placed], place: Place, show: Callable[[int], None]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with hosting(placed, place) as port:
+        show(port)
+        await stopped.wait()
+        click.echo("tandem: draining; calls in progress may finish.", err=True)
+
+
+def screen(placed: Sequence[Placed], address: str) -> str:
+    """What serves where, and what to try."""
+    rows = [(one.agent.name, one.agent.promise.name.service) for one in placed]
+    first = placed[0].agent.name
+    elsewhere = "" if address == DEFAULT_ADDRESS else f" --address {address}"
+    return "\n".join(
+        (
+            f"Tandem serves {len(placed)} agents at {address}; Ctrl-C ends it.",
+            "",
+            table(rows),
+            "",
+            "Try, in another terminal:",
+            f"  ./tandem agents{elsewhere}",
+            f"  ./tandem call {first}/METHOD '{{}}'{elsewhere}",
+            f"  grpcurl -plaintext {address} list",
+        )
+    )
+
+
+@click.command(
+    short_help="Serve the fleet on this machine, from source.",
+    epilog=examples("./tandem up", "./tandem up --address 127.0.0.1:0 --json"),
+)
+@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port; 0: any.")
+@as_json
+def up(*, address: str, as_json: bool) -> None:
+    """Serve all agents of deploy/fleet on this machine, from source, until Ctrl-C."""
+    environment = Environment.read()
+    placed = fleet(root_of(environment) / "deploy" / "fleet")
+    log.write_to()
+    host = address.rpartition(":")[0]
+
+    def show(port: int) -> None:
+        where = f"{host}:{port}"
+        value = {"address": where, "agents": [one.agent.name for one in placed]}
+        emit(value, as_json=as_json, text=lambda: screen(placed, where))
+
+    place = Place(address, environment.home / "state", SystemClock())
+    asyncio.run(_serve(placed, place, show))
