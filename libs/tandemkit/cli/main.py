@@ -133,7 +133,7 @@ def main() -> NoReturn:
     """Runs the command line. A failure is one sentence on stderr, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     try:
-        result = tandem.main(standalone_mode=False)
+        result = tandem.main(prog_name="./tandem", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except Refusal as refusal:

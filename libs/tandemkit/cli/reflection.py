@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -26,7 +27,8 @@ class Contracts:
 
     def __init__(self, channel: grpc.Channel) -> None:
         database = ProtoReflectionDescriptorDatabase(channel)
-        self._pool = DescriptorPool(database)
+        # The stubs leave its methods untyped.
+        self._pool: Any = DescriptorPool(database)
         self.services: list[str] = sorted(database.get_services())
 
     @property
@@ -38,8 +40,8 @@ class Contracts:
         """By its full name, or by the short one that Consul and the fleet file show."""
         for service in self.services:
             if name in {service, short(service)}:
-                file = self._pool.FindFileContainingSymbol(service)
-                return file.services_by_name[service.rpartition(".")[2]]
+                found: ServiceDescriptor = self._pool.FindServiceByName(service)
+                return found
         known = ", ".join(short(service) for service in self.agents) or "nothing"
         raise Refusal(f"no service {name!r} at this address; it serves {known}.")
 
