@@ -8,11 +8,10 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import code_pb2
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
@@ -37,11 +36,7 @@ def write_rules_descriptor(path: Path) -> None:
 
 def packaged_roots() -> list[Path]:
     """Where packages keep the .proto files that ours import: google/protobuf, api, rpc."""
-    roots = [Path(str(files("grpc_tools"))) / "_proto"]
-    shared = find_spec("google.rpc")
-    if shared and shared.submodule_search_locations:
-        roots.append(Path(shared.submodule_search_locations[0]).parents[1])
-    return roots
+    return [Path(protoc.__file__).parent / "_proto", Path(code_pb2.__file__).parents[2]]
 
 
 def run_protoc(root: Path, outputs: Sequence[str], protos: Sequence[str]) -> None:
@@ -73,13 +68,10 @@ def generate(out: Path, root: Path = ROOT, protos: Sequence[str] = ()) -> None:
     The stubs of RULES come along, since no package has them and ours import them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    outputs = [
-        f"--python_out={out}",
-        f"--grpc_python_out={out}",
-        f"--mypy_out=quiet:{out}",
-        f"--mypy_grpc_out=quiet:{out}",
-    ]
-    run_protoc(root, outputs, [*(protos or protos_under(root)), RULES])
+    messages = [f"--python_out={out}", f"--mypy_out=quiet:{out}"]
+    services = [f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}"]
+    run_protoc(root, messages + services, protos or protos_under(root))
+    run_protoc(root, messages, [RULES])
 
 
 def write_image(path: Path, root: Path = ROOT) -> None:
