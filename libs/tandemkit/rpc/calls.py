@@ -15,91 +15,16 @@ from typing import Any, TypeAlias
 from google.protobuf.message import DecodeError, Message
 
 from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.errors import CallerError, Failure, TransientError
 from tandemkit.rpc import failure, trace, validation
-from tandemkit.rpc.context import Context, time_left_s
+from tandemkit.rpc.context import Context
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.failure import Refusal
-from tandemkit.rpc.report import Call, Report
-
-_RETRY_S = 0.1
-
+from tandemkit.rpc.report import Report, Seen
+from tandemkit.rpc.room import Refused, Room
 
 Serve: TypeAlias = Callable[[Any, Context], Any]
-
-
-class Refused(Exception):
-    """Ends a call with an answer that the platform already knows."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-
-
-@dataclass(slots=True)
-class Gate:
-    """Counts the calls of one method in progress. The server's one event loop makes this safe
-    without a lock.
-    """
-
-    calls_max: int
-    calls: int = 0
-
-    def enter(self) -> None:
-        """Raises where the instance has as many calls in progress as its contract allows."""
-        if self.calls_max and self.calls >= self.calls_max:
-            raise Refused(
-                failure.of_platform(
-                    platform.PLATFORM_ERROR_REASON_OVERLOADED,
-                    "the instance has as many calls in progress as it takes on",
-                    retry_after_s=_RETRY_S,
-                    concurrent_calls_max=self.calls_max,
-                )
-            )
-        self.calls += 1
-
-    def leave(self) -> None:
-        self.calls -= 1
-
-
-class Drain:
-    """Ends the streams that would otherwise hold a draining server up for all of its grace."""
-
-    def __init__(self) -> None:
-        self._begun = False
-        self._open: set[asyncio.Task[Any]] = set()
-
-    def begin(self) -> None:
-        """Ends every such stream with UNAVAILABLE/DRAINING, now."""
-        self._begun = True
-        for task in self._open:
-            task.cancel()
-
-    def ends(self, run: Serve) -> Serve:
-        """`run`, ended by `begin`."""
-
-        async def until_drained(request: Any, context: Context) -> Message | None:
-            task = asyncio.current_task()
-            assert task is not None
-            self._open.add(task)
-            try:
-                response: Message | None = await run(request, context)
-            except asyncio.CancelledError:
-                if not self._begun:
-                    raise
-                task.uncancel()
-                raise Refused(_draining()) from None
-            finally:
-                self._open.discard(task)
-            return response
-
-        return until_drained
-
-
-def _draining() -> Refusal:
-    message = "the instance is shutting down"
-    reason = platform.PLATFORM_ERROR_REASON_DRAINING
-    return failure.of_platform(reason, message, retry_after_s=_RETRY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +33,8 @@ class Door:
 
     contract: Contract
     method: Method
-    gate: Gate
+    room: Room
     report: Report
-    drain: Drain
 
     def parse(self, wire: bytes) -> Message | None:
         """The request, or None where the bytes are no such message: gRPC would call that an
@@ -144,14 +68,9 @@ class Door:
             assert request is not None
             yield request
 
-    def own_deadline_s(self, context: Context) -> float | None:
-        """The contract's deadline where the caller's own does not end the call sooner."""
-        limit_s, left_s = self.method.deadline_s, time_left_s(context)
-        return limit_s if limit_s is not None and (left_s is None or left_s > limit_s) else None
-
-    def refusal(self, error: Exception, call: Call, timer: asyncio.Timeout | None) -> Refusal:
-        """Maps whatever ended the call. The one place where an unknown exception is met and not
-        passed on.
+    def refusal(self, error: Exception, seen: Seen) -> Refusal:
+        """Maps what ended the call. The one place where an unknown exception is met and not passed
+        on.
         """
         if isinstance(error, Refused):
             return error.refusal
@@ -160,61 +79,54 @@ class Door:
                 return failure.of_agent(error, self.contract.reasons)
             except Failure as undeclared:
                 error = undeclared
-        if isinstance(error, TimeoutError) and timer is not None and timer.expired():
-            return failure.of_platform(
-                platform.PLATFORM_ERROR_REASON_DEADLINE_EXCEEDED,
-                "the method's own deadline passed",
-                deadline_s=self.method.deadline_s,
-            )
         return failure.of_platform(
             platform.PLATFORM_ERROR_REASON_INTERNAL,
             "the agent failed; its log has the cause under this incident",
-            incident=self.report.defect(call, error),
+            incident=self.report.defect(seen, error),
         )
 
 
 def wrapped(door: Door, serve: Serve) -> Serve:
     """The coroutine that gRPC runs for every call of the method."""
-    gate, report, streams_in = door.gate, door.report, door.method.client_streaming
+    room, report, path = door.room, door.report, door.method.path
     run = pumped(serve) if door.method.server_streaming else serve
-    if door.method.deadline_s is None:
-        run = door.drain.ends(run)
+    check: Callable[[Any], None] = door.check
+    if door.method.client_streaming:
+        check, run = _unchecked, _checking(door, run)
 
     async def answer(request: Any, context: Context) -> Message | None:
-        call = Call(door.method.path, context, trace.accept(context.invocation_metadata()))
-        timer: asyncio.Timeout | None = None
-        response: Message | None
+        started_s = stopwatch_s()
+        traceparent = trace.accept(context.invocation_metadata())
+        ended: Refusal | None = None
         try:
-            gate.enter()
+            call = room.enter()  # refuses, and then there is nobody to leave
             try:
-                if streams_in:
-                    request = door.checked(request)
-                else:
-                    door.check(request)
-                limit_s = door.own_deadline_s(context)
-                if limit_s is None:
-                    response = await run(request, context)
-                else:
-                    async with asyncio.timeout(limit_s) as timer:
-                        response = await run(request, context)
+                check(request)
+                response: Message | None = await run(request, context)
             finally:
-                gate.leave()
+                ended = room.leave(call)
         except asyncio.CancelledError:
-            report.cancelled(call)
-            raise
+            seen = Seen(path, context, traceparent, started_s)
+            if ended is None:
+                report.cancelled(seen)
+                raise
+            refusal = ended
         except Exception as error:
-            refusal = door.refusal(error, call, timer)
-            report.refused(call, refusal)
-            await context.abort(refusal.code, refusal.message, refusal.trailers())
-        report.answered(call, response)
-        return response
+            seen = Seen(path, context, traceparent, started_s)
+            refusal = ended or door.refusal(error, seen)
+        else:
+            if trace.sampled(traceparent) or stopwatch_s() - started_s >= report.slow_s:
+                report.answered(Seen(path, context, traceparent, started_s), response)
+            return response
+        report.refused(seen, refusal)
+        return await context.abort(refusal.code, refusal.message, refusal.trailers())
 
     return answer
 
 
 def pumped(serve: Callable[[Any, Context], AsyncGenerator[Message, None]]) -> Serve:
-    """A handler that yields, as one coroutine: a deadline that passes while a message is sent ends
-    it here too.
+    """A handler that yields, as one coroutine: what ends the call while a message is being sent
+    ends it here.
     """
 
     async def pump(request: Any, context: Context) -> None:
@@ -223,3 +135,16 @@ def pumped(serve: Callable[[Any, Context], AsyncGenerator[Message, None]]) -> Se
                 await context.write(response)
 
     return pump
+
+
+def _checking(door: Door, run: Serve) -> Serve:
+    """`run`, over a request stream that is checked message by message."""
+
+    def serve(requests: Any, context: Context) -> Any:
+        return run(door.checked(requests), context)
+
+    return serve
+
+
+def _unchecked(_requests: Any) -> None:
+    """A stream of requests is checked as it comes."""

@@ -5,7 +5,7 @@ metrics count.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import Message
@@ -28,13 +28,13 @@ _OURS = {
 
 
 @dataclass(slots=True)
-class Call:
-    """What a log line needs to know of one call."""
+class Seen:
+    """What a log line needs to know of one seen."""
 
     path: str
     context: Context
     traceparent: str
-    started_s: float = field(default_factory=stopwatch_s)
+    started_s: float
     incident: str = ""
 
 
@@ -42,46 +42,44 @@ class Report:
     """Decides which calls are worth a line."""
 
     def __init__(self, slow_s: float = SLOW_S) -> None:
-        self._slow_s = slow_s
+        self.slow_s = slow_s
 
-    def answered(self, call: Call, response: Message | None) -> None:
-        elapsed_s = stopwatch_s() - call.started_s
-        if elapsed_s < self._slow_s and not call.traceparent:
-            return
-        # A stream lives as long as its caller wants; only a unary answer can be slow.
-        slow = response is not None and elapsed_s >= self._slow_s
-        if slow or trace.sampled(call.traceparent):
+    def answered(self, seen: Seen, response: Message | None) -> None:
+        """For a call that is sampled or slow; a stream lasts as long as its caller wants."""
+        sampled = trace.sampled(seen.traceparent)
+        if sampled or response is not None:
             size = response.ByteSize() if response is not None else 0
-            self._line(logging.INFO, "rpc.slow" if slow else "rpc.sampled", call, "OK", bytes=size)
+            name = "rpc.sampled" if sampled else "rpc.slow"
+            self._line(logging.INFO, name, seen, "OK", bytes=size)
 
-    def refused(self, call: Call, refusal: Refusal) -> None:
+    def refused(self, seen: Seen, refusal: Refusal) -> None:
         level = logging.WARNING if refusal.code in _OURS else logging.INFO
-        self._line(level, "rpc.failed", call, refusal.code.name, reason=refusal.reason)
+        self._line(level, "rpc.failed", seen, refusal.code.name, reason=refusal.reason)
 
-    def cancelled(self, call: Call) -> None:
-        self._line(logging.INFO, "rpc.cancelled", call, grpc.StatusCode.CANCELLED.name)
+    def cancelled(self, seen: Seen) -> None:
+        self._line(logging.INFO, "rpc.cancelled", seen, grpc.StatusCode.CANCELLED.name)
 
-    def defect(self, call: Call, error: Exception) -> str:
+    def defect(self, seen: Seen, error: Exception) -> str:
         """Logs the cause, which the caller must not see, and returns the id that both know."""
-        call.incident = ids.incident_id()
-        fields = {"rpc": call.path, "incident": call.incident}
+        seen.incident = ids.incident_id()
+        fields = {"rpc": seen.path, "incident": seen.incident}
         _LOGGER.error("rpc.defect", exc_info=error, extra={"tandem_fields": fields})
-        return call.incident
+        return seen.incident
 
-    def _line(self, level: int, name: str, call: Call, code: str, **more: object) -> None:
+    def _line(self, level: int, name: str, seen: Seen, code: str, **more: object) -> None:
         if not _LOGGER.isEnabledFor(level):
             return
-        left_s = time_left_s(call.context)
+        left_s = time_left_s(seen.context)
         log.event(
             _LOGGER,
             level,
             name,
-            rpc=call.path,
+            rpc=seen.path,
             code=code,
-            duration_ms=round((stopwatch_s() - call.started_s) * 1000, 3),
-            peer=call.context.peer(),
+            duration_ms=round((stopwatch_s() - seen.started_s) * 1000, 3),
+            peer=seen.context.peer(),
             deadline_left_ms=None if left_s is None else round(left_s * 1000),
-            trace_id=trace.trace_id(call.traceparent) or None,
-            incident=call.incident or None,
+            trace_id=trace.trace_id(seen.traceparent) or None,
+            incident=seen.incident or None,
             **more,
         )

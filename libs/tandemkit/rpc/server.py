@@ -12,11 +12,12 @@ from grpc_health.v1 import health_pb2
 
 from tandemkit.core.errors import Bug
 from tandemkit.rpc import reflection
-from tandemkit.rpc.calls import Door, Drain, Gate, Serve, wrapped
+from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.health import SERVICE as HEALTH
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.report import Report
+from tandemkit.rpc.room import Room
 
 DRAIN_GRACE_S = 10.0
 _OPTIONS = (
@@ -40,7 +41,7 @@ class Server:
     def __init__(self, report: Report | None = None) -> None:
         self.health = Health()
         self._report = report or Report()
-        self._drain = Drain()
+        self._rooms: list[Room] = []
         self._server = grpc.aio.server(options=_OPTIONS)
         self._services: list[str] = []
 
@@ -89,14 +90,17 @@ class Server:
         cancels them.
         """
         self.health.drain()
-        self._drain.begin()
+        for room in self._rooms:
+            room.drain()
         await self._server.stop(grace_s)
 
     def _handler(
         self, contract: Contract, method: Method, servicer: object
     ) -> grpc.RpcMethodHandler[Any, Any]:
         serve = _implementation(method, servicer)
-        door = Door(contract, method, Gate(method.concurrent_calls_max), self._report, self._drain)
+        room = Room(method)
+        self._rooms.append(room)
+        door = Door(contract, method, room, self._report)
         make = _HANDLERS[method.client_streaming, method.server_streaming]
         return make(
             wrapped(door, serve),

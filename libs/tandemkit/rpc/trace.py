@@ -4,14 +4,16 @@ calls.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 
 from tandemkit.core import ids
 
 HEADER = "traceparent"
-# version 00: "00-" + 32 digits of trace id + "-" + 16 of parent id + "-" + 2 of flags.
-_LENGTH = 55
+# Version 00: trace id and parent id, neither all zero; flags, whose last bit asks for a record.
+_FORM = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_ODD = frozenset("13579bdf")
 _ARRIVED: ContextVar[str] = ContextVar("traceparent", default="")
 
 
@@ -24,7 +26,7 @@ def accept(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
     """
     for key, value in metadata or ():
         if key == HEADER:
-            if isinstance(value, str) and _well_formed(value):
+            if isinstance(value, str) and _FORM.fullmatch(value):
                 _ARRIVED.set(value)
                 return value
             return ""
@@ -33,7 +35,7 @@ def accept(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
 
 def sampled(traceparent: str) -> bool:
     """Whether the caller wants this trace recorded."""
-    return bool(traceparent) and int(traceparent[53:], 16) & 1 == 1
+    return traceparent[-1:] in _ODD
 
 
 def trace_id(traceparent: str) -> str:
@@ -50,10 +52,3 @@ def outgoing() -> str:
         arrived = f"00-{ids.trace_id()}-{ids.span_id()}-00"
         _ARRIVED.set(arrived)
     return f"{arrived[:36]}{ids.span_id()}{arrived[52:]}"
-
-
-def _well_formed(value: str) -> bool:
-    if len(value) != _LENGTH or not value.startswith("00-") or value[35] != "-" or value[52] != "-":
-        return False
-    digits = value[3:35] + value[36:52] + value[53:]
-    return all(digit in "0123456789abcdef" for digit in digits) and value[3:35].strip("0") != ""

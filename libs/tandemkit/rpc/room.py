@@ -1,0 +1,105 @@
+"""The calls of one method in progress on one instance: how many there may be, and what ends them
+early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeAlias
+
+from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.rpc import failure
+from tandemkit.rpc.contract import Method
+from tandemkit.rpc.failure import Refusal
+
+RETRY_S = 0.1
+Call: TypeAlias = asyncio.Task[Any]
+
+
+class Refused(Exception):
+    """Ends a call with an answer that the platform already knows."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Room:
+    """Counts, times and ends calls. The server's one event loop makes this safe without a lock.
+
+    All calls of a method have the same time, so the order in which they came is the order in which
+    they are due, and one timer serves them all: a timer for each costs a tenth of a call.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self._limit_s = method.deadline_s
+        self._calls_max = method.concurrent_calls_max
+        self._due_s: dict[Call, float] = {}
+        self._ended: dict[Call, Refusal] = {}
+        self._timed = False
+
+    def enter(self) -> Call:
+        """Takes the current task in, or raises where there is no room."""
+        if self._calls_max and len(self._due_s) >= self._calls_max:
+            raise Refused(self._full())
+        call = asyncio.current_task()
+        assert call is not None
+        if self._limit_s is None:
+            self._due_s[call] = 0.0
+        else:
+            loop = call.get_loop()
+            self._due_s[call] = due_s = loop.time() + self._limit_s
+            if not self._timed:
+                self._timed = True
+                loop.call_at(due_s, self._sweep, loop)
+        return call
+
+    def leave(self, call: Call) -> Refusal | None:
+        """Lets it go; returns why it was ended, if it was, and lets its task run on to say so."""
+        del self._due_s[call]
+        if call not in self._ended:
+            return None
+        call.uncancel()
+        return self._ended.pop(call)
+
+    def drain(self) -> None:
+        """Ends what has no end of its own and would use up all of a draining server's grace."""
+        if self._limit_s is None:
+            for call in self._due_s:
+                self._end(call, _draining())
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ends the calls whose time is over, and comes back when the next one's will be."""
+        now_s = loop.time()
+        for call, due_s in self._due_s.items():
+            if due_s > now_s:
+                loop.call_at(due_s, self._sweep, loop)
+                return
+            if call not in self._ended:
+                self._end(call, self._late())
+        self._timed = False
+
+    def _end(self, call: Call, refusal: Refusal) -> None:
+        self._ended[call] = refusal
+        call.cancel()
+
+    def _full(self) -> Refusal:
+        return failure.of_platform(
+            platform.PLATFORM_ERROR_REASON_OVERLOADED,
+            "the instance has as many calls in progress as it takes on",
+            retry_after_s=RETRY_S,
+            concurrent_calls_max=self._calls_max,
+        )
+
+    def _late(self) -> Refusal:
+        return failure.of_platform(
+            platform.PLATFORM_ERROR_REASON_DEADLINE_EXCEEDED,
+            "the method's own deadline passed",
+            deadline_s=self._limit_s,
+        )
+
+
+def _draining() -> Refusal:
+    message = "the instance is shutting down"
+    reason = platform.PLATFORM_ERROR_REASON_DRAINING
+    return failure.of_platform(reason, message, retry_after_s=RETRY_S)
