@@ -63,37 +63,41 @@ def pins_of(compiled: str) -> dict[str, str]:
     return pins
 
 
-def locked(uv: str, requirements: Iterable[str], constraints: Iterable[str] = ()) -> dict[str, str]:
-    """The closure of the requirements on Python 3.11, resolved once for all our platforms."""
+def locked(uv: str, requirements: Iterable[str], kept: str) -> dict[str, str]:
+    """The closure of the requirements on Python 3.11, resolved once for all our platforms.
+
+    Versions that stand in `kept` stay, where the requirements allow them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         # A project of its own: uv takes [tool.uv] from the folder that it runs in.
         Path(folder, "pyproject.toml").write_text(
             '[project]\nname = "pins"\nversion = "0"\nrequires-python = "==3.11.*"\n'
             f"dependencies = {json.dumps(list(requirements))}\n"
             f"[tool.uv]\nenvironments = {json.dumps([ONLY_PYTHON])}\n"
-            f"constraint-dependencies = {json.dumps(list(constraints))}\n"
         )
-        command = [uv, "pip", "compile", "pyproject.toml", "--universal", "--python-version=3.11"]
-        shape = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
-        shape += ["--no-strip-extras", "--no-emit-index-url"]
+        out = Path(folder, "pins.txt")
+        out.write_text(kept)
+        command = [uv, "pip", "compile", "pyproject.toml", f"--output-file={out}", "--quiet"]
+        scope = ["--universal", "--python-version=3.11", "--generate-hashes"]
+        shape = ["--no-header", "--no-annotate", "--no-strip-extras", "--no-emit-index-url"]
         done = subprocess.run(
-            [*command, *shape], cwd=folder, capture_output=True, text=True, check=False
+            [*command, *scope, *shape], cwd=folder, capture_output=True, text=True, check=False
         )
-    if done.returncode != 0:
-        raise PinFailure(done.stderr.strip())
-    return pins_of(done.stdout)
+        if done.returncode != 0:
+            raise PinFailure(done.stderr.strip())
+        return pins_of(out.read_text())
 
 
-def sections(uv: str, written: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
+def sections(uv: str, written: Mapping[str, list[str]], kept: str) -> dict[str, dict[str, str]]:
     """Every pin, in the first section that needs it; one resolution decides all versions."""
-    everything = locked(uv, [line for lines in written.values() for line in lines])
-    versions = [pin.split(" ", 1)[0] for pin in everything.values()]
+    everything = locked(uv, [line for lines in written.values() for line in lines], kept)
+    decided = "".join(everything.values())
     placed: dict[str, dict[str, str]] = {}
     asked: list[str] = []
     taken: set[str] = set()
     for section in SECTIONS:
         asked += written[section]
-        needed = locked(uv, asked, versions).keys() - taken
+        needed = locked(uv, asked, decided).keys() - taken
         placed[section] = {name: everything[name] for name in sorted(needed)}
         taken |= needed
     return placed
@@ -115,20 +119,23 @@ def find_uv() -> str:
     return found
 
 
-def write(root: Path = ROOT) -> Path:
+def write(root: Path = ROOT, *, upgrade: bool = False) -> Path:
     """Resolve again and replace pins.txt whole, or leave it as it was and raise PinFailure."""
+    pins = root / "pins.txt"
+    kept = pins.read_text() if pins.exists() and not upgrade else ""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text())
-    text = render(sections(find_uv(), requirements_of(pyproject)))
-    fresh = root / "pins.txt.new"
+    text = render(sections(find_uv(), requirements_of(pyproject), kept))
+    fresh = pins.with_name("pins.txt.new")
     fresh.write_text(text)
-    return fresh.rename(root / "pins.txt")
+    return fresh.rename(pins)
 
 
 def main() -> int:
     """Write pins.txt; exit 2 with one sentence if that cannot be done."""
-    argparse.ArgumentParser(prog="tools/pins.py", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="tools/pins.py", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     try:
-        write()
+        write(upgrade=parser.parse_args().upgrade)
     except PinFailure as failure:
         sys.stderr.write(f"pins.txt is unchanged: {failure}\n")
         return 2
