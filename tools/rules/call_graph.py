@@ -42,6 +42,7 @@ def _cycles(by_contract: Mapping[str, Declaration]) -> Iterator[Finding]:
     for start in by_contract:
         cycle = _cycle_from(start, by_contract, [], done)
         if cycle:
+            done.update(cycle)
             agent = by_contract[cycle[0]]
             message = f"a cycle of calls can never start: {' -> '.join([*cycle, cycle[0]])}"
             yield Finding(agent.module.path, agent.line, RULE, message)

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import protovalidate
 import yaml
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tandemkit.core.names import AgentName
+from tandemkit.rpc import validation
 from tools.rules import agents
 from tools.rules.descriptors import Contracts
 from tools.rules.tree import Finding, Tree
@@ -68,9 +68,10 @@ class _Reader:
     def _check(self, message: Message, node: yaml.MappingNode) -> None:
         marks: dict[str, yaml.Mark] = {"": node.start_mark}
         self._fill(message, node, "", marks)
-        for violation in protovalidate.collect_violations(message):
-            path = _path(violation.proto.field)
-            self._object(_nearest(path, marks), f"{path}: {violation.proto.message}")
+        # The engine itself: the kit's quick checks know generated messages, and these are not.
+        for broken in validation.ask_engine(message):
+            mark = _nearest(broken.field, marks)
+            self._object(mark, f"`{broken.field}`: {broken.description}")
 
     def _check_stanza(self, node: yaml.MappingNode, stanza: Any) -> None:
         if stanza.service not in self.settings:
@@ -150,15 +151,6 @@ def _stanza_nodes(root: yaml.MappingNode) -> list[yaml.MappingNode]:
 def _value(node: yaml.MappingNode, key: str) -> yaml.Node:
     """The node under `key`; the mapping itself where the key is absent."""
     return next((value for name, value in node.value if name.value == key), node)
-
-
-def _path(field_path: Any) -> str:
-    text = ""
-    for element in field_path.elements:
-        text += f".{element.field_name}"
-        if element.HasField("index"):
-            text += f"[{element.index}]"
-    return text.lstrip(".")
 
 
 def _nearest(path: str, marks: Mapping[str, yaml.Mark]) -> yaml.Mark:

@@ -39,8 +39,7 @@ def test_a_bare_start_is_caught(text: str) -> None:
         (_PATH, "scope.spawn('sweep', sweep())\n"),
         (
             _PATH,
-            "from asyncio import TaskGroup\nasync def f():\n    async with TaskGroup() as group:\n"
-            + "        group.create_task(work())\n",
+            "import asyncio\nasync with asyncio.TaskGroup() as g:\n    g.create_task(x())\n",
         ),
     ],
 )

@@ -1,0 +1,110 @@
+"""What buf does not know about our contracts: each convention, broken once, is seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.repo import planted_family as planted
+from tools.rules import conventions, words
+from tools.rules.descriptors import Contracts
+from tools.rules.tree import Tree
+
+_IMPORTS = "\n".join(
+    f'import "google/protobuf/{name}.proto";' for name in ("any", "duration", "struct")
+)
+_PAGE = "message PlantedRequest { int32 page_size = 1; string page_token = 2; }"
+
+
+def test_a_healthy_family_has_no_finding() -> None:
+    """The tree that the planted contracts are added to is itself without one."""
+    assert _found(planted.healthy()) == []
+
+
+@pytest.mark.parametrize(
+    ("planting", "said"),
+    [
+        ("message Planted { google.protobuf.Struct x = 1; }", "hides the fields"),
+        ("message Planted { repeated google.protobuf.Value x = 1; }", "hides the fields"),
+        ("message Planted { map<string, string> x = 1; }", "map<string, string>"),
+        ("message Planted { google.protobuf.Any x = 1; }", "settings in tandem.fleet"),
+        ("message Planted { int64 wait_ms = 1; }", "google.protobuf.Duration"),
+        ("message Planted { uint32 timeout_seconds = 1; }", "google.protobuf.Duration"),
+        ("message Planted { message Inner { int32 wait_ms = 1; } }", "google.protobuf.Duration"),
+        ("message Planted { string a = 1; string b = 3; }", "2 is neither used nor reserved"),
+        ("message PlantedRequest { int32 page_size = 1; }", "come as a pair"),
+        ("message PlantedResponse { string next_page_token = 1; }", "field 1 of a page"),
+        ("message PlantedManager {}", "`Manager` says nothing"),
+        ("enum Planted_ErrorReason { A = 0; B = 1; }", "tandem.options.v1.code"),
+        (f"{_PAGE} message PlantedResponse {{ repeated string a = 1; }}", "next_page_token"),
+    ],
+)
+def test_a_broken_convention_of_messages_is_caught(planting: str, said: str) -> None:
+    """The finding stands in the file where the element is, and says what to write instead."""
+    found = _found(planted.changed(planted.CONTRACT, lambda text: _with_messages(text, planting)))
+    assert any(item.startswith(f"{planted.CONTRACT}:") and said in item for item in found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("    option (tandem.options.v1.deadline) = {seconds: 2};\n", "", "v1.deadline)"),
+        ("{seconds: 2}", "{seconds: 31}", "is a job"),
+        ("  option (tandem.options.v1.statefulness) = STATEFULNESS_STATELESS;\n", "", "stateful"),
+        ("service TellService", "service TellerService", "teller_service.proto"),
+        (
+            'import "tandem/opt',
+            'import "tandem/fleet/v1/stanza.proto";\nimport "tandem/opt',
+            "family",
+        ),
+    ],
+)
+def test_a_broken_convention_of_services_is_caught(before: str, after: str, said: str) -> None:
+    """Deadline, state, place and imports of a service are each held to."""
+    found = _found(planted.changed(planted.CONTRACT, lambda text: text.replace(before, after)))
+    assert any(item.startswith(f"{planted.CONTRACT}:") and said in item for item in found)
+
+
+def test_a_stream_says_what_ends_it() -> None:
+    """A stream has no deadline only where its comment says when it is over."""
+    deadline = "    option (tandem.options.v1.deadline) = {seconds: 2};\n"
+
+    def streaming(comment: str) -> Tree:
+        return planted.changed(
+            planted.CONTRACT,
+            lambda text: (
+                text.replace(deadline, "")
+                .replace("returns (Tell", "returns (stream Tell")
+                .replace("// Answers one text.", comment)
+            ),
+        )
+
+    assert any("what ends it" in item for item in _found(streaming("// Answers.")))
+    assert _found(streaming("// Answers until the caller hangs up.")) == []
+
+
+def test_a_second_service_in_a_file_is_caught() -> None:
+    """One agent, one contract, one file."""
+    tree = planted.changed(planted.CONTRACT, lambda text: f"{text}\nservice OtherService {{}}\n")
+    assert any("one service per file" in item for item in _found(tree))
+
+
+def test_reserved_numbers_are_no_gap() -> None:
+    """A deleted field leaves its number reserved, and that is no finding."""
+    planting = 'message Planted { reserved 2; reserved "b"; string a = 1; string c = 3; }'
+    tree = planted.changed(planted.CONTRACT, lambda text: _with_messages(text, planting))
+    assert _found(tree) == []
+
+
+def _with_messages(text: str, planting: str) -> str:
+    """A page is only a page where a method answers it."""
+    text = text.replace("import ", f"{_IMPORTS}\nimport ", 1)
+    if "PlantedRequest" in planting and "PlantedResponse" in planting:
+        rpc = "rpc Planted(PlantedRequest) returns (PlantedResponse);"
+        text = text.replace("  // Answers", f"  {rpc}\n  // Answers", 1)
+    return f"{text}\n{planting}\n"
+
+
+def _found(tree: Tree) -> list[str]:
+    contracts = Contracts.of(tree)
+    checks = (conventions.check(contracts), words.names_in_contracts(contracts))
+    return [str(finding) for check in checks for finding in check]
