@@ -59,6 +59,14 @@ def test_the_baseline_holds_every_import_and_no_comment() -> None:
     assert not any(file.HasField("source_code_info") for file in baseline.file)
 
 
+def test_a_change_of_contracts_brings_its_news(tmp_path: Path) -> None:
+    """Where contracts differ from those of the last release, a fragment tells callers."""
+    today = tmp_path / "today.binpb"
+    contracts.write_baseline(_PROTOS, today)
+    if today.read_bytes() != _BASELINE.read_bytes():
+        assert list(_REPOSITORY.glob("changes/*.contract.md")), "add changes/<slug>.contract.md"
+
+
 def test_the_same_contracts_make_the_same_baseline(tmp_path: Path) -> None:
     """Writing the baseline twice gives the same bytes, so that only a real change shows."""
     first, second = tmp_path / "first.binpb", tmp_path / "second.binpb"

@@ -100,7 +100,7 @@ def catch_alls(tree: Tree) -> Iterator[Finding]:
         if module.path.startswith(_CATCH_ALL_ALLOWED):
             continue
         for clause in module.of(ast.ExceptHandler):
-            if _is_catch_all(module, clause.type):
+            if _is_catch_all(module, clause.type) and not _only_cleans_up(clause):
                 yield _caught(module, clause.lineno)
         for call in module.of(ast.Call):
             is_suppress = module.qualified(call.func) == "contextlib.suppress"
@@ -112,6 +112,12 @@ def _is_catch_all(module: Module, caught: ast.expr | None) -> bool:
     if isinstance(caught, ast.Tuple):
         return any(_is_catch_all(module, item) for item in caught.elts)
     return caught is None or module.qualified(caught) in {"Exception", "BaseException"}
+
+
+def _only_cleans_up(clause: ast.ExceptHandler) -> bool:
+    """Whatever happened is undone and goes on: nothing is swallowed."""
+    last = clause.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _caught(module: Module, line: int) -> Finding:

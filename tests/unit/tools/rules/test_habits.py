@@ -63,6 +63,7 @@ def test_a_broken_habit_is_caught(rule: Rule, path: str, text: str, line: int) -
             "try:\n    x()\nexcept Exception:\n    y()\n",
         ),
         (habits.catch_alls, _KIT, "try:\n    x()\nexcept OSError:\n    y()\n"),
+        (habits.catch_alls, _KIT, "try:\n    x()\nexcept BaseException:\n    undo()\n    raise\n"),
         (habits.prints, "tools/x.py", "print('x')\n"),
         (habits.log_events, _KIT, "logger.info('rpc.failed', extra={'rpc': name})\n"),
         (
