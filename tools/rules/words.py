@@ -17,6 +17,7 @@ _BANNED = frozenset(
 )
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 _DOCSTRING_LINES_MAX = 5
+_EXPLAINED = ("libs/", "services/", "tools/")
 _COMMENTED = (
     ".py",
     ".pyi",
@@ -62,13 +63,11 @@ def _named(path: str, line: int, kind: str, name: str) -> Iterator[Finding]:
 
 
 def module_docstrings(tree: Tree) -> Iterator[Finding]:
-    """A module says in a few lines why it exists."""
-    for module in tree.modules_under("libs/", "services/", "tools/", "tests/", "pants-plugins/"):
-        if not module.tree.body:
-            continue
+    """A module says in a few lines why it exists; of a test module its tests say it."""
+    for module in tree.modules:
         text = ast.get_docstring(module.tree) or ""
         lines = len(text.splitlines())
-        if not lines:
+        if not lines and module.tree.body and module.path.startswith(_EXPLAINED):
             yield Finding(module.path, 1, "docstring", "a module says why it exists")
         elif lines > _DOCSTRING_LINES_MAX:
             message = f"{lines} lines; beyond {_DOCSTRING_LINES_MAX} it belongs into docs/design"
