@@ -63,15 +63,18 @@ def protos_under(root: Path) -> list[str]:
 
 
 def generate(out: Path, root: Path = ROOT, protos: Sequence[str] = ()) -> None:
-    """Write the stubs of `protos`, by default of all, into `out`.
+    """Write the stubs of `protos` into `out`; by default of all contracts and of RULES.
 
-    The stubs of RULES come along, since no package has them and ours import them.
+    RULES need stubs of their own making: no package has them, and ours import them.
     """
     out.mkdir(parents=True, exist_ok=True)
     messages = [f"--python_out={out}", f"--mypy_out=quiet:{out}"]
     services = [f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}"]
-    run_protoc(root, messages + services, protos or protos_under(root))
-    run_protoc(root, messages, [RULES])
+    wanted = protos or [RULES, *protos_under(root)]
+    if RULES in wanted:
+        run_protoc(root, messages, [RULES])
+    if ours := [path for path in wanted if path != RULES]:
+        run_protoc(root, messages + services, ours)
 
 
 def write_image(path: Path, root: Path = ROOT) -> None:

@@ -19,10 +19,11 @@ from pants.core.util_rules import stripped_source_files
 from pants.engine.target import Target
 
 from grpcio_codegen import rules as codegen
+from grpcio_codegen.packaged import PackagedContract
 
 
 def target_types() -> Iterable[type[Target]]:
-    return [ProtobufSourcesGeneratorTarget, ProtobufSourceTarget]
+    return [PackagedContract, ProtobufSourcesGeneratorTarget, ProtobufSourceTarget]
 
 
 def rules() -> Iterable[object]:
