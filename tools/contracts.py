@@ -18,7 +18,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from tools.stubs import write_image
+from tools.stubs import ContractFailure, write_image
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
@@ -27,6 +27,7 @@ CONFIG = ROOT / "buf.yaml"
 
 # buf's exit code for "read everything, and found something".
 _FOUND_SOMETHING = 100
+_EXIT_UNJUDGED = 2
 
 
 class BufFailure(Exception):
@@ -126,10 +127,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Judges the contracts, or with `write-baseline` makes them the ones to hold."""
     parser = argparse.ArgumentParser(prog="tools/contracts.py", description=__doc__)
     parser.add_argument("action", nargs="?", choices=("check", "write-baseline"), default="check")
-    if parser.parse_args(arguments).action == "write-baseline":
-        write_baseline()
-        return 0
-    found = judge()
+    action = parser.parse_args(arguments).action
+    try:
+        found = [] if action == "write-baseline" else judge()
+        if action == "write-baseline":
+            write_baseline()
+    except ContractFailure:
+        print("contracts: protoc refuses them, see above", file=sys.stderr)
+        return _EXIT_UNJUDGED
+    except BufFailure as error:
+        print(f"contracts: {error}", file=sys.stderr)
+        return _EXIT_UNJUDGED
     for finding in found:
         print(finding)
     return 1 if found else 0

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -21,7 +21,6 @@ class Import:
     origin: str
     alias: str
     line: int
-    only_for_types: bool
 
 
 class Module:
@@ -50,7 +49,7 @@ class Module:
     def of(self, *kinds: type[Node]) -> Iterator[Node]:
         """Every node of exactly these types, anywhere in the file."""
         for kind in kinds:
-            yield from self._nodes.get(kind, ())  # type: ignore[misc]  # bucketed by exact type
+            yield from cast("list[Node]", self._nodes.get(kind, []))
 
     @cached_property
     def functions(self) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
@@ -58,26 +57,20 @@ class Module:
 
     @cached_property
     def imports(self) -> tuple[Import, ...]:
-        typing_only = {
-            child
-            for branch in self.of(ast.If)
-            if self.qualified(branch.test, {}) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-            for child in ast.walk(branch)
-        }
         found = []
         for plain in self.of(ast.Import):
             for name in plain.names:
                 alias = name.asname or name.name.split(".")[0]
                 origin = name.name if name.asname else alias
-                found.append(Import(origin, alias, plain.lineno, plain in typing_only))
+                found.append(Import(origin, alias, plain.lineno))
                 if origin != name.name:
-                    found.append(Import(name.name, "", plain.lineno, plain in typing_only))
+                    found.append(Import(name.name, "", plain.lineno))
         for sourced in self.of(ast.ImportFrom):
             package = self._absolute(sourced)
             for name in sourced.names:
                 origin = f"{package}.{name.name}"
                 alias = name.asname or name.name
-                found.append(Import(origin, alias, sourced.lineno, sourced in typing_only))
+                found.append(Import(origin, alias, sourced.lineno))
         return tuple(found)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
@@ -92,16 +85,15 @@ class Module:
     def aliases(self) -> dict[str, str]:
         return {item.alias: item.origin for item in self.imports if item.alias}
 
-    def qualified(self, node: ast.AST, aliases: dict[str, str] | None = None) -> str:
+    def qualified(self, node: ast.AST) -> str:
         """`a.b.c` with its first name as it was imported; empty for what is no dotted name."""
-        known = self.aliases if aliases is None else aliases
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
             node = node.value
         if not isinstance(node, ast.Name):
             return ""
-        parts.append(known.get(node.id, node.id))
+        parts.append(self.aliases.get(node.id, node.id))
         return ".".join(reversed(parts))
 
     @cached_property
