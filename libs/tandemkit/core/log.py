@@ -20,7 +20,9 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, so that a line break in a value cannot forge a line."""
+    """One JSON object a line, in ASCII, so that no break in a value, Unicode's included, can forge
+    a line.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -32,7 +34,7 @@ class JsonLines(logging.Formatter):
         line.update(getattr(record, _FIELDS, {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)
 
 
 def write_to(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:

@@ -18,8 +18,9 @@ from tandemkit.core.errors import Bug, CallerError, TransientError
 
 # Trailers past 8 KiB are refused by gRPC itself, and the caller would see that instead of our
 # answer.
-_VIOLATIONS_MAX = 16
-_VALUE_CHARS_MAX = 256
+_VALUE_BYTES_MAX = 256
+_METADATA_BYTES_MAX = 2048
+_VIOLATIONS_BYTES_MAX = 3072
 _DETAILS_HEADER = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 PLATFORM_REASONS: EnumDescriptor = platform.PlatformErrorReason.DESCRIPTOR
@@ -48,16 +49,18 @@ class Refusal:
     def trailers(self) -> tuple[tuple[str, bytes], ...]:
         """The `google.rpc.Status` that carries the details, as gRPC sends it."""
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
-        shown = {key: value[:_VALUE_CHARS_MAX] for key, value in self.metadata.items()}
-        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=self.domain, metadata=shown)
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=self.domain)
+        for key, value in self.metadata.items():
+            if info.ByteSize() < _METADATA_BYTES_MAX:
+                info.metadata[key] = _cut(value)
         status.details.add().Pack(info)
         if self.violations:
             bad = error_details_pb2.BadRequest()
-            for violation in self.violations[:_VIOLATIONS_MAX]:
-                description = violation.description[:_VALUE_CHARS_MAX]
-                bad.field_violations.add(
-                    field=violation.field[:_VALUE_CHARS_MAX], description=description
-                )
+            for one in self.violations:
+                if bad.ByteSize() < _VIOLATIONS_BYTES_MAX:
+                    bad.field_violations.add(
+                        field=_cut(one.field), description=_cut(one.description)
+                    )
             status.details.add().Pack(bad)
         if self.retry_after_s is not None:
             retry = error_details_pb2.RetryInfo()
@@ -104,6 +107,10 @@ def of_platform(
         violations=violations,
         retry_after_s=retry_after_s,
     )
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:_VALUE_BYTES_MAX].decode(errors="ignore")
 
 
 def _said(reasons: EnumDescriptor, number: int) -> tuple[grpc.StatusCode, str]:

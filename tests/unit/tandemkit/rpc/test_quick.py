@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buf.validate import validate_pb2 as rules
+from tandemkit.rpc import quick, validation
+
+NUMBERED = count()
+SIZES = st.none() | st.integers(0, 4)
+INTS = st.integers(-5, 5)
+
+
+def declare(*fields: tuple[int, Any], message_rule: bool = False, label: int = 1) -> Any:
+    """A message class with `fields`, each a type and its rules."""
+    file = FileDescriptorProto(name=f"quick_{next(NUMBERED)}.proto", syntax="proto3")
+    file.package = file.name.removesuffix(".proto")
+    file.dependency.append("buf/validate/validate.proto")
+    kind = file.enum_type.add(name="Kind")
+    for number in range(3):
+        kind.value.add(name=f"KIND_{number}", number=number)
+    inner = file.message_type.add(name="Inner")
+    outer = file.message_type.add(name="Outer")
+    for number, (type_, rule) in enumerate(fields, start=1):
+        field = inner.field.add(name=f"f{number}", number=number, type=type_, label=label)
+        if type_ == Field.TYPE_ENUM:
+            field.type_name = f".{file.package}.Kind"
+        options: Any = field.options
+        options.Extensions[rules.field].CopyFrom(rule)
+    if message_rule:
+        said: Any = inner.options
+        said.Extensions[rules.message].cel.add(id="no", message="no", expression="false")
+    below = outer.field.add(name="inner", number=1, type=Field.TYPE_MESSAGE, label=1)
+    below.type_name = f".{file.package}.Inner"
+    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
+    pool.AddSerializedFile(file.SerializeToString())
+    return GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.Outer"))
+
+
+def bounds(low: int | None, high: int | None, names: tuple[str, str]) -> Any:
+    pairs = zip(names, (low, high), strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
+@given(low=SIZES, high=SIZES, text=st.text(max_size=6), data=st.binary(max_size=6))
+def test_lengths_agree_with_the_engine(
+    low: int | None, high: int | None, text: str, data: bytes
+) -> None:
+    """Where the quick check is sure of a string or of bytes, the engine finds nothing."""
+    limits = bounds(low, high, ("min_len", "max_len"))
+    kind = declare(
+        (Field.TYPE_STRING, rules.FieldRules(string=rules.StringRules(**limits))),
+        (Field.TYPE_BYTES, rules.FieldRules(bytes=rules.BytesRules(**limits))),
+    )
+    agree(kind(inner={"f1": text, "f2": data}))
+
+
+@given(low=st.none() | INTS, high=st.none() | INTS, value=INTS, choice=st.integers(0, 4))
+def test_ranges_and_enums_agree_with_the_engine(
+    low: int | None, high: int | None, value: int, choice: int
+) -> None:
+    """Also where the range is upside down, which to the engine means outside of it."""
+    limits = bounds(low, high, ("gte", "lte"))
+    kind = declare(
+        (Field.TYPE_INT32, rules.FieldRules(int32=rules.Int32Rules(**limits))),
+        (
+            Field.TYPE_ENUM,
+            rules.FieldRules(enum=rules.EnumRules(defined_only=True, not_in=[0])),
+        ),
+    )
+    agree(kind(inner={"f1": value, "f2": choice}))
+
+
+def agree(message: Any) -> None:
+    check = quick.check_of(message.DESCRIPTOR)
+    refused = bool(validation.ask_engine(message))
+    if check is not None:
+        assert check(message) is not refused
+    assert bool(validation.violations(message)) is refused
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rules.FieldRules(string=rules.StringRules(pattern="^a$")),
+        rules.FieldRules(string=rules.StringRules(email=True)),
+        rules.FieldRules(string=rules.StringRules(len=2)),
+        rules.FieldRules(required=True),
+        rules.FieldRules(string=rules.StringRules(min_len=1), required=True),
+    ],
+)
+def test_a_rule_that_it_does_not_know_leaves_the_engine_to_look(rule: rules.FieldRules) -> None:
+    """There is no quick check for such a type."""
+    assert quick.check_of(declare((Field.TYPE_STRING, rule)).DESCRIPTOR) is None
+
+
+def test_a_rule_on_the_message_or_a_repeated_field_leaves_the_engine_to_look() -> None:
+    """Neither has a quick check."""
+    long = (Field.TYPE_STRING, rules.FieldRules(string=rules.StringRules(min_len=1)))
+    repeated = rules.FieldRules(repeated=rules.RepeatedRules(min_items=1))
+    assert quick.check_of(declare(long, message_rule=True).DESCRIPTOR) is None
+    assert quick.check_of(declare((Field.TYPE_STRING, repeated), label=3).DESCRIPTOR) is None
+
+
+def test_a_type_without_rules_is_good_at_once() -> None:
+    """Nothing can be wrong with it."""
+    kind = declare((Field.TYPE_STRING, rules.FieldRules()))
+    check = quick.check_of(kind.DESCRIPTOR)
+    assert check is not None
+    assert check(kind())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_reflection.v1alpha import reflection_pb2
+
+from tandemkit.testing import probe
+from tests.unit.tandemkit.rpc.probed import Probed, probed
+
+VERSIONS = ("v1", "v1alpha")
+
+
+async def ask(it: Probed, version: str, **question: Any) -> reflection_pb2.ServerReflectionResponse:
+    call = it.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )()
+    await call.write(reflection_pb2.ServerReflectionRequest(**question))
+    answer = await call.read()
+    await call.done_writing()
+    return answer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_both_versions_list_agents_health_and_themselves(version: str) -> None:
+    """Old and new clients see the same services."""
+    async with probed() as it:
+        answer = await ask(it, version, list_services="")
+    assert {one.name for one in answer.list_services_response.service} == {
+        probe.SERVICE,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "symbol", [probe.SERVICE, *(f"grpc.reflection.{v}.ServerReflection" for v in VERSIONS)]
+)
+async def test_every_listed_service_can_be_described(version: str, symbol: str) -> None:
+    """A file that declares the symbol comes back."""
+    async with probed() as it:
+        answer = await ask(it, version, file_containing_symbol=symbol)
+    files = [
+        FileDescriptorProto.FromString(wire)
+        for wire in answer.file_descriptor_response.file_descriptor_proto
+    ]
+    assert any(f"{f.package}.{s.name}" == symbol for f in files for s in f.service)

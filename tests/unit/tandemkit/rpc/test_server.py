@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.failure import Refusal, Violation
+from tandemkit.rpc.server import Server
+from tandemkit.testing import probe
+
+TRAILER_BYTES_MAX = 8192
+
+
+async def test_a_port_that_is_taken_is_refused() -> None:
+    """Two servers never share a port: half of the callers would reach the wrong one."""
+    first, second = Server(), Server()
+    port = await first.start("127.0.0.1:0")
+    with pytest.raises(RuntimeError, match="bind"):
+        await second.start(f"127.0.0.1:{port}")
+    await first.drain(0)
+
+
+def test_a_contract_says_what_its_options_say() -> None:
+    """Deadline, limit and aliases come from the descriptor, and a unary method has a deadline in
+    any case.
+    """
+    contract = Contract.of(probe.DESCRIPTOR)
+    methods = {method.name: method for method in contract.methods}
+    assert contract.aliases == ("ProbeAgent",)
+    assert contract.name.short == "probe-probe"
+    assert (methods["Narrow"].deadline_s, methods["Narrow"].concurrent_calls_max) == (0.2, 2)
+    assert (methods["Echo"].deadline_s, methods["Tail"].deadline_s) == (30.0, None)
+    assert not methods["Echo"].retryable
+
+
+def test_the_details_of_a_failure_fit_into_the_trailers() -> None:
+    """However much is wrong with a request, the answer stays below gRPC's limit for metadata."""
+    refusal = Refusal(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "the request breaks the contract",
+        "INVALID_REQUEST",
+        "tandem.type.v1",
+        {f"key {number}": "é" * 100_000 for number in range(100)},
+        [Violation("f" * 1000, "d" * 1000)] * 1000,
+    )
+    ((_, wire),) = refusal.trailers()
+    # gRPC sends binary metadata in base64.
+    assert len(wire) * 4 / 3 < TRAILER_BYTES_MAX

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
+
+
+async def test_sleepers_wake_in_order_and_only_when_moved() -> None:
+    """Each sees the time that it asked for, also in a sleep begun while time moves."""
+    clock = FakeClock()
+    seen: list[tuple[str, float]] = []
+
+    async def sleeper(name: str, duration_s: float, times: int) -> None:
+        for _ in range(times):
+            await clock.sleep(duration_s)
+            seen.append((name, clock.monotonic_s()))
+
+    async with Tasks() as tasks:
+        tasks.spawn("slow", sleeper("slow", 2.5, 1))
+        tasks.spawn("quick", sleeper("quick", 1.0, 3))
+        await clock.advance(0.5)
+        assert seen == []
+        await clock.advance(2.5)
+    assert seen == [("quick", 1.0), ("quick", 2.0), ("slow", 2.5), ("quick", 3.0)]
+    assert (clock.now() - FakeClock().now()).total_seconds() == 3.0
