@@ -15,9 +15,10 @@ from pathlib import Path
 from diagnosis import is_final, sentence_for
 from installers import Installer, Pip, Uv
 from launch import READY, Places, installed_pins
-
+from leftovers import sweep
 from tandemkit.cli.locks import alone
 from tandemkit.cli.steps import Step, StepFailure, Steps
+from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
 
 _INTERRUPTED = 130
@@ -28,6 +29,7 @@ def prepare(root: Path, places: Places, environment: Environment) -> int:
     steps = Steps(sys.stderr, places.cache)
     try:
         places.cache.mkdir(parents=True, exist_ok=True)
+        sweep(places.cache, SystemClock().now())
         asyncio.run(_prepare(root, places, environment, steps))
     except KeyboardInterrupt:
         steps.say("interrupted; run the same command again to go on.")

@@ -1,6 +1,7 @@
 """What went wrong during set-up, in one sentence that says what to do."""
 
 import errno
+import shutil
 from pathlib import Path
 
 from tandemkit.cli.steps import StepFailure
@@ -24,6 +25,7 @@ _NETWORK = (
     "No matching distribution found",
 )
 _DENIED = ("Permission denied", "Read-only file system", "os error 13", "os error 30")
+_FULL_BYTES = 1 << 20
 _CACHE_ERRNO = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
 
 _UNKNOWN_PACKAGE = (
@@ -45,6 +47,9 @@ def sentence_for(failure: StepFailure | OSError, cache: Path) -> str:
     """Names the cause where it is known, and always a next step."""
     if isinstance(failure, OSError):
         return _of_system(failure, cache)
+    # A full disk also swallows the line that would have said so.
+    if shutil.disk_usage(cache).free < _FULL_BYTES:
+        return _full(cache)
     known = (
         (_DISK, _full(cache)),
         (_HASH, _UNKNOWN_PACKAGE),

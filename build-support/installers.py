@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 from launch import Places
-
 from tandemkit.cli.steps import Step, StepFailure, Steps
 
 _ONLY_PINS = ("--require-hashes", "--no-deps")

@@ -101,6 +101,9 @@ def main() -> int:
 
         if status := prepare(ROOT, found, environment):
             return status
+    # What a later set-up finds unused for long it removes.
+    for used in (found.environment, found.stubs):
+        os.utime(used)
     become_cli(found, environment.variables)
 
 
