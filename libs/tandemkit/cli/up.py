@@ -51,10 +51,8 @@ def agent_of(service: str) -> Agent:
         name = AgentName.of(service)
     except ValueError as error:
         raise Refusal(f"{error}; mend the stanza.") from error
-    grown = f"{name.module}.agent"
-    is_folder = importlib.util.find_spec(name.module) and _has_agent(name.module)
     try:
-        module = importlib.import_module(grown if is_folder else name.module)
+        module = importlib.import_module(_module_of(name))
     except ModuleNotFoundError as error:
         raise Refusal(
             f"{service}: no module {error.name}; write it, or mend the stanza."
@@ -65,8 +63,11 @@ def agent_of(service: str) -> Agent:
     return declared
 
 
-def _has_agent(module: str) -> bool:
-    return importlib.util.find_spec(f"{module}.agent") is not None
+def _module_of(name: AgentName) -> str:
+    """Where the declaration stands: an agent that outgrew its module keeps it in `agent.py`."""
+    spec = importlib.util.find_spec(name.module)
+    is_folder = spec is not None and spec.submodule_search_locations is not None
+    return f"{name.module}.agent" if is_folder else name.module
 
 
 def fleet(folder: Path) -> tuple[Placed, ...]:
