@@ -103,7 +103,7 @@ def main() -> int:
             return status
     # What a later set-up finds unused for long it removes.
     for used in (found.environment, found.stubs):
-        os.utime(used)
+        os.utime(used / READY)
     become_cli(found, environment.variables)
 
 

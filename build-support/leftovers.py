@@ -10,11 +10,10 @@ _UNUSED = timedelta(days=30)
 
 
 def sweep(cache: Path, now: datetime) -> list[Path]:
-    """Removes what is too old to be in use, and returns it. `./tandem` renews the age at each start."""
-    broken = [*cache.glob("step-*"), *cache.glob("policy-*"), *cache.glob("*/new-*")]
-    unused = [mark.parent for mark in cache.glob("*/*/ready")]
+    """Removes what is too old to be in use, and returns it. Each start renews what it uses."""
+    broken = [*cache.glob("step-*"), *cache.glob("*/new-*")]
     old = [path for path in broken if _age(path, now) > _BROKEN_OFF]
-    old += [path for path in unused if _age(path, now) > _UNUSED]
+    old += [mark.parent for mark in cache.glob("*/*/ready") if _age(mark, now) > _UNUSED]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return old

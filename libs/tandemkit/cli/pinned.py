@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,8 @@ async def environment_of(pins: Path, environment: Environment, steps: Steps) -> 
     with alone(home.with_suffix(".lock"), waiting) as lock:
         if not (home / _READY).exists():
             await _make(home, pins, environment, steps.holding(lock))
+    # What is unused for long, a later set-up removes.
+    os.utime(home / _READY)
     return home / "bin" / "python"
 
 

@@ -119,6 +119,9 @@ async def run_process(command: Command) -> int:
 
 
 async def _start(command: Command) -> asyncio.subprocess.Process:
+    program = command.argv[0]
+    if shutil.which(program) is None:
+        raise ProcessFailure("process could not start: no such program", program=program)
     with command.log_path.open("ab") as log:
         try:
             return await asyncio.create_subprocess_exec(
@@ -132,7 +135,7 @@ async def _start(command: Command) -> asyncio.subprocess.Process:
                 pass_fds=command.keeps_open,
             )
         except OSError as error:
-            raise ProcessFailure("process could not start", program=command.argv[0]) from error
+            raise ProcessFailure("process could not start", program=program) from error
 
 
 def _tethered(argv: tuple[str, ...]) -> tuple[str, ...]:
