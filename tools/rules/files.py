@@ -26,7 +26,8 @@ _PINNED = re.compile(
 _ADDRESS = re.compile(
     r"[a-z][a-z+]*://|git@|(^|\s)(-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b"
 )
-_MACHINE_PATH = re.compile(r"(?<![\w.$}~-])/(?:root|work|Users/[a-z]\w*|home/[a-z]\w*)/")
+# A home of one letter is an example.
+_MACHINE_PATH = re.compile(r"(?<![\w.$}~-])/(?:root|work|Users/[a-z]\w*|home/[a-z]\w+)/")
 _SHELL = re.compile(r"#!.*\b(ba|da|z)?sh\b")
 _SHELL_LINES_MAX = 10
 

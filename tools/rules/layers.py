@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from tools.rules import agents
 from tools.rules.syntax import Import, Module
 from tools.rules.tree import Finding, Tree
 
@@ -29,14 +30,25 @@ _MESSAGE_SIDE = ("agent", "servicer")
 
 def check(tree: Tree) -> Iterator[Finding]:
     """Findings for imports that point up, sideways, or at what nothing may import."""
+    called = _called_packages(tree)
     for module in tree.modules:
         for item in module.imports:
-            message = _objection(module, item)
+            message = _objection(module, item, called.get(_own_folder(module), frozenset()))
             if message:
                 yield Finding(module.path, item.line, RULE, message)
 
 
-def _objection(module: Module, item: Import) -> str:
+def _called_packages(tree: Tree) -> dict[str, frozenset[str]]:
+    """For each agent's module or folder, the proto packages of the agents that it calls."""
+    return {
+        _own_folder(item.module): frozenset(
+            ".".join(contract.split("/")[:3]) for contract in (*item.calls, *item.soft_calls)
+        )
+        for item in agents.declarations(tree)
+    }
+
+
+def _objection(module: Module, item: Import, called: frozenset[str]) -> str:
     top = item.origin.split(".")[0]
     home = module.path.split("/")[0]
     if top in _NEVER_IMPORTED and home not in {"tests", top}:
@@ -48,7 +60,7 @@ def _objection(module: Module, item: Import) -> str:
     if home == "libs":
         return _objection_in_kit(module, item)
     if home == "services":
-        return _objection_in_service(module, item)
+        return _objection_in_service(module, item, called)
     return ""
 
 
@@ -82,13 +94,13 @@ def _layer(name: str) -> str:
     return parts[1] if len(parts) > 1 else ""
 
 
-def _objection_in_service(module: Module, item: Import) -> str:
+def _objection_in_service(module: Module, item: Import, called: frozenset[str]) -> str:
     folder = _own_folder(module)
     if item.origin.startswith("services.") and not f"{item.origin}.".startswith(f"{folder}."):
         return "an agent never imports another agent's Python; call its stub"
     if item.origin.startswith("tandemkit.") and _layer(item.origin) not in _OPEN_TO_SERVICES:
         return f"services do not import tandemkit.{_layer(item.origin)}"
-    if item.origin.startswith("tandem.") and not _is_known_contract(module, item.origin):
+    if item.origin.startswith("tandem.") and not _is_known_contract(module, item.origin, called):
         return f"`{item.origin}` belongs to another family whose agents are not in `calls`"
     if item.origin.split(".")[0] in {"grpc", "grpc_status"} and _is_core_of_agent(module):
         return "the core of an agent knows no grpc; only agent.py and servicer.py do"
@@ -100,16 +112,12 @@ def _own_folder(module: Module) -> str:
     return ".".join(parts[:3]) if len(parts) > 3 else module.name
 
 
-def _is_known_contract(module: Module, origin: str) -> bool:
+def _is_known_contract(module: Module, origin: str, called: frozenset[str]) -> bool:
+    """Its own family, what all share, and the messages that go to the agents it calls."""
     family = module.name.split(".")[1]
     if f"{origin}.".startswith((f"tandem.{family}.", *_SHARED_PROTOS)):
         return True
-    # Which stubs of the other family are used is compared with `calls` by the call-graph rule.
-    package = ".".join(origin.split(".")[:3])
-    return any(
-        other.origin.startswith(f"{package}.") and "_service_pb2_grpc" in other.origin
-        for other in module.imports
-    )
+    return ".".join(origin.split(".")[:3]) in called
 
 
 def _is_core_of_agent(module: Module) -> bool:

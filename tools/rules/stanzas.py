@@ -26,9 +26,10 @@ _ANY = "google.protobuf.Any"
 def check(tree: Tree, contracts: Contracts) -> Iterator[Finding]:
     """Findings for fields that do not exist, values that do not fit, rules that a value breaks."""
     settings = _settings_by_service(tree)
+    taken: dict[str, str] = {}
     for path in tree.files:
         if re.fullmatch(r"deploy/fleet/[^/]+\.yaml", path):
-            reader = _Reader(path, contracts, settings)
+            reader = _Reader(path, contracts, settings, taken)
             reader.read(tree.files[path])
             yield from reader.findings
 
@@ -48,6 +49,8 @@ class _Reader:
     path: str
     contracts: Contracts
     settings: Mapping[str, str]
+    # Which file runs an instance of this name already; shared by all files of the fleet.
+    taken: dict[str, str]
     findings: list[Finding] = field(default_factory=list)
 
     def read(self, text: str) -> None:
@@ -74,6 +77,10 @@ class _Reader:
             self._object(mark, f"`{broken.field}`: {broken.description}")
 
     def _check_stanza(self, node: yaml.MappingNode, stanza: Any) -> None:
+        if stanza.name in self.taken:
+            message = f"`{stanza.name}` runs already, by {self.taken[stanza.name]}"
+            self._object(_value(node, "name").start_mark, message)
+        self.taken.setdefault(stanza.name, self.path)
         if stanza.service not in self.settings:
             return
         if not AgentName.of(stanza.service).owns(stanza.name):
@@ -81,7 +88,10 @@ class _Reader:
             message = f"`{stanza.name}` is no instance of {stanza.service}: {wanted}, or a suffix"
             self._object(_value(node, "name").start_mark, message)
         given = _value(node, "settings")
-        if not isinstance(given, yaml.MappingNode) or given is node:
+        if given is node:
+            return
+        if not isinstance(given, yaml.MappingNode):
+            self._object(given.start_mark, "`settings` is a mapping of fields")
             return
         if not self.settings[stanza.service]:
             self._object(given.start_mark, f"{stanza.service} declares no settings")
@@ -93,17 +103,17 @@ class _Reader:
     ) -> None:
         seen: set[str] = set()
         for key, value in node.value:
-            known = message.DESCRIPTOR.fields_by_name.get(key.value)
+            known = message.DESCRIPTOR.fields_by_name.get(str(key.value))
             path = f"{prefix}.{key.value}".lstrip(".")
             marks[path] = value.start_mark
             if known is None:
                 name = message.DESCRIPTOR.full_name
                 self._object(key.start_mark, f"{name} has no field `{key.value}`")
-            elif key.value in seen:
+            elif path in seen:
                 self._object(key.start_mark, f"`{path}` stands here twice")
             else:
                 self._set(message, known, value, (path, marks))
-            seen.add(key.value)
+            seen.add(path)
 
     def _set(
         self,
@@ -132,10 +142,12 @@ class _Reader:
 
     def _parse(self, message: Message, known: FieldDescriptor, node: yaml.Node, path: str) -> None:
         """Scalars, well-known types such as Duration, and maps: as the JSON mapping reads them."""
-        native: object = yaml.SafeLoader("").construct_object(node, deep=True)
         try:
+            # A date stays text here: JSON has none, and a field may well want one as a string.
+            is_date = node.tag == "tag:yaml.org,2002:timestamp"
+            native = node.value if is_date else yaml.SafeLoader("").construct_object(node, True)
             json_format.ParseDict({known.name: native}, message)
-        except json_format.ParseError as error:
+        except (json_format.ParseError, yaml.YAMLError) as error:
             self._object(node.start_mark, f"`{path}`: {error}")
 
     def _object(self, mark: yaml.Mark | None, message: str) -> None:
@@ -156,5 +168,5 @@ def _value(node: yaml.MappingNode, key: str) -> yaml.Node:
 def _nearest(path: str, marks: Mapping[str, yaml.Mark]) -> yaml.Mark:
     """Where the field stands, or, when it is the absence that is wrong, what should hold it."""
     while path not in marks:
-        path = re.sub(r"(\.?[^.\[]+|\[\d+\])$", "", path)
+        path = re.sub(r"(^|\.)[^.\[]*$|\[[^\[]*$", "", path)
     return marks[path]

@@ -6,22 +6,29 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from tools.rules.syntax import Module
 from tools.rules.tree import Finding, Tree
 
 RULE = "suppression"
 
 # A directive stands anywhere in a comment, as the tools themselves read it.
-_DIRECTIVE = re.compile(r"#\s*(?:ruff:\s*)?(?P<kind>noqa|type:\s*ignore)(?P<rest>.*)")
+_START = r"#\s*(?:ruff:\s*)?(?P<kind>noqa|type:\s*ignore)"
+_DIRECTIVE = re.compile(rf"{_START}(?P<rest>.*?)(?=#\s*(?:noqa|type:\s*ignore)|$)")
+_WHOLE_FILE = re.compile(r"#\s*(mypy:|type:\s*ignore-errors)")
 _CODED = {
     "noqa": re.compile(r":\s*[A-Z]+[0-9]+(\s*,\s*[A-Z]+[0-9]+)*(?P<reason>.*)"),
     "type: ignore": re.compile(r"\[[a-z-]+(\s*,\s*[a-z-]+)*\](?P<reason>.*)"),
 }
 _WORDS_OF_REASON_MIN = 2
-_LIKELY = re.compile(r"noqa|type:\s*ignore")
+_LIKELY = re.compile(r"noqa|type:\s*ignore|mypy:")
 
 
 def check(tree: Tree) -> Iterator[Finding]:
-    """Findings for directives without a code or without a reason."""
+    """Findings for directives without a code or a reason, and for those over a whole file."""
+    for module in _likely(tree):
+        for line, comment in module.comments:
+            if _WHOLE_FILE.match(comment):
+                yield Finding(module.path, line, RULE, "mypy's settings stand in pyproject.toml")
     for path, line, kind, rest in _directives(tree):
         coded = _CODED[kind].match(rest)
         if coded is None:
@@ -35,10 +42,12 @@ def count(tree: Tree) -> Counter[str]:
     return Counter(kind for _, _, kind, _ in _directives(tree))
 
 
+def _likely(tree: Tree) -> Iterator[Module]:
+    return (module for module in tree.modules if _LIKELY.search(module.text))
+
+
 def _directives(tree: Tree) -> Iterator[tuple[str, int, str, str]]:
-    for module in tree.modules:
-        if not _LIKELY.search(module.text):
-            continue
+    for module in _likely(tree):
         for line, comment in module.comments:
             for found in _DIRECTIVE.finditer(comment):
                 kind = re.sub(r"type:\s*", "type: ", found["kind"])

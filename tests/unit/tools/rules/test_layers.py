@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 from tests.unit.tools.rules.planted import found
 from tools.rules import layers
+from tools.rules.tree import Tree
 
 _AGENT = "services/text/summarize.py"
 _OUTGROWN = "services/text/summarize/shortening.py"
@@ -58,7 +61,6 @@ def test_an_import_across_a_wall_is_caught(path: str, line: str, said: str) -> N
         ("tools/new_agent.py", "from tools import stubs"),
         (_AGENT, "import grpc"),
         (_AGENT, "from tandem.text.v1 import summarize_service_pb2"),
-        (_AGENT, "from tandem.image.v1 import ocr_service_pb2_grpc"),
         (_AGENT, "from tandemkit.hosting.agent import Agent"),
         (_OUTGROWN, "from services.text.summarize import sentences"),
         ("services/text/summarize/servicer.py", "import grpc"),
@@ -67,3 +69,18 @@ def test_an_import_across_a_wall_is_caught(path: str, line: str, said: str) -> N
 def test_an_import_within_the_walls_passes(path: str, line: str) -> None:
     """What the layers allow is not found."""
     assert found(layers.check, path, f"{line}\n") == []
+
+
+def test_messages_of_a_called_agent_pass_in_the_whole_folder() -> None:
+    """What `calls` declares opens the callee's package to each file of the caller, and no other."""
+    agent = """\
+        from tandem.image.v1 import ocr_service_pb2
+        from tandem.text.v1 import summarize_service_pb2 as pb
+        from tandemkit.hosting.agent import Agent
+        AGENT = Agent(contract=pb.DESCRIPTOR, calls=(ocr_service_pb2.DESCRIPTOR,), build=build)
+    """
+    line = "from tandem.image.v1 import picture_pb2\n"
+    files = {"services/text/summarize/agent.py": dedent(agent), _OUTGROWN: line}
+    assert list(layers.check(Tree(files))) == []
+    (finding,) = layers.check(Tree({**files, "services/text/translate.py": line}))
+    assert finding.path == "services/text/translate.py"

@@ -32,6 +32,13 @@ _LONG = '"""One.\n\nTwo.\nThree.\nFour.\nFive.\n"""\n'
         (suppressions.check, _KIT, "x = y()  # type: ignore\n", "names the code"),
         (suppressions.check, _KIT, "x = y()  # type: ignore[arg-type]\n", "says why"),
         (suppressions.check, _KIT, "# ruff: noqa: S101\n", "says why"),
+        (suppressions.check, _KIT, "# mypy: ignore-errors\n", "pyproject.toml"),
+        (
+            suppressions.check,
+            _KIT,
+            "x()  # type: ignore[misc]  # an untyped package  # noqa: S101\n",
+            "`noqa` says why",
+        ),
     ],
 )
 def test_a_bad_word_is_caught(rule: Rule, path: str, text: str, said: str) -> None:
