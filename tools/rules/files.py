@@ -9,7 +9,7 @@ from tools.rules.tree import Finding, Tree
 
 _STUB = re.compile(r"_pb2(_grpc)?\.pyi?$|\.pb\.(go|cc|h)$|_pb\.(js|d\.ts)$")
 _FOREIGN_FOLDER = re.compile(
-    r"(^|/)(vendor|vendored|_vendor|third_party|3rdparty|node_modules|site-packages|external)/"
+    r"(^|/)(vendor|vendored|_vendor|third_party|3rdparty|node_modules|site-packages)/"
 )
 _FOREIGN_PROTO = re.compile(r"^protos/(?!tandem/|BUILD$|baseline\.binpb$)")
 _PACKED = re.compile(r"\.(whl|egg|jar|zip|tar|tgz|gz|xz|bz2|7z|so|dll|dylib|a|o|exe|pex|min\.js)$")
