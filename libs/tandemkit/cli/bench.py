@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tandemkit.cli.checkout import root_of
-from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
+from tandemkit.cli.output import EXIT_NO, Refusal, as_json, examples
 from tandemkit.core.environment import Environment
 
 
@@ -21,24 +23,30 @@ def benchmarks(root: Path) -> dict[str, Path]:
 
 @click.command(
     short_help="Run the benchmarks of tests/bench.",
-    epilog=examples("./tandem bench", "./tandem bench call_overhead"),
+    epilog=examples("./tandem bench", "./tandem bench call_overhead --json"),
 )
 @click.argument("name", required=False)
 @as_json
 def bench(*, name: str | None, as_json: bool) -> int:
-    """Run the benchmark NAME, or all of tests/bench, and print what each printed."""
+    """Run the benchmark NAME, or all of tests/bench. They measure and print; they judge nothing."""
     known = benchmarks(root_of(Environment.read()))
     if name is not None and name not in known:
         raise Refusal(f"no benchmark {name!r}; there are: {', '.join(known) or 'none'}.")
-    results = []
-    for each in [name] if name else list(known):
-        done = subprocess.run(
-            [sys.executable, known[each]], stdout=subprocess.PIPE, text=True, check=False
-        )
-        results.append({"name": each, "exit_status": done.returncode, "output": done.stdout})
-    emit(
-        results,
-        as_json=as_json,
-        text=lambda: "\n".join(f"{r['name']}\n{r['output']}" for r in results),
-    )
-    return EXIT_NO if any(result["exit_status"] for result in results) else 0
+    chosen = {name: known[name]} if name else known
+    if as_json:
+        results = [_measured(each, path) for each, path in chosen.items()]
+        click.echo(json.dumps(results, indent=2))
+        return EXIT_NO if any(result["exit_status"] for result in results) else 0
+    # Their output goes where ours goes, as it comes: a benchmark takes its time.
+    done = [subprocess.run([sys.executable, path], check=False) for path in chosen.values()]
+    return EXIT_NO if any(one.returncode for one in done) else 0
+
+
+def _measured(name: str, path: Path) -> dict[str, Any]:
+    argv = [sys.executable, str(path), "--json"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        results = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+    except ValueError as error:
+        raise Refusal(f"benchmark {name} prints something that is no JSON.", EXIT_NO) from error
+    return {"name": name, "exit_status": done.returncode, "results": results}

@@ -22,9 +22,9 @@ from tandemkit.cli.reflection import DEFAULT_ADDRESS, Contracts, connected
 @click.command(
     short_help="Call a method of an agent that serves.",
     epilog=examples(
-        './tandem call utility-toolbox/Hash \'{"text": "hello"}\'',
-        "./tandem call tandem.utility.v1.FilesService/List",
-        "echo '{}' | ./tandem call utility-files/Watch -",
+        './tandem call utility-toolbox/MeasureText \'{"text": "hello"}\'',
+        "./tandem call tandem.utility.v1.FilesService/ListFiles",
+        "echo '{}' | ./tandem call utility-files/WatchFiles -",
     ),
 )
 @click.argument("method")

@@ -30,7 +30,7 @@ Examples:
   ./tandem doctor               is everything here?
   ./tandem up                   serve the fleet on this machine
   ./tandem agents               what serves, and how it is
-  ./tandem call utility-toolbox/Hash '{"text": "hello"}'
+  ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 
 \b

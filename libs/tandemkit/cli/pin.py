@@ -25,11 +25,11 @@ def changes(before: str, after: str) -> dict[str, tuple[str, str]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _resolve(root: Path, environment: Environment) -> None:
+def _resolve(root: Path, environment: Environment, *, upgrade: bool) -> None:
     uv = find_uv(environment)
     path = f"{uv.parent}:{environment.path}"
     variables = {**uv_variables(environment), "PATH": path}
-    argv = [sys.executable, str(root / "tools" / "pins.py")]
+    argv = [sys.executable, str(root / "tools" / "pins.py"), *(["--upgrade"] if upgrade else [])]
     done = subprocess.run(argv, env=variables, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
@@ -40,14 +40,15 @@ def _resolve(root: Path, environment: Environment) -> None:
     short_help="Resolve third-party packages again and write pins.txt.",
     epilog=examples("./tandem pin && git diff --stat pins.txt"),
 )
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that are allowed.")
 @as_json
-def pin(*, as_json: bool) -> None:
+def pin(*, upgrade: bool, as_json: bool) -> None:
     """Resolve what pyproject.toml asks for again, write pins.txt, and print what changed."""
     environment = Environment.read()
     cache_of(environment)
     root = root_of(environment)
     before = (root / "pins.txt").read_text()
-    _resolve(root, environment)
+    _resolve(root, environment, upgrade=upgrade)
     changed = changes(before, (root / "pins.txt").read_text())
     lines = [f"{name} {old or 'new'} -> {new or 'gone'}" for name, (old, new) in changed.items()]
     value = {name: {"before": old, "after": new} for name, (old, new) in changed.items()}

@@ -6,12 +6,14 @@ import asyncio
 import importlib
 import importlib.util
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.output import Refusal, as_json, emit, examples, table
@@ -84,6 +86,21 @@ def fleet(folder: Path) -> tuple[Placed, ...]:
         raise Refusal(f"deploy/fleet: {error}.") from error
 
 
+def check_free(address: str) -> tuple[str, int]:
+    """Host and port, which nobody else listens on; gRPC would only say that it failed."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise Refusal(f"{address!r} is not of the form host:port.")
+    try:
+        socket.create_server((host, int(port))).close()
+    except (OSError, OverflowError) as error:
+        raise Refusal(
+            f"cannot listen on {address}; if another ./tandem up runs there, end it, "
+            "or take a free port with --address 127.0.0.1:0."
+        ) from error
+    return host, int(port)
+
+
 async def _serve(placed: Sequence[Placed], place: Place, show: Callable[[int], None]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -97,7 +114,7 @@ async def _serve(placed: Sequence[Placed], place: Place, show: Callable[[int], N
 def screen(placed: Sequence[Placed], address: str) -> str:
     """What serves where, and what to try."""
     rows = [(one.agent.name, one.agent.promise.name.service) for one in placed]
-    first = placed[0].agent.name
+    sample = next((text for one in placed if (text := _sample(one.agent))), "SERVICE/METHOD '{}'")
     elsewhere = "" if address == DEFAULT_ADDRESS else f" --address {address}"
     return "\n".join(
         (
@@ -107,10 +124,21 @@ def screen(placed: Sequence[Placed], address: str) -> str:
             "",
             "Try, in another terminal:",
             f"  ./tandem agents{elsewhere}",
-            f"  ./tandem call {first}/METHOD '{{}}'{elsewhere}",
+            f"  ./tandem call {sample}{elsewhere}",
             f"  grpcurl -plaintext {address} list",
         )
     )
+
+
+def _sample(agent: Agent) -> str:
+    """A call that changes nothing and needs no more than a text, if the agent has one."""
+    for method in agent.promise.service.methods:
+        harmless = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+        fields = method.input_type.fields
+        streams = method.client_streaming or method.server_streaming
+        if harmless and not streams and [field.name for field in fields] == ["text"]:
+            return f'{agent.name}/{method.name} \'{{"text": "hello"}}\''
+    return ""
 
 
 @click.command(
@@ -122,9 +150,9 @@ def screen(placed: Sequence[Placed], address: str) -> str:
 def up(*, address: str, as_json: bool) -> None:
     """Serve all agents of deploy/fleet on this machine, from source, until Ctrl-C."""
     environment = Environment.read()
+    host, _ = check_free(address)
     placed = fleet(root_of(environment) / "deploy" / "fleet")
     log.write_to()
-    host = address.rpartition(":")[0]
 
     def show(port: int) -> None:
         where = f"{host}:{port}"
