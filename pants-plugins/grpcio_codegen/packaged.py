@@ -39,7 +39,6 @@ class PackagedSourceField(MultipleSourcesField):
     """There for its type alone: what makes Pants call the rule that generates the stubs."""
 
     alias = "_sources"
-    uses_source_roots = False
     expected_num_files = 0
 
 

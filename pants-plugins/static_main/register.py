@@ -43,7 +43,6 @@ class StaticMainField(MultipleSourcesField):
     """There for its type alone: what makes Pants call the rule that writes the module."""
 
     alias = "_sources"
-    uses_source_roots = False
     expected_num_files = 0
 
 
