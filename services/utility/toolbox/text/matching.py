@@ -118,8 +118,9 @@ def _read(source: str, pattern: Pattern) -> Iterator[str | int]:
     position = 0
     for reference in _REFERENCE.finditer(source):
         yield source[position : reference.start()]
-        dollar, number, name = reference.groups()
-        yield "$" if dollar else _group_number(number or name or "", pattern)
+        _, number, name = reference.groups()
+        group = number or name
+        yield _group_number(group, pattern) if group else "$"
         position = reference.end()
     yield source[position:]
 
