@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
@@ -56,14 +56,20 @@ async def fetch(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The body of a good answer; OSError, which HTTP failures are too, for any other."""
-    request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 - loopback
-    return await asyncio.to_thread(_open, request)
+    """The body of a good answer; OSError for anything else. Heeds no proxy: servers are our own."""
+    return await asyncio.to_thread(_fetch, urlsplit(url), method, body, dict(headers or {}))
 
 
-def _open(request: urllib.request.Request) -> bytes:
-    # Without the environment's proxies: these servers are our own, on this machine.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request, timeout=_HTTP_TIMEOUT_S) as answer:
-        found: bytes = answer.read()
-        return found
+def _fetch(url: SplitResult, method: str, body: bytes | None, headers: dict[str, str]) -> bytes:
+    connection = HTTPConnection(url.netloc, timeout=_HTTP_TIMEOUT_S)
+    try:
+        connection.request(method, url._replace(scheme="", netloc="").geturl(), body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+    except HTTPException as error:
+        raise ConnectionError(f"no HTTP answer from {url.netloc}") from error
+    finally:
+        connection.close()
+    if answer.status not in range(200, 300):
+        raise ConnectionError(f"{method} {url.path} answered {answer.status}")
+    return content
