@@ -15,7 +15,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "libs"), str(ROOT / "build-support")]
 
-from tandemkit.core.environment import Environment  # noqa: E402 - the line above makes it importable
+from tandemkit.core.environment import Environment
 
 READY = "ready"
 _KEY_CHARACTERS = 16
@@ -86,7 +86,7 @@ def become_cli(found: Places, variables: Mapping[str, str]) -> NoReturn:
     path = os.pathsep.join(str(entry) for entry in (ROOT, ROOT / "libs", found.stubs))
     own = {"PYTHONPATH": path, "TANDEM_ROOT": str(ROOT), "TANDEM_STUBS": str(found.stubs)}
     argv = [str(found.python), "-P", "-m", "tandemkit.cli", *sys.argv[1:]]
-    os.execve(found.python, argv, {**variables, **own})  # noqa: S606 - the very purpose
+    os.execve(found.python, argv, {**variables, **own})
 
 
 def main() -> int:
@@ -97,7 +97,7 @@ def main() -> int:
         sys.stderr.write(f"tandem: this checkout is incomplete ({error}); clone it again.\n")
         return 2
     if not (found.environment_ready() and found.stubs_ready()):
-        from bootstrap import prepare  # noqa: PLC0415 - a warm start has no use for it
+        from bootstrap import prepare  # a warm start has no use for it
 
         if status := prepare(ROOT, found, environment):
             return status

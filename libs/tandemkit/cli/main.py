@@ -1,6 +1,5 @@
 """The `tandem` command. A command's module is imported when it is called and not before."""
 
-# ruff: noqa: PLC0415 - imports inside functions are what keeps the start below half a second
 from __future__ import annotations
 
 import json
