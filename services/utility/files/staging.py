@@ -13,6 +13,8 @@ from services.utility.files.refusal import refusals_for
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
 
+_COUNTED_DEPTH_MAX = 256
+
 
 class Quota:
     """Bytes of regular files below the root, the trash included. What others write is seen when it
@@ -86,7 +88,7 @@ class StagedFile:
 
 def counted_bytes(jail: Jail) -> int:
     """Bytes of all regular files below the root, also of those that no caller can name. Enters
-    neither link nor mount.
+    neither link nor mount, and goes no deeper than repeated moves of folders reasonably lead.
     """
     total_bytes = 0
     pending: list[Parts] = [()]
@@ -96,7 +98,8 @@ def counted_bytes(jail: Jail) -> int:
         with suppress(CallerError), jail.folder(parts) as folder, os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    pending.append((*parts, entry.name))
+                    if len(parts) < _COUNTED_DEPTH_MAX:
+                        pending.append((*parts, entry.name))
                 elif entry.is_file(follow_symlinks=False):
                     with suppress(FileNotFoundError):
                         total_bytes += entry.stat(follow_symlinks=False).st_size

@@ -168,18 +168,20 @@ class Watch:
 
 def differences(before: _State, after: _State) -> list[pb.FileChange]:
     """Turns one state into the other, in byte order of the components."""
-    gone = {_identity(file): parts for parts, file in before.items() if parts not in after}
+    gone = {parts: file for parts, file in before.items() if parts not in after}
+    sources = {_identity(file): parts for parts, file in gone.items()}
     told: dict[Parts, pb.FileChange] = {}
     for parts, file in after.items():
         known = before.get(parts)
         if known is None:
-            source = gone.pop(_identity(file), None)
+            source = sources.pop(_identity(file), None)
             kind = pb.FILE_CHANGE_KIND_CREATED if source is None else pb.FILE_CHANGE_KIND_MOVED
             told[parts] = pb.FileChange(kind=kind, file=file, source_path=shown(source or ()))
+            gone.pop(source or (), None)
         elif not _is_same_folder(known, file) and known.etag != file.etag:
             told[parts] = pb.FileChange(kind=pb.FILE_CHANGE_KIND_MODIFIED, file=file)
-    for parts in gone.values():
-        told[parts] = pb.FileChange(kind=pb.FILE_CHANGE_KIND_DELETED, file=before[parts])
+    for parts, file in gone.items():
+        told[parts] = pb.FileChange(kind=pb.FILE_CHANGE_KIND_DELETED, file=file)
     return [told[parts] for parts in sorted(told)]
 
 
