@@ -28,7 +28,7 @@ SECTIONS = {
 }
 # Resolved for this Python alone; uv then says so on each line, which goes without saying here.
 ONLY_PYTHON = "python_full_version < '3.12'"
-_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==[^ ]+")
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==[^ ]+", re.MULTILINE)
 
 
 class PinFailure(Exception):
@@ -130,14 +130,39 @@ def write(root: Path = ROOT, *, upgrade: bool = False) -> Path:
     return fresh.rename(pins)
 
 
+def write_models(root: Path = ROOT, *, upgrade: bool = False) -> Path:
+    """The same for pins-ml.txt: torch and what it needs, in versions that pins.txt agrees with."""
+    pins = root / "pins-ml.txt"
+    shared = (root / "pins.txt").read_text()
+    kept = pins.read_text() if pins.exists() and not upgrade else ""
+    match tomllib.loads((root / "pyproject.toml").read_text()):
+        case {"dependency-groups": {"ml": list() as wanted}}:
+            placed = locked(find_uv(), wanted, _pins_alone(shared + kept))
+        case _:
+            raise PinFailure("pyproject.toml lacks the group ml")
+    fresh = pins.with_name("pins-ml.txt.new")
+    fresh.write_text("".join((HEADER, "\n", *(placed[name] for name in sorted(placed)))))
+    return fresh.rename(pins)
+
+
+def _pins_alone(text: str) -> str:
+    # One package may stand in both files: the first, which all of the code runs with, decides.
+    found: dict[str, str] = {}
+    for pin in _PIN.finditer(text):
+        found.setdefault(pin.group(1).lower(), f"{pin.group(0)}\n")
+    return "".join(found.values())
+
+
 def main() -> int:
-    """Write pins.txt; exit 2 with one sentence if that cannot be done."""
+    """Write pins.txt and pins-ml.txt; exit 2 with one sentence if that cannot be done."""
     parser = argparse.ArgumentParser(prog="tools/pins.py", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
+    upgrade = parser.parse_args().upgrade
     try:
-        write(upgrade=parser.parse_args().upgrade)
+        write(upgrade=upgrade)
+        write_models(upgrade=upgrade)
     except PinFailure as failure:
-        sys.stderr.write(f"pins.txt is unchanged: {failure}\n")
+        sys.stderr.write(f"a file of pins is unchanged: {failure}\n")
         return 2
     return 0
 

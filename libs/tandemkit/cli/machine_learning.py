@@ -26,3 +26,8 @@ async def obtain(environment: Environment, steps: Steps) -> Path:
             "free more, or set XDG_CACHE_HOME to a folder with room."
         )
     return await environment_of(root_of(environment) / PINS, environment, steps)
+
+
+def site_packages(python: Path) -> Path:
+    """What a test adds to its path, by TANDEM_TORCH_SITE, to import torch from here."""
+    return python.parent.parent / "lib" / "python3.11" / "site-packages"

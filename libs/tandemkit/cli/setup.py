@@ -55,14 +55,14 @@ async def _install(packages: list[str], prefix: tuple[str, ...], steps: Steps) -
         policy.write(_NO_SERVICES)
         policy.flush()
         hold, *commands, release = plan(packages, Path(policy.name))
-        if _POLICY.exists():
-            # Somebody's own policy, as container images have one. It stays.
-            hold = release = ("true",)
+        # Somebody's own policy, as container images have one, stays.
+        ours = not _POLICY.exists()
         try:
-            for command in (hold, *commands):
+            for command in (hold, *commands) if ours else commands:
                 await _run(prefix, command, steps)
         finally:
-            await _run(prefix, release, steps)
+            if ours:
+                await _run(prefix, release, steps)
 
 
 async def _run(prefix: tuple[str, ...], command: tuple[str, ...], steps: Steps) -> None:
@@ -130,7 +130,9 @@ def for_models(*, as_json: bool) -> None:
     environment = Environment.read()
     steps = Steps(sys.stderr, cache_of(environment))
     try:
-        made = asyncio.run(machine_learning.obtain(environment, steps))
+        python = asyncio.run(machine_learning.obtain(environment, steps))
     except StepFailure as failure:
         raise Refusal(f"{failure.step} failed: {failure.reason}", EXIT_NO) from failure
-    emit({"folder": str(made)}, as_json=as_json, text=lambda: str(made))
+    site = machine_learning.site_packages(python)
+    value = {"python": str(python), "TANDEM_TORCH_SITE": str(site)}
+    emit(value, as_json=as_json, text=lambda: f"export TANDEM_TORCH_SITE={site}")
