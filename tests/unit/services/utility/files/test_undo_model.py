@@ -135,5 +135,5 @@ class FilesBesideModel(RuleBasedStateMachine):
 def test_files_do_as_the_model_does_across_undos_and_restarts() -> None:
     """Whatever the order, the files are what the model says, and each undo goes one step back."""
     run_state_machine_as_test(
-        FilesBesideModel, settings=settings(max_examples=150, stateful_step_count=25)
+        FilesBesideModel, settings=settings(max_examples=100, stateful_step_count=25)
     )
