@@ -14,7 +14,17 @@ def names_in(folder: Path) -> list[str]:
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is one."""
+    """A stream that says it is one, and touches `seen` once it was shown `awaited`."""
+
+    def __init__(self, awaited: str, seen: Path) -> None:
+        super().__init__()
+        self._awaited = awaited
+        self._seen = seen
+
+    def write(self, text: str) -> int:
+        if self._awaited in text:
+            self._seen.touch()
+        return super().write(text)
 
     def isatty(self) -> bool:
         return True
@@ -34,8 +44,11 @@ async def test_a_step_is_told_in_one_plain_line(tmp_path: Path) -> None:
 
 async def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
     """The live line shows the progress and is gone in the end."""
-    told = Terminal()
-    await Steps(told, tmp_path).run(python("import time; print(7, flush=True); time.sleep(0.5)"))
+    seen = tmp_path / "seen"
+    told = Terminal("at 7", seen)
+    until_seen = f"while not Path({str(seen)!r}).exists(): pass"
+    code = f"from pathlib import Path\nprint(7, flush=True)\n{until_seen}"
+    await Steps(told, tmp_path).run(python(code))
     live, _, closing = told.getvalue().rpartition("\r\033[2K")
     assert "at 7" in live
     assert closing.startswith("tandem: counting: ")
