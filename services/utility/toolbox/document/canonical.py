@@ -16,7 +16,7 @@ _LEADING_ZEROS_MAX = 6
 
 
 def canonicalize(value: Value) -> str:
-    """Writes the one form; raises DOCUMENT_INVALID for an integer that no double is equal to."""
+    """Writes the one form; raises DOCUMENT_INVALID for an integer that no double stands for."""
     return "".join(_pieces(value))
 
 
@@ -39,7 +39,7 @@ def _pieces(value: Value) -> Iterator[str]:
         case bool() | None | str():
             yield json.dumps(value, ensure_ascii=False)
         case int() | float():
-            yield number(_exact(value))
+            yield _number_text(value)
 
 
 def number(value: float) -> str:
@@ -66,16 +66,20 @@ def _laid_out(digits: str, point: int) -> str:
     return f"{digits[0]}{fraction}e{point - 1:+d}"
 
 
-def _exact(value: float) -> float:
+def _number_text(value: float) -> str:
+    """An integer must be a double, or be written as the shortest form of one: 2**53 + 1 is neither,
+    and rounding it silently would sign another document.
+    """
     try:
         double = float(value)
+        text = number(double)
     except OverflowError:
-        double = float("inf")
-    if double != value:
+        double, text = 0.0, ""
+    if double != value and text != str(value):
         raise CallerError(
             errors.ERROR_REASON_DOCUMENT_INVALID,
             "the document holds an integer that has no canonical form",
             field="document",
-            explanation="no double is equal to it",
+            explanation="no double stands for it",
         )
-    return double
+    return text

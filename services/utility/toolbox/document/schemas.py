@@ -6,6 +6,7 @@ Every keyword applied is charged to the call's budget, so references that fan ou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +32,8 @@ Keyword = Callable[[Any, Any, Any, Any], Errors | None]
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _DESCRIPTION_CODE_POINTS_MAX: Final = 500
 _CHARACTERS_PER_STEP: Final = 64
+# Four frames each, of the thousand that Python has.
+_NESTING_MAX: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Violation:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     """What one validation may spend. Keywords are functions of the library's shape, so it reaches
     them by a context variable.
@@ -51,6 +54,20 @@ class _Call:
 
     budget: Budget
     patterns: Patterns
+    nesting: int = 0
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """One more keyword inside a keyword. The interpreter's own limit must never be met: native
+        code on the way panics there.
+        """
+        self.nesting += 1
+        try:
+            if self.nesting > _NESTING_MAX:
+                raise _refusal("the schema nests too deeply, or refers to itself", "$ref")
+            yield
+        finally:
+            self.nesting -= 1
 
 
 _call: ContextVar[_Call] = ContextVar("validation")
@@ -67,8 +84,8 @@ def violations(
             yield _violation(error)
     except Unresolvable as refused:
         raise _refusal("a reference leads out of the schema", "$ref", refused.ref) from refused
-    except (RecursionError, ValueError) as refused:
-        raise _refusal("the schema refers to itself without end", "$ref") from refused
+    except ValueError as refused:
+        raise _refusal("an identifier is no URI", "$id") from refused
     finally:
         _call.reset(token)
 
@@ -96,11 +113,12 @@ def _charged(keyword: Keyword) -> Keyword:
     """Charges for the keyword's own loops before it runs, and for each message after."""
 
     def charged(validator: Any, value: Any, instance: Any, schema: Any) -> Errors:
-        budget = _call.get().budget
-        budget.spend(1 + (len(value) if isinstance(value, dict | list) else 0))
-        for error in keyword(validator, value, instance, schema) or ():
-            budget.spend(1 + len(error.message) // _CHARACTERS_PER_STEP)
-            yield error
+        call = _call.get()
+        call.budget.spend(1 + (len(value) if isinstance(value, dict | list) else 0))
+        with call.nested():
+            for error in keyword(validator, value, instance, schema) or ():
+                call.budget.spend(1 + len(error.message) // _CHARACTERS_PER_STEP)
+                yield error
 
     return charged
 

@@ -5,11 +5,12 @@ numbers, so that a short text can ask for a very long calculation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Final
+from operator import add
+from typing import Any, Final
 
 import pint
 from rapidfuzz import fuzz, process
@@ -64,8 +65,8 @@ class Units:
                 errors.ERROR_REASON_UNIT_INCOMPATIBLE,
                 "the units measure different things",
                 field="target_unit",
-                dimension=left.dimensionality,
-                target_dimension=right.dimensionality,
+                dimension=_spelled(left.dimensionality),
+                target_dimension=_spelled(right.dimensionality),
             )
         try:
             converted = float(self._registry.Quantity(Fraction(value), left).to(right).magnitude)
@@ -74,15 +75,17 @@ class Units:
                 errors.ERROR_REASON_UNIT_INCOMPATIBLE,
                 "the quantity has no value in the target unit",
                 field="target_unit",
-                dimension=left.dimensionality,
+                dimension=_spelled(left.dimensionality),
             ) from refused
-        return Converted(converted, str(right), str(right.dimensionality))
+        return Converted(converted, _spelled(right._units), _spelled(right.dimensionality))  # noqa: SLF001  # has no public name
 
     def unit(self, expression: str, *, field: str) -> pint.Unit:
         """Reads a product of units, or raises UNIT_UNKNOWN."""
         total: Powers = {}
         for spelling, power in _Expression(expression, field).powers().items():
             name = self._known_name(spelling, field)
+            if not name:
+                continue  # `dimensionless` is a factor of one
             total[name] = total.get(name, 0) + power
         return self._registry.Unit(pint.util.UnitsContainer(total))
 
@@ -91,7 +94,7 @@ class Units:
         dimension = self.unit(expression, field=field).dimensionality
         names = sorted({str(unit) for unit in self._registry.get_compatible_units(dimension)})
         units = [NamedUnit(name, str(self._registry.get_symbol(name))) for name in names]
-        return units, str(dimension)
+        return units, _spelled(dimension)
 
     def _known_name(self, name: str, field: str) -> str:
         try:
@@ -118,6 +121,17 @@ class Units:
     @cached_property
     def _names(self) -> list[str]:
         return sorted(name for name in dir(self._registry) if name.isidentifier())
+
+
+def _spelled(powers: Mapping[str, Any]) -> str:
+    """A product as people write it: `[mass] * [length] / [time] ** 2`. Exponents are integers."""
+    parts = sorted(powers.items(), key=lambda part: (part[1] < 0, part[0]))
+    if not parts:
+        return "dimensionless"
+    factors = [name + (f" ** {abs(power)}" if abs(power) != 1 else "") for name, power in parts]
+    joints = [" / " if power < 0 else " * " for _, power in parts]
+    first = "1 / " if joints[0] == " / " else ""
+    return first + factors[0] + "".join(map(add, joints[1:], factors[1:]))
 
 
 class _Expression:

@@ -44,7 +44,9 @@ def test_what_a_clock_shows_leads_back_to_the_instant(moment: Moment) -> None:
 
 
 @given(CIVIL, ZONES)
-def test_the_policies_differ_exactly_at_clock_changes(civil: datetime, place: zones.ZoneInfo) -> None:
+def test_the_policies_differ_exactly_at_clock_changes(
+    civil: datetime, place: zones.ZoneInfo
+) -> None:
     """Earlier comes before later where the clock changes, and both agree elsewhere."""
     earlier = zones.resolve(civil, place, Policy.EARLIER, field="")
     later = zones.resolve(civil, place, Policy.LATER, field="")
@@ -108,7 +110,9 @@ def test_known_clock_changes(
     assert moment.reading is reading
 
 
-@pytest.mark.parametrize("name", ["", "europe/paris", "../etc/passwd", "Europe", "/UTC", "Mars/Base"])
+@pytest.mark.parametrize(
+    "name", ["", "europe/paris", "../etc/passwd", "Europe", "/UTC", "Mars/Base"]
+)
 def test_unknown_zones_are_refused_before_any_file_is_opened(name: str) -> None:
     """Only listed names reach the file system."""
     with pytest.raises(CallerError) as refused:
