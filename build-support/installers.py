@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,11 +82,14 @@ class Uv:
 
 
 def pip_command() -> tuple[str, ...]:
-    """The pip of this Python, or the one that its ensurepip carries."""
+    """The pip of this Python, or the one that came with it for new environments."""
     bundled = importlib.util.find_spec("ensurepip")
-    folder = Path(bundled.origin).parent / "_bundled" if bundled and bundled.origin else Path("/")
-    wheels = [(sys.executable, "-I", f"{wheel}/pip") for wheel in folder.glob("pip-*.whl")]
-    for command in ((sys.executable, "-I", "-m", "pip"), *wheels):
+    beside = Path(bundled.origin).parent / "_bundled" if bundled and bundled.origin else Path("/")
+    # Debian keeps it elsewhere, and installs it with python3-venv.
+    debian = Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or beside)
+    wheels = sorted({*beside.glob("pip-*.whl"), *debian.glob("pip-*.whl")})
+    carried = [(sys.executable, "-I", f"{wheel}/pip") for wheel in wheels]
+    for command in ((sys.executable, "-I", "-m", "pip"), *carried):
         if (
             subprocess.run((*command, "--version"), capture_output=True, check=False).returncode
             == 0

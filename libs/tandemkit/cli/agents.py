@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandemkit.cli.failure import describe
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
-from tandemkit.cli.reflection import DEFAULT_ADDRESS, Contracts, connected, short
+from tandemkit.cli.reflection import DEFAULT_ADDRESS, Contracts, aliases_of, connected, short
 
 _ANSWER_WITHIN_S = 5.0
 
@@ -22,9 +22,16 @@ def statuses(channel: grpc.Channel) -> list[dict[str, object]]:
         request = health_pb2.HealthCheckRequest(service=service)
         answer = health.Check(request, timeout=_ANSWER_WITHIN_S)
         status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-        methods = sorted(contracts.service(service).methods_by_name)
+        described = contracts.service(service)
+        methods = sorted(described.methods_by_name)
         found.append(
-            {"name": short(service), "service": service, "status": status, "methods": methods}
+            {
+                "name": short(service),
+                "service": service,
+                "status": status,
+                "aliases": aliases_of(described),
+                "methods": methods,
+            }
         )
     return found
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import ServiceOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from tandem.options.v1 import options_pb2
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.core.names import AgentName
 
@@ -37,13 +39,21 @@ class Contracts:
         return [service for service in self.services if not service.startswith(_PLUMBING)]
 
     def service(self, name: str) -> ServiceDescriptor:
-        """By its full name, or by the short one that Consul and the fleet file show."""
+        """By its full name, by the short one that Consul and the fleet file show, or by another
+        spelling that the contract declares.
+        """
         for service in self.services:
             if name in {service, short(service)}:
-                found: ServiceDescriptor = self._pool.FindServiceByName(service)
-                return found
+                return self._described(service)
+        for service in self.agents:
+            if name in aliases_of(described := self._described(service)):
+                return described
         known = ", ".join(short(service) for service in self.agents) or "nothing"
         raise Refusal(f"no service {name!r} at this address; it serves {known}.")
+
+    def _described(self, service: str) -> ServiceDescriptor:
+        found: ServiceDescriptor = self._pool.FindServiceByName(service)
+        return found
 
     def method(self, path: str) -> MethodDescriptor:
         """`SERVICE/METHOD`, or with a dot as in a full name."""
@@ -56,6 +66,14 @@ class Contracts:
             raise Refusal(f"{found.full_name} has no method {method!r}; it has {known}.")
         chosen: MethodDescriptor = found.methods_by_name[method]
         return chosen
+
+
+def aliases_of(service: ServiceDescriptor) -> list[str]:
+    """The other spellings of a service. The server's descriptors have a pool of their own, in which
+    our option is an unknown field: so it is read again with the stubs.
+    """
+    options = ServiceOptions.FromString(service.GetOptions().SerializeToString())
+    return list(options.Extensions[options_pb2.aliases])
 
 
 def short(service: str) -> str:

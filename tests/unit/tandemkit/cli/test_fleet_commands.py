@@ -50,6 +50,13 @@ async def test_a_call_takes_the_full_name_and_stdin(tmp_path: Path) -> None:
     assert json.loads(done.output) == {"text": "hi"}
 
 
+async def test_a_call_takes_another_spelling_of_the_agent(tmp_path: Path) -> None:
+    """An alias that the contract declares names the agent as well."""
+    async with served(tmp_path) as address:
+        done = await invoke(call, "ProbeAgent/Echo", '{"text": "hi"}', "--address", address)
+    assert json.loads(done.output) == {"text": "hi"}
+
+
 async def test_a_refused_call_tells_the_field(tmp_path: Path) -> None:
     """Code, reason and violation are there for a program, and the exit code is a no."""
     request = json.dumps({"text": "x" * (probe.TEXT_CHARS_MAX + 1)})
