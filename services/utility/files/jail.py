@@ -1,9 +1,7 @@
-"""Names below one root, resolved so that nothing outside it can be reached.
-
-Every component is opened by itself, relative to the descriptor of the one before, and never through
-a link. What was checked is the descriptor in hand: a folder that is swapped for a symlink meanwhile
-changes nothing. No `..` is ever used. docs/design/files.md weighs this against openat2 and lists
-what it cannot see.
+"""Names below one root, resolved so that nothing outside it can be reached: each opened relative to
+the descriptor of the one before, never through a link. What was checked is the descriptor in hand,
+so a folder that is swapped for a symlink meanwhile changes nothing. docs/design/files.md weighs
+this against openat2 and lists what it cannot see.
 """
 
 from __future__ import annotations
@@ -52,6 +50,8 @@ class Jail:
     @contextmanager
     def file(self, parts: Parts) -> Iterator[int]:
         """A descriptor of the regular file, for reading."""
+        if not parts:
+            raise refused(errors.ERROR_REASON_NOT_A_FILE, "a file is needed", parts)
         with self.folder(parts[:-1]) as folder, refusals_for(parts):
             check_plain_file(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False), parts)
             descriptor = os.open(parts[-1], _FILE_FLAGS, dir_fd=folder)
@@ -83,8 +83,7 @@ class Jail:
             try:
                 below = os.open(name, _FOLDER_FLAGS, dir_fd=folder)
             except NotADirectoryError:
-                # The kernel says the same of a symlink and of a file; the caller learns which it
-                # was.
+                # The kernel says the same of a symlink and of a file; we say which it is.
                 check_plain(os.stat(name, dir_fd=folder, follow_symlinks=False), parts)
                 raise
         if os.fstat(below).st_dev != self._device:
@@ -96,8 +95,7 @@ class Jail:
 def kind_of(status: os.stat_result) -> pb.FileKind.ValueType:
     if stat.S_ISDIR(status.st_mode):
         return pb.FILE_KIND_FOLDER
-    # A second name of the same file may lie outside the root: whoever made it has lent us a file
-    # that is not ours.
+    # With a second name, which may lie outside the root, the file is not ours alone.
     if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
         return pb.FILE_KIND_FILE
     return pb.FILE_KIND_REFUSED

@@ -124,7 +124,12 @@ class Journal:
         self._database.close()
 
     def put(self, entry: Entry) -> None:
-        self._database.execute(_PUT, vars(entry))
+        try:
+            self._database.execute(_PUT, vars(entry))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise CallerError(errors.ERROR_REASON_DISK_FULL, "the disk is full") from error
 
     def forget(self, operation_id: str) -> None:
         self._database.execute(_FORGET, (operation_id,))

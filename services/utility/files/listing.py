@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from services.utility.files.batching import first_batch
 from services.utility.files.jail import Jail, described
 from services.utility.files.paths import DEPTH_MAX, Parts, broken_name_rule, parse_path, shown
 from tandem.utility.v1 import errors_pb2 as errors
@@ -82,10 +83,8 @@ def page(walk: Walk, size: int, token: str) -> Page:
     and outlive a restart.
     """
     after = _parse_token(walk, token) if token else ()
-    files = list(islice(walk.files(after), size + 1))
-    if len(files) <= size:
-        return Page(files, "")
-    return Page(files[:size], _token(walk, files[size - 1].path))
+    files, beyond = first_batch(walk.files(after), size)
+    return Page(files, "" if beyond is None else _token(walk, files[-1].path))
 
 
 def walk_of(jail: Jail, path: str, *, recursive: bool, entries_max: int) -> Walk:

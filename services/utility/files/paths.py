@@ -11,8 +11,7 @@ from tandemkit.core.errors import CallerError
 
 Parts: TypeAlias = tuple[str, ...]
 
-# Lies in the root, since a rename is one step only within a file system. No caller can say this
-# name.
+# In the root, since a rename is one step only within a file system. No caller can say it.
 TRASH_NAME = ".tandem-trash"
 DEPTH_MAX = 64
 PATH_BYTES_MAX = 4096
@@ -20,9 +19,7 @@ _NAME_BYTES_MAX = 255
 
 
 def parse_path(path: str, *, field: str = "path") -> Parts:
-    """The components of `path`; none for the root. Refuses whatever could mean something else than
-    it says.
-    """
+    """The components of `path`; none for the root. Refuses what could mean more than it says."""
     if not path:
         return ()
     parts = tuple(path.split("/"))
@@ -39,9 +36,7 @@ def shown(parts: Parts) -> str:
 
 
 def broken_name_rule(name: str) -> str:
-    """Which rule forbids `name` as a component; empty if none does. Names on disk are held against
-    it too.
-    """
+    """Which rule forbids `name` as a component; empty if none does. Names on disk obey it too."""
     if not name:
         return "empty_component"
     if name in {".", ".."}:

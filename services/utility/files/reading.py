@@ -32,8 +32,6 @@ def read(jail: Jail, span: Span, file_bytes_max: int) -> Generator[pb.File | byt
     our own writes never do, they put another file in its place.
     """
     parts = parse_path(span.path, field=span.field)
-    if not parts:
-        raise refused(errors.ERROR_REASON_NOT_A_FILE, "a file is needed", parts)
     with jail.file(parts) as descriptor:
         status = os.fstat(descriptor)
         check_etag(status, span.etag, parts)

@@ -23,6 +23,8 @@ _REASONS = {
     errno.EACCES: (errors.ERROR_REASON_ACCESS_DENIED, "the operating system denies access"),
     errno.EPERM: (errors.ERROR_REASON_ACCESS_DENIED, "the operating system denies access"),
     errno.EROFS: (errors.ERROR_REASON_ACCESS_DENIED, "the operating system denies access"),
+    errno.ENAMETOOLONG: (errors.ERROR_REASON_BAD_PATH, "the file system takes no name so long"),
+    errno.EFBIG: (errors.ERROR_REASON_TOO_LARGE, "the file system takes no file so large"),
     errno.ENOSPC: (errors.ERROR_REASON_DISK_FULL, "the disk is full"),
     errno.EDQUOT: (errors.ERROR_REASON_DISK_FULL, "the disk is full"),
 }
@@ -34,9 +36,7 @@ def refused(reason: int, message: str, parts: Parts) -> CallerError:
 
 @contextmanager
 def refusals_for(parts: Parts) -> Iterator[None]:
-    """Inside, an OSError that the caller can understand becomes a refusal of `parts`; any other is
-    a defect and stays.
-    """
+    """Makes an OSError that the caller can act on a refusal of `parts`; any other is a defect."""
     try:
         yield
     except OSError as error:

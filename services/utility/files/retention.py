@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.utility.files.journal import Entry, Journal, State, microseconds
 from services.utility.files.trash import Trash
+from tandemkit.core.errors import CallerError
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,19 @@ class Retention:
     def purge_one(self, operation_id: str) -> Purged:
         with self._lock:
             entry = self._journal.made(operation_id)
-        return self._purge([entry])
+        return self._purge(entry)
 
     def purge_before(self, moment: datetime) -> Purged:
+        """What resists, such as a mount in a deleted folder, is left for the next start."""
         with self._lock:
             entries = self._journal.trashed_before(microseconds(moment))
-        return self._purge(entries)
+        entries_count = freed_bytes = 0
+        for entry in entries:
+            with suppress(CallerError):
+                purged = self._purge(entry)
+                entries_count += purged.entries_count
+                freed_bytes += purged.freed_bytes
+        return Purged(entries_count, freed_bytes)
 
     def forget_before(self, moment: datetime) -> Purged:
         """Purges what is that old and drops it from the journal: its ids are free again."""
@@ -56,20 +65,16 @@ class Retention:
             self._journal.forget_before(microseconds(moment))
         return purged
 
-    def _purge(self, entries: list[Entry]) -> Purged:
-        purged = Purged()
+    def _purge(self, entry: Entry) -> Purged:
         with self._purge_lock:
-            for entry in entries:
-                purging = self._claimed(entry.id)
-                if purging is None:
-                    continue
-                # Long for a large folder. Others go on meanwhile: they leave a slot in PURGING
-                # alone.
-                freed_bytes = self._trash.remove(entry.id)
-                with self._lock:
-                    self._journal.put(replace(purging, state=State.PURGED))
-                purged = Purged(purged.entries_count + 1, purged.freed_bytes + freed_bytes)
-        return purged
+            purging = self._claimed(entry.id)
+            if purging is None:
+                return Purged()
+            # Long for a large folder. Others go on meanwhile: they leave a slot in PURGING alone.
+            freed_bytes = self._trash.remove(entry.id)
+            with self._lock:
+                self._journal.put(replace(purging, state=State.PURGED))
+            return Purged(entries_count=1, freed_bytes=freed_bytes)
 
     def _claimed(self, operation_id: str) -> Entry | None:
         """The entry, from now on only the purge's; None if by now it holds no trash."""

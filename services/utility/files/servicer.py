@@ -10,6 +10,7 @@ from contextlib import aclosing
 from datetime import UTC
 
 from services.utility.files import listing, wire
+from services.utility.files.batching import batches
 from services.utility.files.jail import described
 from services.utility.files.journal import Entry, microseconds
 from services.utility.files.paths import parse_path
@@ -113,9 +114,9 @@ class Files(rpc.FilesServiceServicer):
         walk = await asyncio.to_thread(self._store.walk, request.path, recursive=True)
         yield pb.SearchFilesResponse(started=pb.SearchFilesResponse.Started())
         tally = Tally()
-        async with aclosing(pieces(search(walk, query, tally))) as batches:
-            async for matches in batches:
-                if matches:
+        async with aclosing(pieces(search(walk, query, tally))) as searched:
+            async for found in searched:
+                for matches in batches(found):
                     delta = pb.SearchFilesResponse.Delta(matches=matches)
                     yield pb.SearchFilesResponse(delta=delta)
         yield pb.SearchFilesResponse(finished=wire.search_finished(tally))

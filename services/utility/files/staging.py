@@ -13,22 +13,17 @@ from services.utility.files.refusal import refusals_for
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
 
+# Deeper than any path; repeated moves of folders into folders lead there, at a price.
 _COUNTED_DEPTH_MAX = 256
 
 
 class Quota:
-    """Bytes of regular files below the root, the trash included. What others write is seen when it
-    is counted anew.
-    """
+    """Bytes of files below the root, the trash included; those of others from each recount on."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._used_bytes = 0
         self._lock = threading.Lock()
-
-    @property
-    def used_bytes(self) -> int:
-        return self._used_bytes
 
     def recount(self, used_bytes: int) -> None:
         with self._lock:
@@ -88,7 +83,7 @@ class StagedFile:
 
 def counted_bytes(jail: Jail) -> int:
     """Bytes of all regular files below the root, also of those that no caller can name. Enters
-    neither link nor mount, and goes no deeper than repeated moves of folders reasonably lead.
+    neither link nor mount.
     """
     total_bytes = 0
     pending: list[Parts] = [()]

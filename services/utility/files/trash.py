@@ -28,9 +28,7 @@ class Trash:
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], quota: Quota) -> Trash:
-        """The trash of `root`, made if it is not there. Only one at a time: two would undo each
-        other's work.
-        """
+        """The trash of `root`, made if it is not there. One at a time: two would fight."""
         parent = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with suppress(FileExistsError):
@@ -81,12 +79,10 @@ class Trash:
             return os.stat(operation_id, dir_fd=self._folder).st_ino
 
     def remove(self, operation_id: str) -> int:
-        """Destroys what the slot holds, however deep; the bytes of files that this freed. Enters no
-        mount.
+        """Destroys what the slot holds, however deep; the bytes that this freed. Enters no mount.
 
         Folders are lifted to the top of the trash before they are emptied: neither the stack nor
-        the descriptors grow with the depth. A crash leaves `{id}.{n}`, which the next call takes
-        along.
+        the descriptors grow with the depth. What a crash leaves of that, the next call takes along.
         """
         prefix = f"{operation_id}."
         pending = [name for name in os.listdir(self._folder) if name.startswith(prefix)]
@@ -106,9 +102,7 @@ class Trash:
         return freed_bytes
 
     def _empty(self, name: str, prefix: str, lifted_count: int) -> tuple[int, list[str]]:
-        """Removes one name of the trash; the bytes freed, and the folders that it held, now beside
-        it.
-        """
+        """Removes one name; the bytes freed, and the folders that it held, now beside it."""
         status = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(name, dir_fd=self._folder)

@@ -71,7 +71,7 @@ class Watch:
             if any(event.folder_gone and event.watch in self._spine for event in events):
                 return Look(gone=True)
             if any(event.overflowed for event in events):
-                return Look(self._renewed(self._known, [self._top]), overflowed=True)
+                return Look(self._renewed(dict(self._known), [self._top]), overflowed=True)
             return Look(self._renewed(*self._stale(events)))
 
     def _stale(self, events: Iterable[Event]) -> tuple[_State, list[Parts]]:
@@ -107,7 +107,8 @@ class Watch:
         old_watches = {watch for watch, parts in self._folders.items() if parts in before}
         for watch in old_watches:
             del self._folders[watch]
-        self._known = {parts: file for parts, file in self._known.items() if parts not in before}
+        for parts in before:
+            del self._known[parts]
         after: _State = {}
         for place in places:
             after |= self._scanned(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from services.utility.files.batching import batches, first_batch
 from services.utility.files.globbing import line_pattern, name_pattern
 from services.utility.files.journal import Entry, State
 from services.utility.files.limits import Limits
@@ -52,13 +53,10 @@ def operation(entry: Entry) -> nouns.FileOperation:
 
 def trash_page(found: list[tuple[int, Entry]], size: int) -> pb.ListTrashResponse:
     """Of one entry more than a page holds, if there are that many."""
-    return pb.ListTrashResponse(
-        trashed_files=[
-            nouns.TrashedFile(name=f"trash/{entry.id}", operation=operation(entry))
-            for _, entry in found[:size]
-        ],
-        next_page_token=str(found[size - 1][0]) if len(found) > size else "",
-    )
+    trashed = [nouns.TrashedFile(name=f"trash/{e.id}", operation=operation(e)) for _, e in found]
+    page, beyond = first_batch(trashed, size)
+    token = "" if beyond is None else str(found[len(page) - 1][0])
+    return pb.ListTrashResponse(trashed_files=page, next_page_token=token)
 
 
 def id_of(name: str) -> str:
@@ -113,7 +111,7 @@ def watched(look: int | Look) -> Iterator[pb.WatchFilesResponse]:
         return
     if look.overflowed:
         yield pb.WatchFilesResponse(overflowed=pb.WatchFilesResponse.Overflowed())
-    if look.changes:
-        yield pb.WatchFilesResponse(delta=pb.WatchFilesResponse.Delta(changes=look.changes))
+    for changes in batches(look.changes):
+        yield pb.WatchFilesResponse(delta=pb.WatchFilesResponse.Delta(changes=changes))
     if look.gone:
         yield pb.WatchFilesResponse(finished=pb.WatchFilesResponse.Finished())

@@ -1,6 +1,8 @@
 """Calls to the core, as the servicer makes them, without a server."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from services.utility.files.journal import Entry, microseconds
 from services.utility.files.reading import Span
@@ -9,6 +11,8 @@ from services.utility.files.uploads import Precondition, Upload
 from tandem.utility.v1 import errors_pb2 as errors
 from tandem.utility.v1 import file_pb2 as pb
 from tandemkit.core.errors import CallerError
+
+Tree: TypeAlias = dict[str, bytes | None]
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -19,11 +23,18 @@ def call(
     return Entry(request_id, kind, path, source_path, microseconds(NOW))
 
 
+ANYTHING = Precondition()
+
+
 def write(
-    store: Store, request_id: str, path: str, content: bytes, *, etag: str = "", new: bool = False
+    store: Store,
+    request_id: str,
+    path: str,
+    content: bytes,
+    precondition: Precondition = ANYTHING,
 ) -> Entry:
     entry = call(request_id, pb.FILE_OPERATION_KIND_WRITE, path)
-    upload = Upload(store.desk, entry, Precondition(etag, must_be_new=new))
+    upload = Upload(store.desk, entry, precondition)
     try:
         known = upload.begin()
         if known is not None:
@@ -52,7 +63,7 @@ def content(store: Store, path: str) -> bytes:
     return b"".join(piece for piece in store.read(Span(path)) if isinstance(piece, bytes))
 
 
-def tree(store: Store) -> dict[str, bytes | None]:
+def tree(store: Store) -> Tree:
     """All paths below the root with their content; None for a folder."""
     files = store.walk("", recursive=True).files()
     return {
@@ -66,3 +77,22 @@ def reason_of(error: CallerError) -> str:
     reasons = errors.ErrorReason.DESCRIPTOR.values_by_number
     name: str = reasons[error.reason].name
     return name.removeprefix("ERROR_REASON_")
+
+
+def seed(store: Store) -> None:
+    """What `CHANGES` change."""
+    write(store, "seed-1", "file", b"old")
+    make_folder(store, "seed-2", "folder/inner")
+    write(store, "seed-3", "folder/inner/leaf", b"leaf")
+
+
+# One of each kind, all with the request id "change".
+CHANGES: dict[str, Callable[[Store], object]] = {
+    "create": lambda store: write(store, "change", "folder/new", b"new"),
+    "overwrite": lambda store: write(store, "change", "file", b"new"),
+    "make_folder": lambda store: make_folder(store, "change", "a/b/c"),
+    "move_file": lambda store: move(store, "change", "file", "folder/moved"),
+    "move_folder": lambda store: move(store, "change", "folder", "moved"),
+    "delete_file": lambda store: delete(store, "change", "file"),
+    "delete_folder": lambda store: delete(store, "change", "folder", recursive=True),
+}

@@ -4,47 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from services.utility.files import rename
-from services.utility.files.journal import Journal
 from services.utility.files.limits import Limits
 from services.utility.files.paths import TRASH_NAME
 from services.utility.files.store import Store, opened
-from services.utility.files.trash import Trash
 from tandem.utility.config.v1 import files_pb2 as cfg
 from tandem.utility.v1 import file_pb2 as pb
 from tandemkit.core.errors import Bug, CallerError, TransientError
 from tests.unit.services.utility.files.calls import (
+    CHANGES,
     NOW,
     call,
     content,
     delete,
     make_folder,
-    move,
     reason_of,
+    seed,
     tree,
     write,
 )
 
 LIMITS = Limits.of(cfg.FilesSettings())
-STEPS_MAX = 40
-Tree = dict[str, bytes | None]
-
-
-def _seed(store: Store) -> None:
-    write(store, "seed-1", "file", b"old")
-    make_folder(store, "seed-2", "folder/inner")
-    write(store, "seed-3", "folder/inner/leaf", b"leaf")
-
-
-CHANGES: dict[str, Callable[[Store], object]] = {
-    "create": lambda store: write(store, "change", "folder/new", b"new"),
-    "overwrite": lambda store: write(store, "change", "file", b"new"),
-    "make_folder": lambda store: make_folder(store, "change", "a/b/c"),
-    "move_file": lambda store: move(store, "change", "file", "folder/moved"),
-    "move_folder": lambda store: move(store, "change", "folder", "moved"),
-    "delete_file": lambda store: delete(store, "change", "file"),
-    "delete_folder": lambda store: delete(store, "change", "folder", recursive=True),
-}
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -53,7 +32,7 @@ def test_every_change_can_be_undone_after_a_restart(
 ) -> None:
     """Another process undoes what an earlier one did, and all is as it was."""
     with opened(root, tmp_path / "journal.sqlite", LIMITS) as store:
-        _seed(store)
+        seed(store)
         before = tree(store)
         change(store)
         assert tree(store) != before
@@ -62,137 +41,6 @@ def test_every_change_can_be_undone_after_a_restart(
         assert tree(store) == before
         assert store.history.undo("change") == undone
         assert tree(store) == before
-
-
-def _dying_after(step_max: int) -> Callable[[], None]:
-    """Called before each step on the disk, it ends the process before step `step_max`, as a power
-    cut would.
-    """
-    steps = 0
-
-    def step() -> None:
-        nonlocal steps
-        if steps == step_max:
-            os._exit(9)
-        steps += 1
-
-    return step
-
-
-def _run_dying(step_max: int, run: Callable[[], object]) -> bool:
-    """Runs in a process of its own that dies before that step; whether it died."""
-    child = os.fork()
-    if child == 0:
-        step = _dying_after(step_max)
-        for owner, name in (
-            (Journal, "put"),
-            (Journal, "forget"),
-            (Trash, "create_file"),
-            (Trash, "remove"),
-            (rename, "_rename"),
-            (os, "fsync"),
-            (os, "unlink"),
-        ):
-            _step_before(owner, name, step)
-        run()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-
-
-def _step_before(owner: object, name: str, step: Callable[[], None]) -> None:
-    original = getattr(owner, name)
-
-    def stepping(*arguments: object, **named: object) -> object:
-        step()
-        return original(*arguments, **named)
-
-    setattr(owner, name, stepping)
-
-
-def _tree_after_crash(tmp_path: Path, step_max: int, run: Callable[[Store], object]) -> Tree | None:
-    """What a restart finds after `run` died before that step; None if it did not come so far."""
-    folder = tmp_path / f"step-{step_max}"
-    (folder / "root").mkdir(parents=True)
-
-    def open_and_run() -> None:
-        with opened(folder / "root", folder / "journal.sqlite", LIMITS) as store:
-            run(store)
-
-    with opened(folder / "root", folder / "journal.sqlite", LIMITS) as store:
-        _seed(store)
-    died = _run_dying(step_max, open_and_run)
-    with opened(folder / "root", folder / "journal.sqlite", LIMITS) as store:
-        assert _unexplained_slots(folder, store) == set()
-        found = tree(store)
-        # And the life goes on: the same request, made again, ends as if nothing had been.
-        run(store)
-        return found if died else None
-
-
-def _unexplained_slots(folder: Path, store: Store) -> set[str]:
-    slots = {path.name for path in (folder / "root" / TRASH_NAME).iterdir()}
-    return slots - {entry.id for _, entry in store.retention.trashed(1000, 1000)}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_crash_at_any_step_leaves_a_change_made_or_not_made(
-    tmp_path: Path, root: Path, change: Callable[[Store], object]
-) -> None:
-    """Whichever step a kill comes before, the restart finds all of the change or nothing of it, and
-    no debris.
-    """
-    with opened(root, tmp_path / "journal.sqlite", LIMITS) as store:
-        _seed(store)
-        before = tree(store)
-        change(store)
-        after = tree(store)
-    found = [
-        tree_found
-        for step in range(STEPS_MAX)
-        if (tree_found := _tree_after_crash(tmp_path, step, change)) is not None
-    ]
-    assert before in found
-    assert after in found
-    assert [one for one in found if one not in (before, after)] == []
-    assert len(found) < STEPS_MAX
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_crash_at_any_step_of_an_undo_leaves_it_made_or_not_made(
-    tmp_path: Path, root: Path, change: Callable[[Store], object]
-) -> None:
-    """The same holds on the way back, and the undo can be made again."""
-
-    def change_and_undo(store: Store) -> None:
-        change(store)
-        store.history.undo("change")
-
-    with opened(root, tmp_path / "journal.sqlite", LIMITS) as store:
-        _seed(store)
-        before = tree(store)
-        change(store)
-        after = tree(store)
-    found = [
-        tree_found
-        for step in range(STEPS_MAX)
-        if (tree_found := _tree_after_crash(tmp_path, step, change_and_undo)) is not None
-    ]
-    assert found[-1] == before
-    assert [one for one in found if one not in (before, after)] == []
-
-
-def test_a_crash_in_a_purge_is_finished_by_the_restart(tmp_path: Path) -> None:
-    """What a purge began to destroy does not come back, and nothing of it stays."""
-
-    def delete_and_purge(store: Store) -> None:
-        delete(store, "change", "folder", recursive=True)
-        store.retention.purge_one("change")
-
-    for step in range(STEPS_MAX):
-        found = _tree_after_crash(tmp_path, step, delete_and_purge)
-        if found is None:
-            return
-    pytest.fail("the purge never ended")
 
 
 def test_the_same_request_is_carried_out_once(store: Store) -> None:

@@ -8,6 +8,7 @@ from services.utility.files.limits import Limits
 from services.utility.files.paths import TRASH_NAME
 from services.utility.files.reading import Span
 from services.utility.files.store import Store, opened
+from services.utility.files.uploads import Precondition
 from tandem.utility.config.v1 import files_pb2 as cfg
 from tandemkit.core.errors import CallerError
 from tests.unit.services.utility.files.calls import (
@@ -66,15 +67,15 @@ def test_the_quota_counts_what_others_wrote(small: Store, root: Path) -> None:
 
 def test_a_write_may_demand_what_is_there(store: Store) -> None:
     """With an etag only that version is replaced, and with must_be_new nothing is."""
-    first = write(store, "one", "file", b"first", new=True)
-    second = write(store, "two", "file", b"second", etag=first.etag)
+    first = write(store, "one", "file", b"first", Precondition(must_be_new=True))
+    second = write(store, "two", "file", b"second", Precondition(first.etag))
     reasons = []
-    for etag, new in ((first.etag, False), ("", True)):
+    for precondition in (Precondition(first.etag), Precondition(must_be_new=True)):
         with pytest.raises(CallerError) as raised:
-            write(store, "three", "file", b"third", etag=etag, new=new)
+            write(store, "three", "file", b"third", precondition)
         reasons.append(reason_of(raised.value))
     with pytest.raises(CallerError) as raised:
-        write(store, "three", "nothing", b"third", etag=second.etag)
+        write(store, "three", "nothing", b"third", Precondition(second.etag))
     assert [*reasons, reason_of(raised.value)] == ["ETAG_MISMATCH", "FILE_EXISTS", "FILE_NOT_FOUND"]
     assert content(store, "file") == b"second"
 
