@@ -1,9 +1,11 @@
 """The toolbox behind a real server, for every test of this folder that asks for it."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from services.utility.toolbox.agent import AGENT
 from tandem.utility.config.v1 import toolbox_pb2 as cfg
@@ -27,8 +29,11 @@ SMALL = cfg.ToolboxSettings(
 )
 
 
-@pytest.fixture
-async def toolbox(tmp_path: Path) -> AsyncIterator[rpc.ToolboxServiceStub]:
-    """A stub of an agent with the limits of SMALL."""
-    async with serving(AGENT, settings=SMALL, state_dir=tmp_path) as channel:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def toolbox(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[rpc.ToolboxServiceAsyncStub]:
+    """A stub of an agent with the limits of SMALL, one for each file of tests: it has no state."""
+    state_dir = tmp_path_factory.mktemp("toolbox")
+    async with serving(AGENT, settings=SMALL, state_dir=state_dir) as channel:
         yield rpc.ToolboxServiceStub(channel)

@@ -77,7 +77,7 @@ def admitted(entries: list[Entry]) -> bool:
 def test_what_was_packed_comes_out_in_its_order(
     form: str | Compression, entries: list[Entry]
 ) -> None:
-    """Paths, bytes, directories and the executable bit survive, and equal input gives equal bytes."""
+    """Paths, bytes, directories and the executable bit survive; the bytes are always the same."""
     archive = pack(entries, form)
     assert unpack(archive, form) == entries
     assert pack(entries, form) == archive
@@ -196,7 +196,7 @@ def test_no_damage_breaks_the_reader(form: str | Compression, data: st.DataObjec
 
 
 def test_others_can_read_what_was_packed() -> None:
-    """The archives are ordinary: the standard library reads them, with fixed times and no owners."""
+    """They are ordinary: the standard library reads them, with fixed times and no owners."""
     entries = [Entry("d"), Entry("d/run", b"hi", executable=True)]
     with zipfile.ZipFile(io.BytesIO(zips.pack(entries))) as archive:
         assert archive.testzip() is None

@@ -1,6 +1,7 @@
 """Reading and writing times, business days and months."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ NEAR_DAYS = st.dates(date(2009, 12, 1), date(2010, 3, 1))
 
 
 @given(CIVIL, ZONES)
-def test_rfc3339_is_read_as_it_was_written(civil: datetime, place: zones.ZoneInfo) -> None:
+def test_rfc3339_is_read_as_it_was_written(civil: datetime, place: ZoneInfo) -> None:
     """The instant survives the text, in every zone and down to the microsecond."""
     moment = zones.see(civil.replace(tzinfo=UTC), place)
     text = writing.write(moment.local, Style.RFC3339)
