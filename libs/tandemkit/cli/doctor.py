@@ -20,6 +20,7 @@ from tandemkit.core.environment import Environment
 
 # The environment, Pants with its caches, and the tools; without torch.
 _DISK_GB_MIN = 3.0
+_LOOPBACK, _FLEET_PORT = "127.0.0.1", 8200
 _PRESENT, _FETCHED, _MISSING = "present", "fetched on use", "missing"
 
 
@@ -131,10 +132,21 @@ def _disk(environment: Environment) -> Finding:
 def _loopback() -> Finding:
     how = "allow this user to listen on 127.0.0.1: agents and tests take free ports there"
     try:
-        with socket.create_server(("127.0.0.1", 0)):
-            return Finding("ports", _PRESENT, True, "127.0.0.1 gives free ports", how)
+        with socket.create_server((_LOOPBACK, 0)):
+            pass
     except OSError as error:
         return Finding("ports", _MISSING, True, "", f"{how} ({error.strerror})")
+    fleet = "free" if _is_free(_FLEET_PORT) else "taken: ./tandem up needs --address there"
+    detail = f"{_LOOPBACK} gives free ports; {_FLEET_PORT}, which ./tandem up takes, is {fleet}"
+    return Finding("ports", _PRESENT, True, detail, how)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        with socket.create_server((_LOOPBACK, port)):
+            return True
+    except OSError:
+        return False
 
 
 @click.command(

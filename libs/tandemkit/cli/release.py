@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,14 @@ def _contracts(python: Path, root: Path, environment: Environment, *action: str)
             f"tools/contracts.py could not judge: {said[-1] if said else 'it wrote nothing'}"
         )
     return done.stdout.splitlines()
+
+
+def _set_version(project: Path, version: str) -> None:
+    line = re.compile(r'^version = ".*"$', re.MULTILINE)
+    text = line.sub(f'version = "{version}"', project.read_text(), count=1)
+    fresh = project.with_suffix(".toml.new")
+    fresh.write_text(text)
+    fresh.rename(project)
 
 
 @click.command(
@@ -65,6 +74,7 @@ def release(*, version: str, dry_run: bool, accept_breaking: bool, as_json: bool
         raise Refusal(f"buf objects; --accept-breaking overrules it:\n{listed}", EXIT_NO)
     if not dry_run:
         _contracts(python, root, environment, "write-baseline")
+        _set_version(root / "pyproject.toml", version)
         changelog.release(root, section, fragments)
     value = {"version": version, "done": not dry_run, "breaking": found, "section": section}
     verb = "would become" if dry_run else "became"
