@@ -42,11 +42,11 @@ def prepare(root: Path, places: Places, environment: Environment) -> int:
 
 async def _prepare(root: Path, places: Places, environment: Environment, steps: Steps) -> None:
     waiting = functools.partial(steps.say, "another ./tandem is setting up; waiting for it")
-    with alone(places.environment.with_suffix(".lock"), waiting) as lock:
+    async with alone(places.environment.with_suffix(".lock"), waiting) as lock:
         if not places.environment_ready():
             steps.say("first start: making the environment, once; this takes under a minute")
             await _make_environment(root, places, environment, steps.holding(lock))
-    with alone(places.stubs.with_suffix(".lock"), waiting) as lock:
+    async with alone(places.stubs.with_suffix(".lock"), waiting) as lock:
         if not places.stubs_ready():
             await _make_stubs(root, places, steps.holding(lock))
 

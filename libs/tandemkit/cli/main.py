@@ -41,6 +41,12 @@ Exit codes:
   1    the answer is no: something required is missing, a check or a call failed
   2    it cannot be done as asked: wrong usage, no network, disk full, ...
   130  interrupted
+
+\b
+Environment:
+  TANDEM_HOME      where agents keep their state (~/.local/state/tandem)
+  XDG_CACHE_HOME   where environments, stubs and tools are kept (~/.cache)
+  TANDEM_REQUIRE   parts that tests must find, comma-separated, or all
 """
 
 

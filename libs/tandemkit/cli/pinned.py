@@ -27,7 +27,7 @@ async def environment_of(pins: Path, environment: Environment, steps: Steps) -> 
     key = hashlib.sha256(pins.read_bytes()).hexdigest()[:16]
     home = cache_of(environment) / "environments" / f"{pins.stem}-{key}"
     waiting = functools.partial(steps.say, "another run makes it; waiting for it")
-    with alone(home.with_suffix(".lock"), waiting) as lock:
+    async with alone(home.with_suffix(".lock"), waiting) as lock:
         if not (home / _READY).exists():
             await _make(home, pins, environment, steps.holding(lock))
     # What is unused for long, a later set-up removes.

@@ -49,7 +49,7 @@ async def obtain(environment: Environment, steps: Steps, *, build_anyway: bool =
         if not build_anyway and (present := _on_path(root, environment)):
             return Tools(present, built=False)
         waiting = functools.partial(steps.say, "another build of the tools runs; waiting for it")
-        with alone(home.with_suffix(".lock"), waiting) as lock:
+        async with alone(home.with_suffix(".lock"), waiting) as lock:
             if not home.exists():
                 await _build(root, home, environment, steps.holding(lock))
                 return Tools(_in(home), built=True)

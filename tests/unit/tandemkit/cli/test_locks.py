@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,12 +15,16 @@ def names_in(folder: Path) -> list[str]:
 
 
 HOLD = """
-import sys, time
+import asyncio, sys
 from pathlib import Path
 from tandemkit.cli.locks import alone
-with alone(Path(sys.argv[1]), print):
-    Path(sys.argv[1] + ".held").touch()
-    time.sleep(100)
+
+async def hold():
+    async with alone(Path(sys.argv[1]), print):
+        Path(sys.argv[1] + ".held").touch()
+        await asyncio.Event().wait()
+
+asyncio.run(hold())
 """
 
 
@@ -39,7 +44,7 @@ async def test_a_lock_held_by_a_killed_process_is_free(tmp_path: Path) -> None:
     async with supervised_process(command, ready=held) as process:
         os.kill(process.pid, 9)
         await process.wait()
-    with alone(lock, lambda: waits.append("waited")):
+    async with alone(lock, lambda: waits.append("waited")):
         assert waits == []
 
 
@@ -57,6 +62,28 @@ async def test_whoever_waits_is_told(tmp_path: Path) -> None:
         log,
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    with alone(lock, lambda: None):
-        async with supervised_process(command, ready=waits):
-            assert "lock.held" not in names_in(tmp_path)
+    async with alone(lock, lambda: None), supervised_process(command, ready=waits):
+        assert "lock.held" not in names_in(tmp_path)
+
+
+async def test_a_waiting_run_can_be_interrupted(tmp_path: Path) -> None:
+    """One Ctrl-C is enough, also while another run holds the lock."""
+    lock = tmp_path / "lock"
+    code = HOLD.replace("print", "lambda: Path(sys.argv[1] + '.waits').touch()")
+
+    async def waits() -> None:
+        await asyncio.to_thread(Path(f"{lock}.waits").stat)
+
+    command = Command(
+        (sys.executable, "-c", code, str(lock)),
+        tmp_path / "log",
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    async with (
+        alone(lock, lambda: None),
+        supervised_process(command, ready=waits) as process,
+        asyncio.timeout(20),
+    ):
+        os.kill(process.pid, signal.SIGINT)
+        assert await process.wait() != 0
+    assert "KeyboardInterrupt" in (tmp_path / "log").read_text()
