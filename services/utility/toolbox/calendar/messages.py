@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -36,25 +36,17 @@ def date_message(day: date) -> pb.CivilDate:
 
 
 def civil_of(message: pb.CivilTime) -> datetime:
-    day = message.date
-    return datetime(  # noqa: DTZ001  # a civil time has no zone
-        day.year,
-        day.month,
-        day.day,
-        message.hour,
-        message.minute,
-        message.second,
-        message.microsecond,
-    )
+    clock = time(message.hour, message.minute, message.second, message.microsecond)
+    return datetime.combine(date_of(message.date), clock)
 
 
-def civil_message(time: datetime) -> pb.CivilTime:
+def civil_message(civil: datetime) -> pb.CivilTime:
     return pb.CivilTime(
-        date=date_message(time.date()),
-        hour=time.hour,
-        minute=time.minute,
-        second=time.second,
-        microsecond=time.microsecond,
+        date=date_message(civil.date()),
+        hour=civil.hour,
+        minute=civil.minute,
+        second=civil.second,
+        microsecond=civil.microsecond,
     )
 
 

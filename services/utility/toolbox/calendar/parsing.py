@@ -95,7 +95,7 @@ def _says_date(directives: frozenset[str]) -> bool:
     )
 
 
-def _read_iso(text: str, order: Order) -> Parsed | None:  # noqa: ARG001  # ISO 8601 knows one order
+def _read_iso(text: str, _order: Order) -> Parsed | None:
     match = _ISO.fullmatch(text)
     if match is None:
         return None
@@ -111,7 +111,7 @@ def _read_iso(text: str, order: Order) -> Parsed | None:  # noqa: ARG001  # ISO 
     return _with_time(date.fromisoformat(written), match)
 
 
-def _read_mail(text: str, order: Order) -> Parsed | None:  # noqa: ARG001  # RFC 5322 knows one order
+def _read_mail(text: str, _order: Order) -> Parsed | None:
     if _RFC5322.fullmatch(text) is None:
         return None
     zoned = re.sub(r" (GMT|UT|UTC)$", " +0000", text)

@@ -14,9 +14,7 @@ from typing import Any, Final
 
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
-from jsonschema_specifications import (  # type: ignore[import-untyped]  # carries no types
-    REGISTRY,
-)
+from jsonschema_specifications import REGISTRY
 from referencing.exceptions import Unresolvable
 
 from services.utility.toolbox.document.canonical import number
@@ -253,6 +251,7 @@ for _name, _wrap in {
 }.items():
     _KEYWORDS[_name] = _wrap(_KEYWORDS[_name])
 
-_Validator: Final[Any] = validators.extend(  # type: ignore[no-untyped-call]  # the stub has no types
+_extended: Final[Any] = validators.extend  # its stub has no types
+_Validator: Final[Any] = _extended(
     Draft202012Validator, {name: _charged(keyword) for name, keyword in _KEYWORDS.items()}
 )

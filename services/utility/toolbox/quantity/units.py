@@ -59,7 +59,8 @@ class Units:
     def convert(self, value: float, source: str, target: str) -> Converted:
         """Converts; scales with an offset, such as degC, stand alone and are no factors."""
         left = self.unit(source, field="quantity.unit")
-        right = self.unit(target, field="target_unit")
+        powers = self._powers(target, field="target_unit")
+        right = self._made_of(powers)
         if left.dimensionality != right.dimensionality:
             raise CallerError(
                 errors.ERROR_REASON_UNIT_INCOMPATIBLE,
@@ -77,17 +78,11 @@ class Units:
                 field="target_unit",
                 dimension=_spelled(left.dimensionality),
             ) from refused
-        return Converted(converted, _spelled(right._units), _spelled(right.dimensionality))  # noqa: SLF001  # has no public name
+        return Converted(converted, _spelled(powers), _spelled(right.dimensionality))
 
     def unit(self, expression: str, *, field: str) -> pint.Unit:
         """Reads a product of units, or raises UNIT_UNKNOWN."""
-        total: Powers = {}
-        for spelling, power in _Expression(expression, field).powers().items():
-            name = self._known_name(spelling, field)
-            if not name:
-                continue  # `dimensionless` is a factor of one
-            total[name] = total.get(name, 0) + power
-        return self._registry.Unit(pint.util.UnitsContainer(total))
+        return self._made_of(self._powers(expression, field=field))
 
     def compatible(self, expression: str, *, field: str) -> tuple[list[NamedUnit], str]:
         """The units of the expression's dimension by name, and the dimension."""
@@ -95,6 +90,18 @@ class Units:
         names = sorted({str(unit) for unit in self._registry.get_compatible_units(dimension)})
         units = [NamedUnit(name, str(self._registry.get_symbol(name))) for name in names]
         return units, _spelled(dimension)
+
+    def _made_of(self, powers: Powers) -> pint.Unit:
+        return self._registry.Unit(pint.util.UnitsContainer(powers))
+
+    def _powers(self, expression: str, *, field: str) -> Powers:
+        """Names in full and their powers. `dimensionless` is a factor of one, and has no name."""
+        total: Powers = {}
+        for spelling, power in _Expression(expression, field).powers().items():
+            name = self._known_name(spelling, field)
+            if name:
+                total[name] = total.get(name, 0) + power
+        return {name: power for name, power in total.items() if power}
 
     def _known_name(self, name: str, field: str) -> str:
         try:

@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Literal
 
 from rapidfuzz.distance import LCSseq
 
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
-Block = tuple[str, int, int, int, int]
+# Tag, then where a block starts and ends in the text before, and in the text after.
+Block = tuple[Literal["equal", "replace"], int, int, int, int]
+# The same as difflib types it: more tags on the way in, any on the way out.
+Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]
+Hunked = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +75,34 @@ def _blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
     right = [numbers.setdefault(line, len(numbers)) for line in new]
     blocks: list[Block] = []
     for code in LCSseq.opcodes(left, right):
-        if code.tag != "equal" and blocks and blocks[-1][0] != "equal":
+        old_start, new_start = code.src_start, code.dest_start
+        tag: Literal["equal", "replace"] = "equal" if code.tag == "equal" else "replace"
+        if blocks and tag == blocks[-1][0] == "replace":
             # Removed and added side by side are one change, so that what goes is written first.
             _, old_start, _, new_start, _ = blocks.pop()
-            blocks.append(("replace", old_start, code.src_end, new_start, code.dest_end))
-        else:
-            blocks.append((code.tag, code.src_start, code.src_end, code.dest_start, code.dest_end))
+        blocks.append((tag, old_start, code.src_end, new_start, code.dest_end))
     return blocks
 
 
-def _hunks(blocks: list[Block], context_lines: int) -> Iterator[list[Block]]:
+class _Grouping(SequenceMatcher[str]):
+    """The library's way to make hunks of blocks, with blocks that it did not find itself."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__()
+        self._blocks = blocks
+
+    def get_opcodes(self) -> list[Opcode]:
+        return list(self._blocks)
+
+
+def _hunks(blocks: list[Block], context_lines: int) -> Iterator[Sequence[Hunked]]:
     """Changes with the lines around them; close ones share a hunk."""
     if all(block[0] == "equal" for block in blocks):
         return
-    grouping = SequenceMatcher[str]()
-    grouping.opcodes = blocks  # type: ignore[attr-defined]  # the stub leaves out what is set here
-    yield from grouping.get_grouped_opcodes(context_lines)
+    yield from _Grouping(blocks).get_grouped_opcodes(context_lines)
 
 
-def _write(hunk: Sequence[Block], old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+def _write(hunk: Sequence[Hunked], old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
     first, last = hunk[0], hunk[-1]
     yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
     for tag, old_start, old_end, new_start, new_end in hunk:

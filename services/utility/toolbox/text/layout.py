@@ -23,17 +23,17 @@ def wrap(text: str, *, width: int, hanging_indent: int, keep_long_words: bool) -
     return [
         f"{indent}{line}" if number and hanging_indent else line
         for source in _LINE_END.split(text)
-        for number, line in enumerate(_filled(source, width, hanging_indent, keep_long_words))
+        for number, line in enumerate(_filled(source, width, hanging_indent, whole=keep_long_words))
     ]
 
 
-def _filled(source: str, width: int, indent: int, keep_long_words: bool) -> Iterator[str]:  # noqa: FBT001
+def _filled(source: str, width: int, indent: int, *, whole: bool) -> Iterator[str]:
     """Fills lines greedily; every line but the first has `indent` graphemes less to give."""
     line: list[str] = []
     used, room = 0, width
     for word in _BREAKABLE.split(source.strip(" \t")):
         checkpoint()
-        for piece, size in _pieces(graphemes(word), width - indent, keep_long_words):
+        for piece, size in _pieces(graphemes(word), width - indent, whole=whole):
             gap = 1 if line else 0
             if line and used + gap + size > room:
                 yield " ".join(line)
@@ -43,8 +43,8 @@ def _filled(source: str, width: int, indent: int, keep_long_words: bool) -> Iter
     yield " ".join(line)
 
 
-def _pieces(word: list[str], width: int, keep_whole: bool) -> Iterator[tuple[str, int]]:  # noqa: FBT001
-    if keep_whole or len(word) <= width:
+def _pieces(word: list[str], width: int, *, whole: bool) -> Iterator[tuple[str, int]]:
+    if whole or len(word) <= width:
         yield "".join(word), len(word)
         return
     for start in range(0, len(word), width):

@@ -9,15 +9,16 @@ from itertools import islice
 from typing import TypeAlias
 
 import re2
+from re2 import _Match, _Regexp
 
 from services.utility.toolbox.limits import refuse_above
 from services.utility.toolbox.offload import checkpoint
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
 
-# The binding gives its compiled patterns no public name.
-Pattern: TypeAlias = re2._Regexp  # noqa: SLF001
-Match: TypeAlias = re2._Match  # noqa: SLF001
+# The binding gives these two no public names.
+Match: TypeAlias = _Match
+Pattern: TypeAlias = _Regexp
 
 # A dollar sign of a replacement: `$$`, `$1` to `$99`, `${1}`, `${name}`, or one that says nothing.
 _REFERENCE = re.compile(r"\$(?:(\$)|([0-9]{1,2})|\{(\w{1,64})\}|)")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import re2
-import regex  # type: ignore[import-untyped]  # carries no types
+import regex
 
 # Pairs of regional indicators are matched here first: left to \X, a long run of flags costs the
 # square of its length, because the rule for one flag counts back over the whole run.
@@ -16,8 +16,11 @@ _GRAPHEME: Final = regex.compile(
 _FLAGS: Final = regex.compile(r"[\U0001F1E6-\U0001F1FF]+")
 _WORD_BOUNDARY: Final = regex.compile(r"(?wV1)\b")
 _LINE_END: Final = regex.compile(r"\r\n|\r|\n")
+# Marks with their closing quotes before space or the end; full-width marks; blank lines.
 _SENTENCE_END: Final = re2.compile(
-    r"[.!?…]+[\"'”’»)\]]*(?:[\s\pZ]|\z)|[。！？]+[”’」』）]*|\n[ \t\r]*\n"  # noqa: RUF001
+    r"[.!?…]+[\"'”\x{2019}»)\]]*(?:[\s\pZ]|\z)"
+    r"|[。\x{FF01}\x{FF1F}]+[”\x{2019}」』\x{FF09}]*"
+    r"|\n[ \t\r]*\n"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import grpc
 import pytest
@@ -171,14 +171,18 @@ BREACHES: list[tuple[str, str, Message]] = [
     (
         "DigestBytes",
         "algorithm",
-        digests.DigestBytesRequest(algorithm=99),  # type: ignore[arg-type]  # not of the enum
+        digests.DigestBytesRequest.FromString(b"\x10\x63"),  # 99, which is not of the enum
     ),
     (
         "SignBytes",
         "algorithm",
         digests.SignBytesRequest(key=b"k" * 16, algorithm=digests.DIGEST_ALGORITHM_MD5),
     ),
-    ("SignBytes", "key", digests.SignBytesRequest(key=b"short", algorithm=1)),  # type: ignore[arg-type]  # a number serves
+    (
+        "SignBytes",
+        "key",
+        digests.SignBytesRequest(key=b"short", algorithm=digests.DIGEST_ALGORITHM_SHA256),
+    ),
     (
         "PatchDocument",
         "patch.operations[0].path",
@@ -197,9 +201,9 @@ BREACHES: list[tuple[str, str, Message]] = [
 ]
 
 
-async def failure(call: object) -> Failure:
+async def failure(call: Awaitable[object]) -> Failure:
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call  # type: ignore[misc]  # any call of the stub
+        await call
     return failure_of(failed.value)
 
 

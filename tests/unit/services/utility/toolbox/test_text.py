@@ -39,9 +39,9 @@ def test_the_default_spelling_leaves_a_text_alone(text: str) -> None:
 
 
 @given(ODD_TEXT, st.sampled_from(["NFC", "NFKC"]))
-def test_texts_that_mean_the_same_get_one_spelling(text: str, form: str) -> None:
+def test_texts_that_mean_the_same_get_one_spelling(text: str, form: spelling.UnicodeForm) -> None:
     """The decomposed and the composed spelling end up equal."""
-    wanted = Spelling(form=form, case_fold=True)  # type: ignore[arg-type]  # drawn from the literal's values
+    wanted = Spelling(form=form, case_fold=True)
     other = unicodedata.normalize("NFD", text)
     assert spelling.normalize(text, wanted) == spelling.normalize(other, wanted)
 
@@ -59,11 +59,13 @@ def test_a_slug_is_its_own_slug(text: str, gap: str, most: int, keep: bool) -> N
 
 def test_slugs_are_what_people_expect() -> None:
     """Accents go, words stay, and other scripts stay where that is asked for."""
-    make = spelling.slugify
-    options = {"separator": "-", "code_points_max": 20}
-    assert make("Crème Brûlée & Co.", **options, keep_unicode=False) == "creme-brulee-co"  # type: ignore[arg-type]
-    assert make("Привет, мир!", **options, keep_unicode=True) == "привет-мир"  # type: ignore[arg-type]
-    assert make("one two three four five", **options, keep_unicode=False) == "one-two-three-four"  # type: ignore[arg-type]
+
+    def slug(text: str, *, keep_unicode: bool = False) -> str:
+        return spelling.slugify(text, separator="-", code_points_max=20, keep_unicode=keep_unicode)
+
+    assert slug("Crème Brûlée & Co.") == "creme-brulee-co"
+    assert slug("Привет, мир!", keep_unicode=True) == "привет-мир"
+    assert slug("one two three four five") == "one-two-three-four"
 
 
 @given(ODD_TEXT)
