@@ -28,9 +28,7 @@ class History:
         self._relocation, self._trash, self._journal, self._lock = relocation, trash, journal, lock
 
     def claim(self, call: Entry) -> Entry | None:
-        """Notes that `call` begins, and its id is taken. If the same call was made before: what it
-        came to.
-        """
+        """Notes that `call` begins; if the same call was made before: what it came to."""
         with self._lock:
             known = self._journal.find(call.id)
             if known is None:
@@ -53,10 +51,8 @@ class History:
         return known
 
     def carry_out(self, plan: Callable[[], Entry]) -> Entry:
-        """Runs `plan`, which checks that the change may happen and says which rename makes it; then
-        makes it.
-
-        If it fails, `abandon` must follow.
+        """Runs `plan`, which checks that the change may happen and names the rename that makes it;
+        then makes it. If that fails, `abandon` must follow.
         """
         with self._lock:
             intended = self._reach(plan(), State.INTENDED)
@@ -103,8 +99,7 @@ class History:
         with self._lock:
             unfinished = self._journal.unfinished()
             for entry in unfinished:
-                # What cannot be destroyed now, a mount in the trash say, is tried again at the next
-                # start.
+                # What resists, such as a mount in a deleted folder, is left for the next start.
                 with suppress(CallerError):
                     self._settle(entry)
         return len(unfinished)
@@ -131,8 +126,6 @@ class History:
                 self._reach(entry, State.PURGED)
 
     def _discard(self, entry: Entry) -> None:
-        """Destroys what was staged. What came out of the files is never in the slot of an operation
-        that did not happen.
-        """
+        """Destroys what was staged: until an operation happens, its slot holds nothing else."""
         self._trash.remove(entry.id)
         self._journal.forget(entry.id)

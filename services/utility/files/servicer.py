@@ -1,6 +1,4 @@
-"""Messages to the core and back; all that blocks runs in threads. Contract:
-tandem.utility.v1.FilesService.
-"""
+"""Messages to the core and back; what blocks runs in threads. Contract: FilesService."""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from services.utility.files.staging import Quota, counted_bytes
 from services.utility.files.trash import Trash
 from services.utility.files.uploads import UploadDesk
 from tandem.utility.v1 import file_pb2 as pb
+from tandemkit.core import log
 from tandemkit.core.errors import Bug
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,10 @@ class Store:
         self.desk.quota.recount(counted_bytes(self.jail))
 
     def sweep(self, now: datetime) -> None:
-        self.retention.forget_before(now - self.limits.trash_retention)
+        purged = self.retention.forget_before(now - self.limits.trash_retention)
         self.recount()
+        if purged.entries_count:
+            log.event(_LOGGER, logging.INFO, "files.swept", **asdict(purged))
 
 
 @contextmanager
@@ -64,7 +70,8 @@ def opened(root: Path, journal_path: Path, limits: Limits) -> Iterator[Store]:
         closing(Journal(journal_path)) as journal,
     ):
         history = History(Relocation(jail, trash), trash, journal, lock)
-        history.recover()
+        if recovered := history.recover():
+            log.event(_LOGGER, logging.INFO, "files.recovered", operations=recovered)
         desk = UploadDesk(jail, trash, history, quota, limits.file_bytes_max)
         with closing(Retention(trash, journal, lock)) as retention:
             store = Store(limits, jail, history, retention, desk, Changes(jail, trash, history))

@@ -1,6 +1,4 @@
-"""New content for a path: from a message, a stream, or another file. Nothing of it shows before
-`publish`.
-"""
+"""New content for a path: from a message, a stream or another file. It shows with `publish`."""
 
 from __future__ import annotations
 
@@ -55,9 +53,7 @@ class Upload:
         self._staged: StagedFile | None = None
 
     def begin(self) -> Entry | None:
-        """Gets ready for content; or what the same call came to before, and there is nothing to
-        write.
-        """
+        """Gets ready for content; or what the same call came to before, and nothing is to do."""
         with self._turn:
             known = self._desk.history.claim(self._call)
             if known is not None:

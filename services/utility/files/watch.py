@@ -27,12 +27,12 @@ _LIMIT_REASONS = {errors.ERROR_REASON_TOO_MANY_ENTRIES, errors.ERROR_REASON_WATC
 
 @dataclass
 class Look:
-    """What one look found. `overflowed`: events were lost, and all was looked at. `gone`: the
-    folder itself is.
-    """
+    """What one look found."""
 
     changes: list[pb.FileChange] = field(default_factory=list)
+    # Events were lost, and all was looked at.
     overflowed: bool = False
+    # The folder itself is no more, or has another path.
     gone: bool = False
 
 
@@ -119,9 +119,7 @@ class Watch:
         return differences(before, after)
 
     def _scanned(self, place: Parts) -> _State:
-        """All that stands at and below `place`. Each folder is watched before it is read: what
-        comes later is an event.
-        """
+        """All at and below `place`. A folder is watched before it is read: the rest are events."""
         found: _State = {}
         pending = [place]
         while pending:
@@ -191,9 +189,7 @@ def _inode(file: pb.File) -> str:
 
 
 def _identity(file: pb.File) -> tuple[int, str]:
-    """Tells a moved file from another that got the freed inode; a folder has nothing else that
-    lasts.
-    """
+    """Tells a moved file from a new one with a freed inode; of a folder nothing else lasts."""
     return file.kind, _inode(file) if file.kind == pb.FILE_KIND_FOLDER else file.etag
 
 

@@ -66,7 +66,7 @@ def _is_killed(folder: Path, step_max: int, run: Run) -> bool:
     return False
 
 
-def _found_after_kill(folder: Path, step_max: int, run: Run) -> Tree | None:
+def _found_after_kill(folder: Path, step_max: int, run: Run, check: Run) -> Tree | None:
     """What a restart finds after `run` was killed there; None if it had ended before."""
     (folder / "root").mkdir(parents=True)
     with opened(folder / "root", folder / "journal.sqlite", LIMITS) as store:
@@ -76,15 +76,16 @@ def _found_after_kill(folder: Path, step_max: int, run: Run) -> Tree | None:
         slots = {path.name for path in (folder / "root" / TRASH_NAME).iterdir()}
         assert slots <= {entry.id for _, entry in store.retention.trashed(1000, 1000)}
         found = tree(store)
+        check(store)
         # And life goes on: the same calls, made again, end as if nothing had been.
         run(store)
         return found if is_killed else None
 
 
-def _found_after_each_kill(tmp_path: Path, run: Run) -> list[Tree]:
+def _found_after_each_kill(tmp_path: Path, run: Run, check: Run = lambda store: None) -> list[Tree]:
     found: list[Tree] = []
     for step_max in range(STEPS_MAX):
-        one = _found_after_kill(tmp_path / f"step-{step_max}", step_max, run)
+        one = _found_after_kill(tmp_path / f"step-{step_max}", step_max, run, check)
         if one is None:
             return found
         found.append(one)
@@ -102,9 +103,15 @@ def _before_and_after(folder: Path, change: Run) -> tuple[Tree, Tree]:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_kill_at_any_step_leaves_a_change_made_or_not_made(tmp_path: Path, change: Run) -> None:
-    """Whichever step it comes before, the restart finds all of the change or nothing of it."""
+    """Whichever step it comes before, a restart finds none of the change, or all with its undo."""
     before, after = _before_and_after(tmp_path / "alive", change)
-    found = _found_after_each_kill(tmp_path, change)
+
+    def check(store: Store) -> None:
+        if tree(store) == after:
+            store.history.undo("change")
+            assert tree(store) == before
+
+    found = _found_after_each_kill(tmp_path, change, check)
     assert before in found
     assert after in found
     assert [one for one in found if one not in (before, after)] == []

@@ -36,6 +36,10 @@ def outside(tmp_path: Path) -> Path:
     return folder
 
 
+def _open_count() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def _is_untouched(outside: Path) -> bool:
     held = {path.name: path.read_bytes() for path in outside.iterdir()}
     return held == {"secret": SECRET, "forbidden": SECRET}
@@ -113,11 +117,23 @@ def test_devices_are_refused(store: Store, root: Path) -> None:
 
 
 def test_another_file_system_is_not_entered(store: Store) -> None:
-    """A folder on another device than the root is refused; /proc stands in for a mount."""
+    """A folder on another device than the root, which a test only can pretend, is refused."""
     store.jail._device = -1
     with pytest.raises(CallerError) as raised, store.jail.folder((TRASH_NAME,)):
         pass
     assert reason_of(raised.value) == "MOUNT_REFUSED"
+
+
+def test_a_refusal_leaves_no_descriptor_open(store: Store, root: Path, outside: Path) -> None:
+    """However often a caller is refused, at whatever depth, the agent does not run out of files."""
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "link").symlink_to(outside)
+    os.mkfifo(root / "a" / "b" / "fifo")
+    before = _open_count()
+    for path in ("a/b/link", "a/b/link/secret", "a/b/fifo", "a/b/none", "a/none/b", "a/b"):
+        with pytest.raises(CallerError):
+            content(store, path)
+    assert _open_count() == before
 
 
 def test_names_that_no_caller_can_say_stay_unseen(store: Store, root: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.utility.files.inotify import Event, Inotify
 from services.utility.files.listing import Walk
+from services.utility.files.paths import Parts
 from services.utility.files.store import Store
 from services.utility.files.watch import Look, Watch, differences
 from tandem.utility.v1 import file_pb2 as pb
@@ -71,6 +72,24 @@ def test_a_folder_comes_with_what_it_holds(store: Store, root: Path) -> None:
         ]
         (root / "a" / "b" / "late").write_bytes(b"")
         assert _told(watch.look()) == [("created", "", "a/b/late")]
+
+
+class CrowdedWalk(Walk):
+    """While a folder is read, somebody puts a file into it, too late to be read."""
+
+    def names(self, folder: Parts) -> list[str]:
+        names = super().names(folder)
+        with self.jail.folder(folder) as descriptor:
+            os.close(os.open("late", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
+        return names
+
+
+def test_what_comes_while_the_watch_is_armed_is_told(store: Store, root: Path) -> None:
+    """Nothing falls between reading a folder and watching it."""
+    (root / "folder").mkdir()
+    with closing(Watch(CrowdedWalk(store.jail, (), recursive=True, entries_max=99))) as watch:
+        watch.arm()
+        assert _told(watch.look()) == [("created", "", "folder/late"), ("created", "", "late")]
 
 
 def test_a_moved_folder_stays_watched_under_its_new_path(store: Store, root: Path) -> None:
