@@ -78,6 +78,7 @@ async def _install(choices: tuple[Installer, ...], wanted: Path, steps: Steps) -
         except StepFailure as failure:
             if is_final(failure):
                 raise
+            steps.say(f"{failure.step} failed ({failure.reason}); trying another way")
         else:
             return
     await choices[-1].install(wanted, steps)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from launch import Places
 from tandemkit.cli.steps import Step, StepFailure, Steps
+from tandemkit.cli.uv import uv_variables
 
 _ONLY_PINS = ("--require-hashes", "--no-deps")
 # Short, so that a machine without a network hears of it in seconds.
@@ -57,7 +58,7 @@ class Uv:
         into = ("--no-progress", "--python", str(self.places.python))
         argv = (uv, "pip", "install", *into, *_ONLY_PINS, "-r", str(wanted))
         step = f"installing {_count(wanted)} packages with uv"
-        await steps.run(Step(step, argv, _uv_variables(self.variables)))
+        await steps.run(Step(step, argv, uv_variables(self.variables)))
 
     async def _fetched(self, steps: Steps) -> str:
         pin = _UV_PIN.search(self.pins)
@@ -114,10 +115,3 @@ def _count(wanted: Path) -> int:
 
 def _pip_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {**variables, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
-
-
-def _uv_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    # uv reads none of pip's settings: hand on those that decide whether it reaches an index.
-    told = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
-    given = {theirs: variables[ours] for ours, theirs in told.items() if variables.get(ours)}
-    return {**given, **variables}

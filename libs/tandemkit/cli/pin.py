@@ -11,7 +11,8 @@ import click
 
 from tandemkit.cli.checkout import cache_of, root_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
-from tandemkit.cli.pinned import find_uv, uv_variables
+from tandemkit.cli.pinned import find_uv
+from tandemkit.cli.uv import uv_variables
 from tandemkit.core.environment import Environment
 
 _PIN = re.compile(r"^([A-Za-z0-9][^ =\[]*)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
@@ -28,7 +29,7 @@ def changes(before: str, after: str) -> dict[str, tuple[str, str]]:
 def _resolve(root: Path, environment: Environment, *, upgrade: bool) -> None:
     uv = find_uv(environment)
     path = f"{uv.parent}:{environment.path}"
-    variables = {**uv_variables(environment), "PATH": path}
+    variables = {**uv_variables(environment.variables), "PATH": path}
     argv = [sys.executable, str(root / "tools" / "pins.py"), *(["--upgrade"] if upgrade else [])]
     done = subprocess.run(argv, env=variables, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:

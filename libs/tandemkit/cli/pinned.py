@@ -16,9 +16,9 @@ from tandemkit.cli.checkout import cache_of, root_of
 from tandemkit.cli.locks import alone
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.steps import Step, Steps
+from tandemkit.cli.uv import uv_variables
 from tandemkit.core.environment import Environment
 
-_UV_SETTINGS = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
 _READY = "ready"
 
 
@@ -47,7 +47,9 @@ async def _make(home: Path, pins: Path, environment: Environment, steps: Steps) 
     into = ("--no-progress", "--python", str(home / "bin" / "python"))
     exact = ("--require-hashes", "--no-deps", "-r", str(pins))
     argv = (str(find_uv(environment)), "pip", "install", *into, *exact)
-    await steps.run(Step(f"installing all of {pins.name}", argv, uv_variables(environment)))
+    await steps.run(
+        Step(f"installing all of {pins.name}", argv, uv_variables(environment.variables))
+    )
     (home / _READY).touch()
 
 
@@ -60,14 +62,6 @@ def find_uv(environment: Environment) -> Path:
     if not fetched:
         raise Refusal("needs uv, which could not be fetched at set-up; install uv.")
     return fetched[-1]
-
-
-def uv_variables(environment: Environment) -> dict[str, str]:
-    """For uv, which reads no setting of pip: those that decide whether it reaches an index."""
-    variables = environment.variables
-    told = _UV_SETTINGS.items()
-    given = {theirs: variables[ours] for ours, theirs in told if variables.get(ours)}
-    return {**given, **variables}
 
 
 @contextlib.contextmanager

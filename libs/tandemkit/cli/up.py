@@ -9,12 +9,12 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-import yaml
 from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
 
+from tandem.fleet.v1 import stanza_pb2
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.output import Refusal, as_json, emit, examples, table
 from tandemkit.cli.reflection import DEFAULT_ADDRESS
@@ -22,46 +22,21 @@ from tandemkit.core import log
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
 from tandemkit.core.names import AgentName
-from tandemkit.hosting import settings
+from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.host import Place, Placed, hosting
 
 
-def stanzas(folder: Path) -> list[dict[str, Any]]:
-    """All stanzas of the fleet's files, in the order of the files."""
-    found: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            family = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            where = str(getattr(error, "problem_mark", "")).strip()
-            raise Refusal(f"{path.name} is no YAML: {where}") from error
-        listed = family.get("agents") if isinstance(family, dict) else None
-        if not isinstance(listed, list) or not all(
-            isinstance(one, dict) and {"name", "service"} <= one.keys() for one in listed
-        ):
-            raise Refusal(f"{path.name} holds no list `agents` of stanzas with name and service.")
-        found += listed
-    if not found:
-        raise Refusal(f"{folder} holds no stanza, so there is no fleet to serve.")
-    return found
-
-
 def agent_of(service: str) -> Agent:
-    """The declaration of the agent that keeps this contract."""
-    try:
-        name = AgentName.of(service)
-    except ValueError as error:
-        raise Refusal(f"{error}; mend the stanza.") from error
+    """The declaration of the agent that keeps this contract; LookupError where there is none."""
+    name = AgentName.of(service)
     try:
         module = importlib.import_module(_module_of(name))
     except ModuleNotFoundError as error:
-        raise Refusal(
-            f"{service}: no module {error.name}; write it, or mend the stanza."
-        ) from error
+        raise LookupError(f"`{service}` has no module {error.name}") from error
     declared = getattr(module, "AGENT", None)
     if not isinstance(declared, Agent):
-        raise Refusal(f"{module.__name__} declares no AGENT.")
+        raise LookupError(f"{module.__name__} declares no AGENT")
     return declared
 
 
@@ -76,14 +51,20 @@ def fleet(folder: Path) -> tuple[Placed, ...]:
     """Every agent with the settings of its stanza. One process serves it once, however many
     replicas the stanza asks for.
     """
-    listed = stanzas(folder)
-    agents = [agent_of(str(one["service"])) for one in listed]
-    try:
-        return settings.place(
-            agents, {str(one["name"]): one.get("settings") or {} for one in listed}
-        )
-    except settings.BadSettings as error:
-        raise Refusal(f"deploy/fleet: {error}.") from error
+    agents: dict[str, Agent] = {}
+
+    def settings(service: str) -> Message | None:
+        agents[service] = agent_of(service)
+        kind = agents[service].settings
+        return kind() if kind else None
+
+    files = {str(path): path.read_text("utf-8") for path in sorted(folder.glob("*.yaml"))}
+    read = Fleet.read(files, Kinds(stanza_pb2.Family, settings))
+    if read.mistakes:
+        raise Refusal("\n".join(map(str, read.mistakes)))
+    if not read.stanzas:
+        raise Refusal(f"{folder} holds no stanza, so there is no fleet to serve.")
+    return tuple(Placed(agents[one.fields.service], one.settings) for one in read.stanzas)
 
 
 def check_free(address: str) -> tuple[str, int]:
