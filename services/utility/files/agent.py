@@ -20,7 +20,8 @@ from tandemkit.hosting.scope import Scope
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.FilesSettings) -> AsyncIterator[Files]:
     root = Path(settings.root) if settings.root else _own_root(scope.state_dir)
-    with ExitStack() as stack:
+    stack = ExitStack()
+    try:
         opening = opened(root, scope.state_dir / "journal.sqlite", Limits.of(settings))
         store = await asyncio.to_thread(stack.enter_context, opening)
 
@@ -30,6 +31,9 @@ async def build(scope: Scope, settings: cfg.FilesSettings) -> AsyncIterator[File
         scope.ready_when(check)
         scope.spawn("sweep", _sweep(store, scope.clock))
         yield Files(store, scope.clock)
+    finally:
+        # It waits for a purge in hand, which may be long: not on the event loop.
+        await asyncio.to_thread(stack.close)
 
 
 async def _sweep(store: Store, clock: Clock) -> None:
