@@ -31,12 +31,11 @@ def agent_of(service: str) -> Agent:
     """The declaration of the agent that keeps this contract; LookupError where there is none."""
     name = AgentName.of(service)
     try:
-        module = importlib.import_module(_module_of(name))
+        declared: Agent = importlib.import_module(_module_of(name)).AGENT
     except ModuleNotFoundError as error:
         raise LookupError(f"`{service}` has no module {error.name}") from error
-    declared = getattr(module, "AGENT", None)
-    if not isinstance(declared, Agent):
-        raise LookupError(f"{module.__name__} declares no AGENT")
+    except AttributeError as error:
+        raise LookupError(f"{error.name} of `{service}` is not declared") from error
     return declared
 
 
@@ -64,7 +63,9 @@ def fleet(folder: Path) -> tuple[Placed, ...]:
         raise Refusal("\n".join(map(str, read.mistakes)))
     if not read.stanzas:
         raise Refusal(f"{folder} holds no stanza, so there is no fleet to serve.")
-    return tuple(Placed(agents[one.fields.service], one.settings) for one in read.stanzas)
+    return tuple(
+        Placed(agents[one.fields.service], one.settings, one.fields.name) for one in read.stanzas
+    )
 
 
 def check_free(address: str) -> tuple[str, int]:
@@ -94,7 +95,7 @@ async def _serve(placed: Sequence[Placed], place: Place, show: Callable[[int], N
 
 def screen(placed: Sequence[Placed], address: str) -> str:
     """What serves where, and what to try."""
-    rows = [(one.agent.name, one.agent.promise.name.service) for one in placed]
+    rows = [(one.name, one.agent.promise.name.service) for one in placed]
     sample = next((text for one in placed if (text := _sample(one.agent))), "SERVICE/METHOD '{}'")
     elsewhere = "" if address == DEFAULT_ADDRESS else f" --address {address}"
     return "\n".join(
@@ -137,7 +138,7 @@ def up(*, address: str, as_json: bool) -> None:
 
     def show(port: int) -> None:
         where = f"{host}:{port}"
-        value = {"address": where, "agents": [one.agent.name for one in placed]}
+        value = {"address": where, "agents": [one.name for one in placed]}
         emit(value, as_json=as_json, text=lambda: screen(placed, where))
 
     place = Place(address, environment.home / "state", SystemClock())

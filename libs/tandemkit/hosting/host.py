@@ -26,10 +26,15 @@ _LOGGER = logging.getLogger("tandemkit.hosting")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An agent with the settings that it runs with here."""
+    """An instance: an agent, the settings that it runs with here, and its name if not the agent's."""
 
     agent: Agent
     settings: Message | None
+    instance: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.instance or self.agent.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,9 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
 async def _build(
     one: Placed, place: Place, tasks: Tasks, server: Server, built: AsyncExitStack
 ) -> Scope:
-    name = one.agent.name
-    state_dir = place.state_dir / name
+    state_dir = place.state_dir / one.name
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scope = Scope(name, place.clock, state_dir, tasks)
+    scope = Scope(one.name, place.clock, state_dir, tasks)
     servicer = await built.enter_async_context(one.agent.build(scope, one.settings))
     server.mount(one.agent.promise, servicer)
     return scope

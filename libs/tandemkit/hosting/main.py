@@ -54,7 +54,7 @@ async def _serve(placed: Sequence[Placed], place: Place) -> None:
     async with hosting(placed, place) as port:
         host = place.address.rpartition(":")[0]
         where = place.address if place.address.startswith("unix:") else f"{host}:{port}"
-        names = [one.agent.name for one in placed]
+        names = [one.name for one in placed]
         log.event(_LOGGER, logging.INFO, "host.serving", address=where, agents=names)
         await stopped.wait()
         log.event(_LOGGER, logging.INFO, "host.draining", grace_s=place.grace_s)

@@ -53,6 +53,8 @@ class Server:
             method.name: self._handler(contract, method, servicer) for method in contract.methods
         }
         service = contract.service.full_name
+        if service in self._services:
+            raise Bug("a server has one servicer for each contract", service=service)
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, handlers),)
         )

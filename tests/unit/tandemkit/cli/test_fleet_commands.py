@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from tandemkit.cli.agents import agents
 from tandemkit.cli.call import call
 from tandemkit.cli.output import Refusal
-from tandemkit.cli.up import check_free, screen, stanzas
+from tandemkit.cli.up import check_free, fleet, screen
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing import probe
@@ -121,24 +121,25 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("agents: [", "is no YAML"),
-        ("agents: {}", "holds no list"),
-        ("agents: [{name: a}]", "holds no list"),
-        ("- 1", "holds no list"),
+        ("agents: [", "1:10: expected"),
+        ("agents: 5", "1:9: `agents`"),
+        ("agents: [{name: a}]", "1:17: `agents[0].name`"),
+        ("agents: [{name: no-one, service: tandem.no.v1.OneService}]", "has no module services.no"),
+        ("- 1", "1:1: a mapping"),
     ],
 )
 def test_a_broken_fleet_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     """Whoever mends it knows which one."""
     (tmp_path / "text.yaml").write_text(text)
-    with pytest.raises(Refusal, match=r"text\.yaml") as refused:
-        stanzas(tmp_path)
+    with pytest.raises(Refusal, match=r"text\.yaml:1:\d+: ") as refused:
+        fleet(tmp_path)
     assert said in refused.value.message
 
 
 def test_an_empty_fleet_is_refused(tmp_path: Path) -> None:
     """Serving nothing helps nobody."""
     with pytest.raises(Refusal, match="no stanza"):
-        stanzas(tmp_path)
+        fleet(tmp_path)
 
 
 def test_the_screen_names_agents_and_calls_at_its_own_address() -> None:
