@@ -21,7 +21,7 @@ class Limits:
     compared_code_points_max: int = 20_000
     diff_lines_max: int = 10_000
     pattern_memory_bytes_max: int = MIB
-    replaced_bytes_max: int = 2 * MIB
+    text_result_bytes_max: int = 2 * MIB
     digest_bytes_max: int = 3 * MIB
     digest_stream_bytes_max: int = 4 * KIB * MIB
     document_bytes_max: int = MIB

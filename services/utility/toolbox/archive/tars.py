@@ -60,7 +60,9 @@ def unpack(
         plain = _plain(source, compression, meter.left_bytes + _overhead_bytes(entries_max))
         with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
             paths = Paths()
-            return [_entry(archive, info, paths, meter) for info in archive]
+            entries = [_entry(archive, info, paths, meter) for info in archive]
+            _check_end(plain, archive.offset)
+            return entries
     except (
         tarfile.TarError,
         zstandard.ZstdError,
@@ -70,6 +72,14 @@ def unpack(
         ValueError,
     ) as bad:
         raise invalid("the tar archive is damaged or not of the format named") from bad
+
+
+def _check_end(plain: bytes, offset: int) -> None:
+    """Only zeros may follow the last entry, and some must: the library takes a damaged header for
+    the end, and would unpack half an archive without a word.
+    """
+    if len(plain) - offset < _BLOCK_BYTES or plain[offset:].strip(b"\0"):
+        raise invalid("the tar archive does not end where its last entry does")
 
 
 def _overhead_bytes(entries_max: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -22,6 +23,15 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _UNIX: Final = 3
 _LOCAL_HEADER_BYTES: Final = 30
 _ENCRYPTED_FLAGS: Final = 0x1 | 0x40 | 0x2000
+# All that the library says of bytes it cannot read.
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+)
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -47,7 +57,7 @@ def unpack(source: bytes, meter: Meter) -> list[Entry]:
             _check_overlap(listed, archive.start_dir)
             meter.expect(sum(info.file_size for info in listed))
             return [_entry(archive, info, meter) for info in listed]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as damaged:
+    except _DAMAGE as damaged:
         raise invalid("the ZIP archive is damaged or of an unknown kind") from damaged
 
 

@@ -6,6 +6,8 @@ threads.
 
 from __future__ import annotations
 
+import asyncio
+
 from services.utility.toolbox.paging import page_of
 from services.utility.toolbox.quantity.units import Units
 from tandem.utility.v1 import quantity_pb2 as pb
@@ -14,6 +16,7 @@ from tandemkit.rpc.context import Context
 
 UNITS_PAGE_DEFAULT = 50
 UNITS_PAGE_MAX = 500
+EXPRESSIONS_MAX = 20_000
 
 
 class QuantityCalls(rpc.ToolboxServiceServicer):
@@ -25,7 +28,8 @@ class QuantityCalls(rpc.ToolboxServiceServicer):
         self, request: pb.ConvertQuantityRequest, context: Context
     ) -> pb.ConvertQuantityResponse:
         asked = request.quantity
-        found = self._units.convert(asked.value, asked.unit, request.target_unit)
+        units = await self._fresh_units()
+        found = units.convert(asked.value, asked.unit, request.target_unit)
         return pb.ConvertQuantityResponse(
             quantity=pb.Quantity(value=found.value, unit=found.unit), dimension=found.dimension
         )
@@ -34,7 +38,8 @@ class QuantityCalls(rpc.ToolboxServiceServicer):
         self, request: pb.ListUnitsRequest, context: Context
     ) -> pb.ListUnitsResponse:
         expression = request.compatible_with
-        units, dimension = self._units.compatible(expression, field="compatible_with")
+        registry = await self._fresh_units()
+        units, dimension = registry.compatible(expression, field="compatible_with")
         symbols = {unit.name: unit.symbol for unit in units}
         page = page_of(
             list(symbols),
@@ -47,3 +52,10 @@ class QuantityCalls(rpc.ToolboxServiceServicer):
             next_page_token=page.next_token,
             dimension=dimension,
         )
+
+    async def _fresh_units(self) -> Units:
+        """The units, made anew in a thread when they have come to remember too much."""
+        if self._units.expressions_read >= EXPRESSIONS_MAX:
+            self._units.expressions_read = 0
+            self._units = await asyncio.to_thread(Units)
+        return self._units

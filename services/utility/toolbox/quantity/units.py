@@ -51,6 +51,8 @@ class Units:
     """The units that pint knows. Its registry caches on use, so one event loop owns an instance."""
 
     def __init__(self) -> None:
+        # pint remembers each expression for ever, about 3 KB of it: whoever owns this counts.
+        self.expressions_read = 0
         # Exact fractions: 20 degC is 68 degF, not 67.99999999999993.
         self._registry: pint.UnitRegistry[Fraction] = pint.UnitRegistry(
             on_redefinition="raise", non_int_type=Fraction
@@ -96,6 +98,7 @@ class Units:
 
     def _powers(self, expression: str, *, field: str) -> Powers:
         """Names in full and their powers. `dimensionless` is a factor of one, and has no name."""
+        self.expressions_read += 1
         total: Powers = {}
         for spelling, power in _Expression(expression, field).powers().items():
             name = self._known_name(spelling, field)

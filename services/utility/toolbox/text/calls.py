@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
+
+from google.protobuf.message import Message
 
 from services.utility.toolbox import offload
 from services.utility.toolbox.limits import Limits, refuse_above
@@ -17,6 +19,8 @@ from services.utility.toolbox.text import (
 from tandem.utility.v1 import text_pb2 as pb
 from tandem.utility.v1 import toolbox_service_pb2_grpc as rpc
 from tandemkit.rpc.context import Context
+
+R = TypeVar("R", bound=Message)
 
 SLUG_CODE_POINTS_MAX = 200
 MATCHES_DEFAULT = 100
@@ -67,7 +71,7 @@ class TextCalls(rpc.ToolboxServiceServicer):
         )
         size_bytes = self._text_bytes(request.text)
         text = await offload.by_size(size_bytes, spelling.normalize, request.text, wanted)
-        return pb.NormalizeTextResponse(text=text)
+        return self._bounded(pb.NormalizeTextResponse(text=text))
 
     async def SlugifyText(
         self, request: pb.SlugifyTextRequest, context: Context
@@ -126,8 +130,11 @@ class TextCalls(rpc.ToolboxServiceServicer):
             self._compiled(request.pattern),
             request.text,
             matches_max=request.matches_max or MATCHES_DEFAULT,
+            bytes_max=self._limits.text_result_bytes_max,
         )
-        return pb.FindMatchesResponse(matches=map(_match, matches), truncated=truncated)
+        return self._bounded(
+            pb.FindMatchesResponse(matches=map(_match, matches), truncated=truncated)
+        )
 
     async def ReplaceMatches(
         self, request: pb.ReplaceMatchesRequest, context: Context
@@ -140,7 +147,7 @@ class TextCalls(rpc.ToolboxServiceServicer):
             request.text,
             matching.Template(request.replacement, pattern, literal=request.pattern.literal),
             count_max=request.replacements_max,
-            bytes_max=self._limits.replaced_bytes_max,
+            bytes_max=self._limits.text_result_bytes_max,
         )
         return pb.ReplaceMatchesResponse(text=text, replacements=replacements)
 
@@ -149,11 +156,10 @@ class TextCalls(rpc.ToolboxServiceServicer):
             self._text_bytes(request.text),
             layout.wrap,
             request.text,
-            width=request.width,
-            hanging_indent=request.hanging_indent,
-            keep_long_words=request.keep_long_words,
+            layout.Layout(request.width, request.hanging_indent, request.keep_long_words),
+            bytes_max=self._limits.text_result_bytes_max,
         )
-        return pb.WrapTextResponse(lines=lines)
+        return self._bounded(pb.WrapTextResponse(lines=lines))
 
     async def TruncateText(
         self, request: pb.TruncateTextRequest, context: Context
@@ -172,6 +178,10 @@ class TextCalls(rpc.ToolboxServiceServicer):
         size_bytes = len(text.encode())
         refuse_above(self._limits.text_bytes_max, size_bytes, field)
         return size_bytes
+
+    def _bounded(self, response: R) -> R:
+        refuse_above(self._limits.text_result_bytes_max, response.ByteSize(), "text")
+        return response
 
     def _compiled(self, pattern: pb.Pattern) -> matching.Pattern:
         options = matching.PatternOptions(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from services.utility.toolbox.limits import refuse_above
 from services.utility.toolbox.offload import checkpoint
 from services.utility.toolbox.text.segments import graphemes
 
@@ -12,32 +14,43 @@ _BREAKABLE = re.compile(r"[ \t]+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def wrap(text: str, *, width: int, hanging_indent: int, keep_long_words: bool) -> list[str]:
-    """Breaks each line of the text into lines of at most `width` graphemes.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How lines are filled; `width` counts graphemes and includes the indent."""
+
+    width: int
+    hanging_indent: int = 0
+    keep_long_words: bool = False
+
+
+def wrap(text: str, layout: Layout, *, bytes_max: int) -> list[str]:
+    """Breaks each line of the text into lines that fit.
 
     Runs of spaces and tabs are where a line may break; inside a line they become one space.
     """
-    if not text:
-        return []
-    indent = " " * hanging_indent
-    return [
-        f"{indent}{line}" if number and hanging_indent else line
-        for source in _LINE_END.split(text)
-        for number, line in enumerate(_filled(source, width, hanging_indent, whole=keep_long_words))
-    ]
+    lines: list[str] = []
+    size = 0
+    indent = " " * layout.hanging_indent
+    for source in _LINE_END.split(text) if text else ():
+        for number, line in enumerate(_filled(source, layout)):
+            lines.append(indent + line if number else line)
+            size += len(lines[-1]) + 1
+            refuse_above(bytes_max, size, "text")
+    return lines
 
 
-def _filled(source: str, width: int, indent: int, *, whole: bool) -> Iterator[str]:
-    """Fills lines greedily; every line but the first has `indent` graphemes less to give."""
+def _filled(source: str, layout: Layout) -> Iterator[str]:
+    """Fills lines greedily; every line but the first has the indent's width less to give."""
+    below = layout.width - layout.hanging_indent
     line: list[str] = []
-    used, room = 0, width
+    used, room = 0, layout.width
     for word in _BREAKABLE.split(source.strip(" \t")):
         checkpoint()
-        for piece, size in _pieces(graphemes(word), width - indent, whole=whole):
+        for piece, size in _pieces(graphemes(word), below, whole=layout.keep_long_words):
             gap = 1 if line else 0
             if line and used + gap + size > room:
                 yield " ".join(line)
-                line, used, room, gap = [], 0, width - indent, 0
+                line, used, room, gap = [], 0, below, 0
             line.append(piece)
             used += gap + size
     yield " ".join(line)

@@ -75,10 +75,19 @@ def compile_pattern(
         ) from refused
 
 
-def find(pattern: Pattern, text: str, *, matches_max: int) -> tuple[list[Found], bool]:
-    """The first matches, and whether more exist."""
+def find(
+    pattern: Pattern, text: str, *, matches_max: int, bytes_max: int
+) -> tuple[list[Found], bool]:
+    """The first matches, and whether more exist. Groups are counted before they are cut out: a
+    few hundred nested ones would each repeat the whole text.
+    """
     names = {number: name for name, number in pattern.groupindex.items()}
-    found = [_found(match, names) for match in islice(_matches(pattern, text), matches_max + 1)]
+    found: list[Found] = []
+    size = 0
+    for match in islice(_matches(pattern, text), matches_max + 1):
+        size += sum(match.end(number) - match.start(number) for number in range(pattern.groups + 1))
+        refuse_above(bytes_max, size, "matches_max")
+        found.append(_found(match, names))
     return found[:matches_max], len(found) > matches_max
 
 

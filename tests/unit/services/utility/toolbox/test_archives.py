@@ -195,6 +195,18 @@ def test_no_damage_breaks_the_reader(form: str | Compression, data: st.DataObjec
     assert sum(len(entry.content or b"") for entry in entries) <= LIMITS.archive_content_bytes_max
 
 
+@pytest.mark.parametrize("damage", ["header", "cut"])
+def test_a_tar_is_unpacked_whole_or_not_at_all(damage: str) -> None:
+    """A damaged second header, or a missing end, is no shorter archive."""
+    archive = bytearray(pack([Entry("a", b"x"), Entry("b", b"y")], Compression.NONE))
+    if damage == "header":
+        archive[1024 + 100] ^= 1
+    else:
+        del archive[2048:]
+    reason = refusal_of(bytes(archive), Compression.NONE)
+    assert reason == errors.ERROR_REASON_ARCHIVE_INVALID
+
+
 def test_others_can_read_what_was_packed() -> None:
     """They are ordinary: the standard library reads them, with fixed times and no owners."""
     entries = [Entry("d"), Entry("d/run", b"hi", executable=True)]

@@ -36,7 +36,7 @@ def test_a_literal_replacement_is_python_s_replace(text: str, old: str, new: str
 @given(st.text("abé \n"), st.sampled_from(["a+", "b", "(a)(b)?", "a|b", "é", "[^a]b", "x*"]))
 def test_matches_are_those_of_python(text: str, expression: str) -> None:
     """Where RE2 and Python share a syntax they share the answer, in code points."""
-    found, more = matching.find(compiled(expression), text, matches_max=ALL)
+    found, more = matching.find(compiled(expression), text, matches_max=ALL, bytes_max=MIB)
     expected = [(match.span(), match.groups("")) for match in re.finditer(expression, text)]
     if expression != "x*":
         assert [((f.start, f.end), tuple(g.text for g in f.groups)) for f in found] == expected
@@ -73,7 +73,7 @@ def test_a_replacement_cannot_name_a_group_that_is_not_there(reference: str) -> 
 )
 def test_patterns_that_hang_backtracking_engines_answer(expression: str, text: str) -> None:
     """Each of these takes a backtracking engine longer than the age of the universe."""
-    matching.find(compiled(expression), text, matches_max=1)
+    matching.find(compiled(expression), text, matches_max=1, bytes_max=MIB)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,19 @@ def test_a_replacement_cannot_grow_beyond_its_limit() -> None:
 def test_options_change_what_matches() -> None:
     """Case, line ends and the dot behave as asked."""
     text = "A\nb"
-    assert not matching.find(compiled("a"), text, matches_max=1)[0]
-    assert matching.find(compiled("a", ignore_case=True), text, matches_max=1)[0]
-    assert not matching.find(compiled("^b"), text, matches_max=1)[0]
-    assert matching.find(compiled("^b", multiline=True), text, matches_max=1)[0]
-    assert not matching.find(compiled("A.b"), text, matches_max=1)[0]
-    assert matching.find(compiled("A.b", dot_matches_newline=True), text, matches_max=1)[0]
+    assert not matching.find(compiled("a"), text, matches_max=1, bytes_max=MIB)[0]
+    assert matching.find(compiled("a", ignore_case=True), text, matches_max=1, bytes_max=MIB)[0]
+    assert not matching.find(compiled("^b"), text, matches_max=1, bytes_max=MIB)[0]
+    assert matching.find(compiled("^b", multiline=True), text, matches_max=1, bytes_max=MIB)[0]
+    assert not matching.find(compiled("A.b"), text, matches_max=1, bytes_max=MIB)[0]
+    assert matching.find(
+        compiled("A.b", dot_matches_newline=True), text, matches_max=1, bytes_max=MIB
+    )[0]
+
+
+def test_groups_that_repeat_the_text_stop_at_the_limit() -> None:
+    """Nested groups each hold the whole match, so a short request could ask for gigabytes."""
+    pattern = compiled("(" * 200 + "a*" + ")" * 200)
+    with pytest.raises(CallerError) as refused:
+        matching.find(pattern, "a" * 10_000, matches_max=1, bytes_max=MIB)
+    assert refused.value.reason == errors.ERROR_REASON_TOO_LARGE

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.utility.toolbox.limits import MIB
 from services.utility.toolbox.text import differences, layout, likeness, segments, spelling
 from services.utility.toolbox.text.spelling import Spelling, Whitespace
+from tandem.utility.v1 import errors_pb2 as errors
+from tandemkit.core.errors import CallerError
 
 SPELLINGS = st.builds(
     Spelling,
@@ -111,7 +114,7 @@ def test_wrapped_lines_keep_all_words_and_their_width(
 ) -> None:
     """Wrapping moves white space only, and no line is too wide unless a long word was to stay."""
     indent = min(indent, width - 1)
-    lines = layout.wrap(text, width=width, hanging_indent=indent, keep_long_words=keep)
+    lines = layout.wrap(text, layout.Layout(width, indent, keep), bytes_max=MIB)
     assert "".join("".join(lines).split()) == "".join(text.split())
     if not keep and text.isascii():
         assert all(len(segments.graphemes(line)) <= width for line in lines)
@@ -209,3 +212,10 @@ def test_a_diff_of_hostile_lines_stays_affordable() -> None:
     before = "".join(f"{number % 53}\n" for number in range(10_000))
     after = "".join(f"{number * 7 % 53}\n" for number in range(10_000))
     assert differences.difference(before, after, differences.DiffOptions()).lines_added > 0
+
+
+def test_an_indent_cannot_make_much_of_little() -> None:
+    """One letter a line behind a wide indent is a hundred times the text."""
+    with pytest.raises(CallerError) as refused:
+        layout.wrap("a" * 50_000, layout.Layout(101, 100), bytes_max=MIB)
+    assert refused.value.reason == errors.ERROR_REASON_TOO_LARGE

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.utility.toolbox.limits import Limits
+from services.utility.toolbox.quantity.calls import EXPRESSIONS_MAX
 from services.utility.toolbox.quantity.units import Units
+from services.utility.toolbox.servicer import ToolboxServicer
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
 
@@ -124,3 +127,16 @@ def test_listed_units_share_the_dimension() -> None:
     assert [unit.name for unit in units] == sorted(unit.name for unit in units)
     for unit in units:
         assert str(UNITS.unit(unit.name, field="unit").dimensionality) == dimension
+
+
+async def test_units_are_made_anew_before_they_remember_too_much() -> None:
+    """The library keeps every expression it has read, and callers can think of many."""
+    units = Units()
+    servicer = ToolboxServicer(Limits(), units)
+    units.expressions_read = EXPRESSIONS_MAX - 1
+    assert await servicer._fresh_units() is units
+    units.unit("km/h", field="unit")
+    fresh = await servicer._fresh_units()
+    assert fresh is not units
+    assert fresh.expressions_read == 0
+    assert await servicer._fresh_units() is fresh
