@@ -26,7 +26,7 @@ _LOGGER = logging.getLogger("tandemkit.hosting")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An instance: an agent, the settings that it runs with here, and its name if not the agent's."""
+    """An agent, the settings that it runs with here, and its name if not the default one."""
 
     agent: Agent
     settings: Message | None
