@@ -112,7 +112,7 @@ def _operation(message: pb.PatchOperation, limits: Limits) -> patches.Operation:
     return patches.Operation(
         step=step,
         path=patches.pointer_path(message.path),
-        source=patches.pointer_path(getattr(message, "from")),
+        source=patches.pointer_path(message.source),
         value=parse(message.value, limits, field="patch") if step in _VALUED else None,
     )
 

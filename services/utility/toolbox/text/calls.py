@@ -127,7 +127,7 @@ class TextCalls(rpc.ToolboxServiceServicer):
         self._text_bytes(request.text)
         matches, truncated = await offload.in_thread(
             matching.find,
-            self._compiled(request.pattern),
+            _compiled(request.pattern, self._limits),
             request.text,
             matches_max=request.matches_max or MATCHES_DEFAULT,
             bytes_max=self._limits.text_result_bytes_max,
@@ -140,7 +140,7 @@ class TextCalls(rpc.ToolboxServiceServicer):
         self, request: pb.ReplaceMatchesRequest, context: Context
     ) -> pb.ReplaceMatchesResponse:
         self._text_bytes(request.text)
-        pattern = self._compiled(request.pattern)
+        pattern = _compiled(request.pattern, self._limits)
         text, replacements = await offload.in_thread(
             matching.replace,
             pattern,
@@ -183,19 +183,20 @@ class TextCalls(rpc.ToolboxServiceServicer):
         refuse_above(self._limits.text_result_bytes_max, response.ByteSize(), "text")
         return response
 
-    def _compiled(self, pattern: pb.Pattern) -> matching.Pattern:
-        options = matching.PatternOptions(
-            literal=pattern.literal,
-            ignore_case=pattern.ignore_case,
-            multiline=pattern.multiline,
-            dot_matches_newline=pattern.dot_matches_newline,
-        )
-        return matching.compile_pattern(
-            pattern.expression,
-            options,
-            memory_bytes_max=self._limits.pattern_memory_bytes_max,
-            field="pattern.expression",
-        )
+
+def _compiled(pattern: pb.Pattern, limits: Limits) -> matching.Pattern:
+    options = matching.PatternOptions(
+        literal=pattern.literal,
+        ignore_case=pattern.ignore_case,
+        multiline=pattern.multiline,
+        dot_matches_newline=pattern.dot_matches_newline,
+    )
+    return matching.compile_pattern(
+        pattern.expression,
+        options,
+        memory_bytes_max=limits.pattern_memory_bytes_max,
+        field="pattern.expression",
+    )
 
 
 def _match(found: matching.Found) -> pb.Match:

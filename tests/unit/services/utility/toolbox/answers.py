@@ -231,6 +231,15 @@ ANSWERS: list[tuple[str, Message, str, object]] = [
     ),
     (
         "PatchDocument",
+        documents.PatchDocumentRequest(
+            document='{"a":1}',
+            patch=documents.DocumentPatch(operations=[operation("MOVE", "/b", source="/a")]),
+        ),
+        "document",
+        '{"b":1}',
+    ),
+    (
+        "PatchDocument",
         documents.PatchDocumentRequest(document='{"a":1}', merge_patch='{"a":null,"b":2}'),
         "document",
         '{"b":2}',

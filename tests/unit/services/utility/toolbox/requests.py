@@ -31,7 +31,7 @@ def operation(step: str, path: str, value: str = "", source: str = "") -> docume
         type=documents.PatchOperationType.Value(f"PATCH_OPERATION_TYPE_{step}"),
         path=path,
         value=value,
-        **{"from": source},  # a word of Python, so no keyword
+        source=source,
     )
 
 

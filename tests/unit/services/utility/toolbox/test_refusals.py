@@ -190,6 +190,13 @@ BREACHES: list[tuple[str, str, Message]] = [
             document="1", patch=documents.DocumentPatch(operations=[operation("REMOVE", "a")])
         ),
     ),
+    (
+        "PatchDocument",
+        "patch.operations[0]",
+        documents.PatchDocumentRequest(
+            document="1", patch=documents.DocumentPatch(operations=[operation("ADD", "/a")])
+        ),
+    ),
     ("CreateArchive", "format", archives.CreateArchiveRequest()),
     (
         "ConvertQuantity",
