@@ -43,7 +43,8 @@ class GatherTreeRequest(GenerateSourcesRequest):
 
 @rule(desc="Gather the repository's files")
 async def gather_tree(_: GatherTreeRequest) -> GeneratedSources:
-    tree = await Get(Snapshot, PathGlobs(["**"]))
+    # The lock is there for Pants and not for git: see `pants_ignore` in pants.toml.
+    tree = await Get(Snapshot, PathGlobs(["**", "!build-support/*.lock"]))
     return GeneratedSources(await Get(Snapshot, AddPrefix(tree.digest, FOLDER)))
 
 
