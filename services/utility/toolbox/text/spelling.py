@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+import regex
+
+from services.utility.toolbox.limits import refuse_above
+
 UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -15,6 +19,10 @@ _LINE_END_KEPT = re.compile(r"(\r\n|\r|\n)")
 # Folding and composing feed each other; Unicode's own definition needs two rounds, and no text is
 # known to need a third.
 _FOLDING_ROUNDS_MAX = 4
+# Normal forms sort the marks of one letter, at the square of their number. Unicode's own stream-safe
+# format allows 30.
+_MARKS_MAX = 256
+_MARKS = regex.compile(r"\p{M}+")
 
 
 class Whitespace(Enum):
@@ -47,6 +55,9 @@ def normalize(text: str, spelling: Spelling) -> str:
 
 
 def _respell_characters(text: str, spelling: Spelling) -> str:
+    if spelling.form is not None:
+        marks = max((run.end() - run.start() for run in _MARKS.finditer(text)), default=0)
+        refuse_above(_MARKS_MAX, marks, "text", unit="combining_marks")
     for _ in range(_FOLDING_ROUNDS_MAX):
         before = text
         if spelling.case_fold:

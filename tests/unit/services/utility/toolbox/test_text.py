@@ -219,3 +219,13 @@ def test_an_indent_cannot_make_much_of_little() -> None:
     with pytest.raises(CallerError) as refused:
         layout.wrap("a" * 50_000, layout.Layout(101, 100), bytes_max=MIB)
     assert refused.value.reason == errors.ERROR_REASON_TOO_LARGE
+
+
+@pytest.mark.timeout(10)
+def test_a_letter_with_endless_marks_is_refused() -> None:
+    """Sorting them costs the square of their number: half a million took minutes."""
+    with pytest.raises(CallerError) as refused:
+        spelling.normalize("a" + "\u0301\u0327" * 250_000, Spelling(form="NFD"))
+    assert refused.value.reason == errors.ERROR_REASON_TOO_LARGE
+    longest = ("a" + "\u0301\u0327" * 128) * 1_000
+    assert spelling.normalize(longest, Spelling(form="NFD")) != longest
