@@ -26,7 +26,7 @@ class Limits:
     digest_stream_bytes_max: int = 4 * KIB * MIB
     document_bytes_max: int = MIB
     document_depth_max: int = 64
-    document_steps_max: int = 500_000
+    document_steps_max: int = 200_000
     archive_bytes_max: int = 3 * MIB
     archive_content_bytes_max: int = 3 * MIB
     archive_entries_max: int = 1_000

@@ -19,7 +19,7 @@ _LINE_END_KEPT = re.compile(r"(\r\n|\r|\n)")
 # Folding and composing feed each other; Unicode's own definition needs two rounds, and no text is
 # known to need a third.
 _FOLDING_ROUNDS_MAX = 4
-# Normal forms sort the marks of one letter, at the square of their number. Unicode's own stream-safe
+# Normal forms sort the marks of a letter, at the square of their number. Unicode's stream-safe
 # format allows 30.
 _MARKS_MAX = 256
 _MARKS = regex.compile(r"\p{M}+")
