@@ -124,7 +124,7 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
         ("agents: [", "1:10: expected"),
         ("agents: 5", "1:9: `agents`"),
         ("agents: [{name: a}]", "1:17: `agents[0].name`"),
-        ("agents: [{name: no-one, service: tandem.no.v1.OneService}]", "has no module services.no"),
+        ("agents: [{name: no-one, service: tandem.no.v1.OneService}]", "has no module services"),
         ("- 1", "1:1: a mapping"),
     ],
 )
