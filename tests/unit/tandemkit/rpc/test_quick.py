@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pool, json_format
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message_factory import GetMessageClass
@@ -19,7 +19,9 @@ SIZES = st.none() | st.integers(0, 4)
 INTS = st.integers(-5, 5)
 
 
-def declare(*fields: tuple[int, Any], message_rule: bool = False, label: int = 1) -> Any:
+def declare(
+    *fields: tuple[int, Any], message_rule: bool = False, label: int = 1, required: bool = False
+) -> Any:
     """A message class with `fields`, each a type and its rules."""
     file = FileDescriptorProto(name=f"quick_{next(NUMBERED)}.proto", syntax="proto3")
     file.package = file.name.removesuffix(".proto")
@@ -40,6 +42,10 @@ def declare(*fields: tuple[int, Any], message_rule: bool = False, label: int = 1
         said.Extensions[rules.message].cel.add(id="no", message="no", expression="false")
     below = outer.field.add(name="inner", number=1, type=Field.TYPE_MESSAGE, label=1)
     below.type_name = f".{file.package}.Inner"
+    if required:
+        choice: Any = outer.oneof_decl.add(name="choice").options
+        choice.Extensions[rules.oneof].required = True
+        below.oneof_index = 0
     pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
     pool.AddSerializedFile(file.SerializeToString())
     return GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.Outer"))
@@ -56,25 +62,32 @@ def test_lengths_agree_with_the_engine(
 ) -> None:
     """Where the quick check is sure of a string or of bytes, the engine finds nothing."""
     limits = bounds(low, high, ("min_len", "max_len"))
+    encoded = bounds(low, high, ("min_bytes", "max_bytes"))
     kind = declare(
         (Field.TYPE_STRING, rules.FieldRules(string=rules.StringRules(**limits))),
+        (Field.TYPE_STRING, rules.FieldRules(string=rules.StringRules(**encoded, min_len=1))),
         (Field.TYPE_BYTES, rules.FieldRules(bytes=rules.BytesRules(**limits))),
     )
-    agree(kind(inner={"f1": text, "f2": data}))
+    agree(kind(inner={"f1": text, "f2": text, "f3": data}))
 
 
-@given(low=st.none() | INTS, high=st.none() | INTS, value=INTS, choice=st.integers(0, 4))
+CHOICES = (
+    rules.EnumRules(defined_only=True, not_in=[0]),
+    rules.EnumRules(not_in=[1]),
+    json_format.ParseDict({"in": [1, 4]}, rules.EnumRules()),
+    json_format.ParseDict({"in": [1, 4], "definedOnly": True}, rules.EnumRules()),
+)
+
+
+@given(st.none() | INTS, st.none() | INTS, INTS, st.integers(0, 4), st.sampled_from(CHOICES))
 def test_ranges_and_enums_agree_with_the_engine(
-    low: int | None, high: int | None, value: int, choice: int
+    low: int | None, high: int | None, value: int, choice: int, choices: rules.EnumRules
 ) -> None:
     """Also where the range is upside down, which to the engine means outside of it."""
     limits = bounds(low, high, ("gte", "lte"))
     kind = declare(
         (Field.TYPE_INT32, rules.FieldRules(int32=rules.Int32Rules(**limits))),
-        (
-            Field.TYPE_ENUM,
-            rules.FieldRules(enum=rules.EnumRules(defined_only=True, not_in=[0])),
-        ),
+        (Field.TYPE_ENUM, rules.FieldRules(enum=choices)),
     )
     agree(kind(inner={"f1": value, "f2": choice}))
 
@@ -93,8 +106,6 @@ def agree(message: Any) -> None:
         rules.FieldRules(string=rules.StringRules(pattern="^a$")),
         rules.FieldRules(string=rules.StringRules(email=True)),
         rules.FieldRules(string=rules.StringRules(len=2)),
-        rules.FieldRules(required=True),
-        rules.FieldRules(string=rules.StringRules(min_len=1), required=True),
     ],
 )
 def test_a_rule_that_it_does_not_know_leaves_the_engine_to_look(rule: rules.FieldRules) -> None:
@@ -102,12 +113,30 @@ def test_a_rule_that_it_does_not_know_leaves_the_engine_to_look(rule: rules.Fiel
     assert quick.check_of(declare((Field.TYPE_STRING, rule)).DESCRIPTOR) is None
 
 
-def test_a_rule_on_the_message_or_a_repeated_field_leaves_the_engine_to_look() -> None:
+def test_a_rule_on_the_message_or_on_items_leaves_the_engine_to_look() -> None:
     """Neither has a quick check."""
     long = (Field.TYPE_STRING, rules.FieldRules(string=rules.StringRules(min_len=1)))
-    repeated = rules.FieldRules(repeated=rules.RepeatedRules(min_items=1))
+    unique = rules.FieldRules(repeated=rules.RepeatedRules(unique=True))
     assert quick.check_of(declare(long, message_rule=True).DESCRIPTOR) is None
-    assert quick.check_of(declare((Field.TYPE_STRING, repeated), label=3).DESCRIPTOR) is None
+    assert quick.check_of(declare((Field.TYPE_STRING, unique), label=3).DESCRIPTOR) is None
+
+
+@given(low=SIZES, high=SIZES, required=st.booleans(), texts=st.lists(st.text(max_size=2)))
+def test_items_agree_with_the_engine(
+    low: int | None, high: int | None, required: bool, texts: list[str]
+) -> None:
+    """A list is counted, and may be required to have something in it."""
+    limits = bounds(low, high, ("min_items", "max_items"))
+    rule = rules.FieldRules(repeated=rules.RepeatedRules(**limits), required=required)
+    agree(declare((Field.TYPE_STRING, rule), label=3)(inner={"f1": texts}))
+
+
+@given(required=st.booleans(), text=st.text(max_size=1), set_at_all=st.booleans())
+def test_presence_agrees_with_the_engine(required: bool, text: str, set_at_all: bool) -> None:
+    """A required text is not empty, a required message is there, and a oneof has its choice."""
+    rule = rules.FieldRules(required=required)
+    kind = declare((Field.TYPE_STRING, rule), required=required)
+    agree(kind(inner={"f1": text} if set_at_all else None))
 
 
 def test_a_type_without_rules_is_good_at_once() -> None:
