@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+import uvloop
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
@@ -142,4 +143,4 @@ def up(*, address: str, as_json: bool) -> None:
         emit(value, as_json=as_json, text=lambda: screen(placed, where))
 
     place = Place(address, environment.home / "state", SystemClock())
-    asyncio.run(_serve(placed, place, show))
+    uvloop.run(_serve(placed, place, show))

@@ -17,10 +17,27 @@ _OLD, _NEW = "grpc.reflection.v1alpha", "grpc.reflection.v1"
 SERVICES = tuple(f"{package}.ServerReflection" for package in (_NEW, _OLD))
 
 
+class _Symbols:
+    """protobuf's pool, which also finds the file of a method: `grpcurl describe` asks for those."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> Any:
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindMethodByName(symbol).containing_service.file
+
+
 def handlers(services: Iterable[str]) -> tuple[grpc.GenericRpcHandler, ...]:
     """What answers reflection for `services` and for itself."""
-    _describe_v1()
-    servicer = ReflectionServicer((*services, *SERVICES))
+    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
+    _describe_v1(pool)
+    servicer = ReflectionServicer((*services, *SERVICES), _Symbols(pool))
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
@@ -32,11 +49,10 @@ def handlers(services: Iterable[str]) -> tuple[grpc.GenericRpcHandler, ...]:
     )
 
 
-def _describe_v1() -> None:
+def _describe_v1(pool: Any) -> None:
     """Adds v1's descriptor to the pool, made from v1alpha's by its new name, so that v1 can
     describe itself.
     """
-    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
     file = FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     file.name = "grpc/reflection/v1/reflection.proto"
