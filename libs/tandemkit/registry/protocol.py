@@ -1,0 +1,160 @@
+"""What every registry backend promises. docs/design/registry.md says how each keeps it.
+
+Values are bytes to a backend: whoever stores one knows its protobuf type. One conformance suite,
+tests/contract/registry, holds all backends to these sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A promise to be alive. What was registered under it goes when it does."""
+
+    id: str
+    owner: str
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One registration: `owner` is its lease's, so a reader can tell whose it was."""
+
+    key: str
+    value: bytes
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All registrations as they were at `revision`. It replaces whatever the watcher knew."""
+
+    entries: tuple[Entry, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One registration is new or other than it was."""
+
+    entry: Entry
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """One registration is gone: deregistered, or its lease ended."""
+
+    key: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """A stored value. Versions of a key rise and never come back, also over a deletion."""
+
+    value: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Won by `candidate`, with a token above that of every leader of this election before it."""
+
+    election: str
+    candidate: str
+    token: int
+    ttl_s: float
+
+
+Event = Snapshot | Changed | Removed
+
+
+class LeaseLost(Exception):
+    """The lease ended, or its backend forgot it: open a new one and register again."""
+
+
+class LeadershipLost(Exception):
+    """Somebody else leads, or may: stop writing as leader at once."""
+
+
+class VersionConflict(Exception):
+    """The key has another version than the writer knew."""
+
+
+class Unreachable(Exception):
+    """The backend did not answer in time. Whether a write took effect is not known."""
+
+
+class Registry(Protocol):
+    """Leases, registrations, a watch, elections, and versioned values.
+
+    Every call ends within the backend's own time limit: with an answer, or by raising
+    Unreachable. A backend retries by itself only what is safe to do twice.
+    """
+
+    async def open_lease(self, owner: str, ttl_s: float) -> Lease:
+        """A new lease. An older one of the same owner ends, with all that hangs on it."""
+
+    async def renew(self, lease: Lease) -> None:
+        """Holds it for another `ttl_s` from now. Raises LeaseLost."""
+
+    async def close_lease(self, lease: Lease) -> None:
+        """Ends it and removes its registrations. Harmless where it has ended."""
+
+    async def register(self, lease: Lease, key: str, value: bytes) -> None:
+        """Adds or replaces a registration. Another owner's of the same key gives way: the newest
+        lease wins. Raises LeaseLost.
+        """
+
+    async def deregister(self, lease: Lease, key: str) -> None:
+        """Removes it where it is this lease's; harmless otherwise."""
+
+    def watch(self, since: int | None = None) -> AsyncGenerator[Event, None]:
+        """A Snapshot, then every change in order, until closed.
+
+        With `since`, the changes after that revision come without a Snapshot where the backend
+        still has them; else a Snapshot comes first. A watcher that falls behind gets a Snapshot
+        again, never a gap. Raises Unreachable where the backend stays away too long.
+        """
+
+    async def elect(self, election: str, candidate: str, ttl_s: float) -> Leadership | None:
+        """Leadership if it is free or the candidate's own, with a new token; None while another
+        leads.
+        """
+
+    async def keep(self, leadership: Leadership) -> None:
+        """Leads for another `ttl_s` from now. Raises LeadershipLost."""
+
+    async def resign(self, leadership: Leadership) -> None:
+        """Makes room at once. Harmless where it is lost."""
+
+    async def get(self, key: str) -> Versioned | None:
+        """The value as last written; None where there is none."""
+
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        expected: int | None = None,
+        leadership: Leadership | None = None,
+    ) -> int:
+        """Writes it and returns its new version.
+
+        With `expected`, only over that version (0: only where there is none), else raises
+        VersionConflict. With `leadership`, only while no later leader of that election was
+        elected, checked in the same step as the write; else raises LeadershipLost.
+        """
+
+    async def delete(self, key: str, *, expected: int | None = None) -> None:
+        """Removes it; with `expected`, only that version, else raises VersionConflict. Harmless
+        where there is none and nothing was expected.
+        """
+
+    async def aclose(self) -> None:
+        """Lets go of connections and files. Leases stay until they run out."""
