@@ -6,9 +6,19 @@ tests/contract/registry, holds all backends to these sentences.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
+
+# Keys, and the names of owners, candidates and elections: parts of these characters between single
+# slashes, none of them "." or "..", so that a backend may put them into a path as they are.
+NAME_LENGTH_MAX = 512
+VALUE_BYTES_MAX = 256 * 1024
+TTL_S_MAX = 86_400.0
+
+_PART = r"(?!\.{1,2}(?:/|\Z))[a-zA-Z0-9._-]+"
+_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +100,30 @@ class Unreachable(Exception):
     """The backend did not answer in time. Whether a write took effect is not known."""
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError for what is no key and no name; every backend asks before it does more."""
+    if len(name) > NAME_LENGTH_MAX or _NAME.fullmatch(name) is None:
+        raise ValueError("not a name of a registry")
+
+
+def check_value(value: bytes) -> None:
+    """Raises ValueError where it is longer than every backend can hold."""
+    if len(value) > VALUE_BYTES_MAX:
+        raise ValueError("value exceeds the registry's limit")
+
+
+def check_ttl(ttl_s: float) -> None:
+    """Raises ValueError where it is no time to live."""
+    if not 0 < ttl_s <= TTL_S_MAX:
+        raise ValueError("not a time to live")
+
+
 class Registry(Protocol):
     """Leases, registrations, a watch, elections, and versioned values.
 
     Every call ends within the backend's own time limit: with an answer, or by raising
-    Unreachable. A backend retries by itself only what is safe to do twice.
+    Unreachable. A backend retries by itself only what is safe to do twice. ValueError means that
+    nothing was done: a name, value or time to live that `check_*` refuses.
     """
 
     async def open_lease(self, owner: str, ttl_s: float) -> Lease:
@@ -107,8 +136,10 @@ class Registry(Protocol):
         """Ends it and removes its registrations. Harmless where it has ended."""
 
     async def register(self, lease: Lease, key: str, value: bytes) -> None:
-        """Adds or replaces a registration. Another owner's of the same key gives way: the newest
-        lease wins. Raises LeaseLost.
+        """Adds or replaces a registration. Raises LeaseLost.
+
+        Of two leases the one opened later wins the key, whoever registers last: the older one's
+        registration gives way, is not remembered, and its later ones of that key change nothing.
         """
 
     async def deregister(self, lease: Lease, key: str) -> None:
