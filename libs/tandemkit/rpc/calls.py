@@ -12,16 +12,18 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import grpc
 from google.protobuf.message import DecodeError, Message
 
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.errors import CallerError, Failure, TransientError
-from tandemkit.rpc import failure, trace, validation
+from tandemkit.rpc import failure, remote, trace, validation
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.contract import Contract, Method
+from tandemkit.rpc.current import SERVING, Current
 from tandemkit.rpc.failure import Refusal
-from tandemkit.rpc.report import Report, Seen
+from tandemkit.rpc.report import Report
 from tandemkit.rpc.room import Refused, Room
 
 Serve: TypeAlias = Callable[[Any, Context], Any]
@@ -68,7 +70,7 @@ class Door:
             assert request is not None
             yield request
 
-    def refusal(self, error: Exception, seen: Seen) -> Refusal:
+    def refusal(self, error: Exception, current: Current) -> Refusal:
         """Maps what ended the call. The one place where an unknown exception is met and not passed
         on.
         """
@@ -79,24 +81,29 @@ class Door:
                 return failure.of_agent(error, self.contract.reasons)
             except Failure as undeclared:
                 error = undeclared
+        if isinstance(error, grpc.aio.AioRpcError):
+            passed_on = remote.passed_on(error)
+            if passed_on is not None:
+                return passed_on
         return failure.of_platform(
             platform.PLATFORM_ERROR_REASON_INTERNAL,
             "the agent failed; its log has the cause under this incident",
-            incident=self.report.defect(seen, error),
+            incident=self.report.defect(current, error),
         )
 
 
 def wrapped(door: Door, serve: Serve) -> Serve:
     """The coroutine that gRPC runs for every call of the method."""
-    room, report, path = door.room, door.report, door.method.path
-    run = pumped(serve) if door.method.server_streaming else serve
+    room, report, method = door.room, door.report, door.method
+    run = pumped(serve) if method.server_streaming else serve
     check: Callable[[Any], None] = door.check
-    if door.method.client_streaming:
+    if method.client_streaming:
         check, run = _unchecked, _checking(door, run)
 
     async def answer(request: Any, context: Context) -> Message | None:
-        started_s = stopwatch_s()
-        traceparent = trace.accept(context.invocation_metadata())
+        traceparent = trace.arrived(context.invocation_metadata())
+        current = Current(method, context, traceparent, stopwatch_s())
+        SERVING.set(current)
         ended: Refusal | None = None
         try:
             call = room.enter()  # refuses, and then there is nobody to leave
@@ -106,19 +113,17 @@ def wrapped(door: Door, serve: Serve) -> Serve:
             finally:
                 ended = room.leave(call)
         except asyncio.CancelledError:
-            seen = Seen(path, context, traceparent, started_s)
             if ended is None:
-                report.cancelled(seen)
+                report.cancelled(current)
                 raise
             refusal = ended
         except Exception as error:
-            seen = Seen(path, context, traceparent, started_s)
-            refusal = ended or door.refusal(error, seen)
+            refusal = ended or door.refusal(error, current)
         else:
-            if trace.sampled(traceparent) or stopwatch_s() - started_s >= report.slow_s:
-                report.answered(Seen(path, context, traceparent, started_s), response)
+            if trace.sampled(traceparent) or stopwatch_s() - current.started_s >= report.slow_s:
+                report.answered(current, response)
             return response
-        report.refused(seen, refusal)
+        report.refused(current, refusal)
         return await context.abort(refusal.code, refusal.message, refusal.trailers())
 
     return answer

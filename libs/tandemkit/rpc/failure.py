@@ -21,7 +21,9 @@ from tandemkit.core.errors import Bug, CallerError, TransientError
 _VALUE_BYTES_MAX = 256
 _METADATA_BYTES_MAX = 2048
 _VIOLATIONS_BYTES_MAX = 3072
-_DETAILS_HEADER = "grpc-status-details-bin"
+DETAILS_HEADER = "grpc-status-details-bin"
+# Milliseconds until a retry is welcome; gRPC's own clients obey it too. Below zero: never.
+PUSHBACK_HEADER, NEVER = "grpc-retry-pushback-ms", "-1"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 PLATFORM_REASONS: EnumDescriptor = platform.PlatformErrorReason.DESCRIPTOR
 
@@ -36,7 +38,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a call ends when it does not end well."""
+    """How a call ends when it does not end well. `final` asks callers not to try once more."""
 
     code: grpc.StatusCode
     message: str
@@ -45,8 +47,9 @@ class Refusal:
     metadata: dict[str, str] = field(default_factory=dict)
     violations: Sequence[Violation] = ()
     retry_after_s: float | None = None
+    final: bool = False
 
-    def trailers(self) -> tuple[tuple[str, bytes], ...]:
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
         """The `google.rpc.Status` that carries the details, as gRPC sends it."""
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
         info = error_details_pb2.ErrorInfo(reason=self.reason, domain=self.domain)
@@ -66,7 +69,8 @@ class Refusal:
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromNanoseconds(int(self.retry_after_s * 1e9))
             status.details.add().Pack(retry)
-        return ((_DETAILS_HEADER, status.SerializeToString()),)
+        details = (DETAILS_HEADER, status.SerializeToString())
+        return (details, (PUSHBACK_HEADER, NEVER)) if self.final else (details,)
 
 
 def of_agent(error: CallerError | TransientError, reasons: EnumDescriptor | None) -> Refusal:
@@ -94,6 +98,7 @@ def of_platform(
     *,
     violations: Sequence[Violation] = (),
     retry_after_s: float | None = None,
+    final: bool = False,
     **metadata: object,
 ) -> Refusal:
     """A call that the platform ended, whatever the agent behind it."""
@@ -106,6 +111,7 @@ def of_platform(
         metadata={key: str(value) for key, value in metadata.items()},
         violations=violations,
         retry_after_s=retry_after_s,
+        final=final,
     )
 
 

@@ -5,7 +5,6 @@ metrics count.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import Message
@@ -13,7 +12,8 @@ from google.protobuf.message import Message
 from tandemkit.core import ids, log
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc import trace
-from tandemkit.rpc.context import Context, time_left_s
+from tandemkit.rpc.context import time_left_s
+from tandemkit.rpc.current import Current
 from tandemkit.rpc.failure import Refusal
 
 SLOW_S = 1.0
@@ -27,59 +27,48 @@ _OURS = {
 }
 
 
-@dataclass(slots=True)
-class Seen:
-    """What a log line needs to know of one seen."""
-
-    path: str
-    context: Context
-    traceparent: str
-    started_s: float
-    incident: str = ""
-
-
 class Report:
     """Decides which calls are worth a line."""
 
     def __init__(self, slow_s: float = SLOW_S) -> None:
         self.slow_s = slow_s
 
-    def answered(self, seen: Seen, response: Message | None) -> None:
+    def answered(self, call: Current, response: Message | None) -> None:
         """For a call that is sampled or slow; a stream lasts as long as its caller wants."""
-        sampled = trace.sampled(seen.traceparent)
+        sampled = trace.sampled(call.traceparent)
         if sampled or response is not None:
             size = response.ByteSize() if response is not None else 0
             name = "rpc.sampled" if sampled else "rpc.slow"
-            self._line(logging.INFO, name, seen, "OK", bytes=size)
+            self._line(logging.INFO, name, call, "OK", bytes=size)
 
-    def refused(self, seen: Seen, refusal: Refusal) -> None:
+    def refused(self, call: Current, refusal: Refusal) -> None:
         level = logging.WARNING if refusal.code in _OURS else logging.INFO
-        self._line(level, "rpc.failed", seen, refusal.code.name, reason=refusal.reason)
+        self._line(level, "rpc.failed", call, refusal.code.name, reason=refusal.reason)
 
-    def cancelled(self, seen: Seen) -> None:
-        self._line(logging.INFO, "rpc.cancelled", seen, grpc.StatusCode.CANCELLED.name)
+    def cancelled(self, call: Current) -> None:
+        self._line(logging.INFO, "rpc.cancelled", call, grpc.StatusCode.CANCELLED.name)
 
-    def defect(self, seen: Seen, error: Exception) -> str:
+    def defect(self, call: Current, error: Exception) -> str:
         """Logs the cause, which the caller must not see, and returns the id that both know."""
-        seen.incident = ids.incident_id()
-        fields = {"rpc": seen.path, "incident": seen.incident}
+        call.incident = ids.incident_id()
+        fields = {"rpc": call.method.path, "incident": call.incident}
         _LOGGER.error("rpc.defect", exc_info=error, extra={"tandem_fields": fields})
-        return seen.incident
+        return call.incident
 
-    def _line(self, level: int, name: str, seen: Seen, code: str, **more: object) -> None:
+    def _line(self, level: int, name: str, call: Current, code: str, **more: object) -> None:
         if not _LOGGER.isEnabledFor(level):
             return
-        left_s = time_left_s(seen.context)
+        left_s = time_left_s(call.context)
         log.event(
             _LOGGER,
             level,
             name,
-            rpc=seen.path,
+            rpc=call.method.path,
             code=code,
-            duration_ms=round((stopwatch_s() - seen.started_s) * 1000, 3),
-            peer=seen.context.peer(),
+            duration_ms=round((stopwatch_s() - call.started_s) * 1000, 3),
+            peer=call.context.peer(),
             deadline_left_ms=None if left_s is None else round(left_s * 1000),
-            trace_id=trace.trace_id(seen.traceparent) or None,
-            incident=seen.incident or None,
+            trace_id=trace.trace_id(call.traceparent) or None,
+            incident=call.incident or None,
             **more,
         )

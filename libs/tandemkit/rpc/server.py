@@ -26,6 +26,7 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
     # A client may ping a quiet connection as often as the mesh's keepalive does.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
 )
 _HANDLERS = {
     (False, False): grpc.unary_unary_rpc_method_handler,

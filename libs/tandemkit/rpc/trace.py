@@ -1,12 +1,9 @@
-"""W3C trace context: taken from the caller, kept for the length of the call, handed on to whom it
-calls.
-"""
+"""W3C trace context: taken from the caller and handed on to whom it calls."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from contextvars import ContextVar
 
 from tandemkit.core import ids
 
@@ -14,20 +11,15 @@ HEADER = "traceparent"
 # Version 00: trace id and parent id, neither all zero; flags, whose last bit asks for a record.
 _FORM = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ODD = frozenset("13579bdf")
-_ARRIVED: ContextVar[str] = ContextVar("traceparent", default="")
 
 
-def accept(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
-    """Makes the caller's trace the current one and returns it; empty where it sent none that is
-    well formed.
-
-    Runs for every call, so it neither parses nor makes up an id: that waits until somebody asks for
-    one.
+def arrived(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    """The header that the caller sent; empty where it sent none that is well formed. Runs for every
+    call, so it makes up no id.
     """
     for key, value in metadata or ():
         if key == HEADER:
             if isinstance(value, str) and _FORM.fullmatch(value):
-                _ARRIVED.set(value)
                 return value
             return ""
     return ""
@@ -43,12 +35,13 @@ def trace_id(traceparent: str) -> str:
     return traceparent[3:35]
 
 
-def outgoing() -> str:
-    """The header for a call made on behalf of the current one: same trace and flags, a new parent
-    id.
+def handed_on(traceparent: str) -> str:
+    """The header for a call made on behalf of one that came with `traceparent`: same trace and
+    flags, a new parent id.
     """
-    arrived = _ARRIVED.get()
-    if not arrived:
-        arrived = f"00-{ids.trace_id()}-{ids.span_id()}-00"
-        _ARRIVED.set(arrived)
-    return f"{arrived[:36]}{ids.span_id()}{arrived[52:]}"
+    return f"{traceparent[:36]}{ids.span_id()}{traceparent[52:]}"
+
+
+def begun() -> str:
+    """The header of a new trace that is to be recorded."""
+    return f"00-{ids.trace_id()}-{ids.span_id()}-01"

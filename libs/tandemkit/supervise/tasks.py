@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -18,14 +19,17 @@ class Tasks:
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
+        self._context = copy_context()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
         return self
 
     def spawn(self, name: str, work: Coroutine[object, object, None]) -> None:
-        """Starts `work` under `name`, which shows in stack dumps."""
-        task = self._group.create_task(work, name=name)
+        """Starts `work` under `name`, which shows in stack dumps. It is the owner's, so nothing of
+        the call that asked for it, its deadline least of all, goes on in it.
+        """
+        task = self._group.create_task(work, name=name, context=self._context.copy())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

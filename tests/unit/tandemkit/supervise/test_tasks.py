@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar, copy_context
 
 import pytest
 
@@ -34,6 +35,21 @@ async def test_a_task_that_fails_ends_its_owner() -> None:
             tasks.spawn("work", work())
             await asyncio.Event().wait()
     assert raised.group_contains(KeyError)
+
+
+async def test_a_task_does_not_inherit_the_call_that_asked_for_it() -> None:
+    """What holds for one call, such as its deadline, does not hold for a task that outlives it."""
+    call: ContextVar[str] = ContextVar("call", default="none")
+    seen = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        seen.set_result(call.get())
+
+    async with Tasks() as tasks:
+        served = copy_context()
+        served.run(call.set, "served")
+        served.run(tasks.spawn, "work", work())
+        assert await seen == "none"
 
 
 async def test_the_owners_own_error_stays_what_it_is() -> None:

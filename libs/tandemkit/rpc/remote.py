@@ -1,0 +1,104 @@
+"""A call to another agent that failed: what its status says, read back, and what becomes of it
+where a handler lets it escape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.rpc import failure
+from tandemkit.rpc.failure import Refusal
+
+_CODE = grpc.StatusCode
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFailure:
+    """Everything that a failed call says; what its server did not send is empty.
+
+    `violations` are descriptions by field. `pushback_s` is how long a retry has to wait, below zero
+    where there must be none.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    domain: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    violations: dict[str, str] = field(default_factory=dict)
+    retry_after_s: float | None = None
+    pushback_s: float | None = None
+
+    @classmethod
+    def of(cls, error: grpc.aio.AioRpcError) -> RemoteFailure:
+        # As pairs: a Metadata passes for a mapping but is none to `dict`.
+        trailers = dict(iter(error.trailing_metadata() or ()))
+        info = error_details_pb2.ErrorInfo()
+        bad = error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
+        retry_after_s = None
+        for detail in _status(trailers.get(failure.DETAILS_HEADER)).details:
+            detail.Unpack(info)
+            detail.Unpack(bad)
+            if detail.Unpack(retry):
+                retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+        return cls(
+            code=error.code(),
+            message=error.details() or "",
+            reason=info.reason,
+            domain=info.domain,
+            metadata=dict(info.metadata),
+            violations={one.field: one.description for one in bad.field_violations},
+            retry_after_s=retry_after_s,
+            pushback_s=_pushback_s(trailers.get(failure.PUSHBACK_HEADER)),
+        )
+
+
+def passed_on(error: grpc.aio.AioRpcError) -> Refusal | None:
+    """How the call ends whose handler did not deal with `error`; None where that is a defect.
+
+    Who called us must not try again: our own attempt was the retry of this hop, and a retry at each
+    hop would multiply along a chain.
+    """
+    if error.code() == _CODE.UNAVAILABLE:
+        reason = platform.PLATFORM_ERROR_REASON_DOWNSTREAM_UNAVAILABLE
+        message = "an agent that this one needs is unavailable"
+    elif error.code() == _CODE.DEADLINE_EXCEEDED:
+        reason = platform.PLATFORM_ERROR_REASON_DOWNSTREAM_LATE
+        message = "an agent that this one needs did not answer in time"
+    else:
+        return None
+    found = RemoteFailure.of(error)
+    return failure.of_platform(
+        reason,
+        message,
+        retry_after_s=found.retry_after_s,
+        final=True,
+        downstream_reason=found.reason,
+        downstream_domain=found.domain,
+    )
+
+
+def _status(wire: str | bytes | None) -> status_pb2.Status:
+    """The details; bytes that are none, from a server that is not ours, count as none."""
+    status = status_pb2.Status()
+    if isinstance(wire, bytes):
+        try:
+            status.ParseFromString(wire)
+        except DecodeError:
+            return status_pb2.Status()
+    return status
+
+
+def _pushback_s(text: str | bytes | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return int(text) / 1000
+    except ValueError:
+        return -1.0  # so gRPC reads what is no number
