@@ -142,6 +142,10 @@ class LeasePromises:
         with pytest.raises(ValueError):
             await registry.put(name, b"")
         with pytest.raises(ValueError):
+            await registry.get(name)
+        with pytest.raises(ValueError):
+            await registry.delete(name)
+        with pytest.raises(ValueError):
             await registry.elect(name, "host-a", LONG_TTL_S)
         with pytest.raises(ValueError):
             await registry.elect("election", name, LONG_TTL_S)
