@@ -75,12 +75,15 @@ class Store:
         self._queue = asyncio.Lock()
 
     async def durably(self, write: Callable[[], T]) -> T:
-        """What `write` answers, once it is on disk. It ends also where its caller gave up."""
-        return await asyncio.shield(self._queued(write))
+        """What `write` answers, once it is on disk; it may happen though its caller gave up."""
+        # Threads that would only wait for the one that writes are better left to others.
+        async with self._queue:
+            return await asyncio.to_thread(write)
 
     def get(self, key: str) -> Versioned | None:
         """Reads beside the writer, from memory as a rule: quick enough for the loop."""
-        row = self._reader.execute(_GET, (key,)).fetchone()
+        with _answering():
+            row = self._reader.execute(_GET, (key,)).fetchone()
         return Versioned(*row) if row else None
 
     def put(
@@ -125,11 +128,6 @@ class Store:
             self._reader.close()
             self._writer.close()
 
-    async def _queued(self, write: Callable[[], T]) -> T:
-        # Threads that would only wait for the one that writes are better left to others.
-        async with self._queue:
-            return await asyncio.to_thread(write)
-
     def _check(self, key: str, expected: int | None) -> None:
         row = self._writer.execute(_VERSION, (key,)).fetchone()
         if expected is not None and expected != (row[0] if row else 0):
@@ -145,17 +143,23 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._turn:
+        with self._turn, _answering():
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield
                 self._writer.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                # Such as a full disk. Whether a COMMIT that failed took effect is not known.
-                raise Unreachable from error
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """For what the disk refuses. Whether a commit that failed took effect is not known."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unreachable from error
 
 
 def _opened(path: Path, *, check_same_thread: bool) -> sqlite3.Connection:

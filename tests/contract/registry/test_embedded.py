@@ -97,6 +97,29 @@ async def test_the_newest_lease_wins_after_a_restart_too(case: EmbeddedCase) -> 
         assert watched.values() == {"agents/one": b"b", "agents/two": b"c"}
 
 
+async def test_a_leader_of_before_a_kill_leads(case: EmbeddedCase) -> None:
+    """A leader has one whole time to keep it after a restart, and no rival is elected in it."""
+    registry = await case.open()
+    leader = await registry.elect("planner", "control-a", case.ttl_s)
+    assert leader is not None
+    await case.kill_and_restart()
+    registry = await case.open()
+    await case.clock.sleep(case.ttl_s * 0.9)
+    assert await registry.elect("planner", "control-b", LONG_TTL_S) is None
+    await registry.keep(leader)
+
+
+async def test_who_resigned_before_a_kill_is_gone(case: EmbeddedCase) -> None:
+    """The room that a leader made is there after a restart."""
+    registry = await case.open()
+    leader = await registry.elect("planner", "control-a", LONG_TTL_S)
+    assert leader is not None
+    await registry.resign(leader)
+    await case.kill_and_restart()
+    registry = await case.open()
+    assert await registry.elect("planner", "control-b", LONG_TTL_S) is not None
+
+
 async def test_a_control_that_was_stopped_evicts_nobody(tmp_path: Path) -> None:
     """Renewals that lay unread while the process was stopped count: hosts get their time again."""
     clock = LateClock(late_s=30.0)
