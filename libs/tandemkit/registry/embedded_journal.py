@@ -36,7 +36,7 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, lease = excluded.lease
 """
 _REMOVE = "DELETE FROM registrations WHERE key = ?"
 _LEASES = "SELECT number, id, owner, ttl_s FROM leases ORDER BY number"
-_REGISTRATIONS = "SELECT key, value FROM registrations WHERE lease = ? ORDER BY rowid"
+_REGISTRATIONS = "SELECT lease, key, value FROM registrations ORDER BY rowid"
 
 
 class _Damaged(Exception):
@@ -72,9 +72,11 @@ class LeaseJournal:
     def load(self) -> Iterator[Journalled]:
         """What the last control left, the oldest lease first."""
         assert self._database is not None
-        for number, identity, owner, ttl_s in self._database.execute(_LEASES).fetchall():
-            values = dict(self._database.execute(_REGISTRATIONS, (identity,)).fetchall())
-            yield Journalled(number, Lease(identity, owner, ttl_s), values)
+        values: dict[str, dict[str, bytes]] = {}
+        for identity, key, value in self._database.execute(_REGISTRATIONS):
+            values.setdefault(identity, {})[key] = value
+        for number, identity, owner, ttl_s in self._database.execute(_LEASES):
+            yield Journalled(number, Lease(identity, owner, ttl_s), values.get(identity, {}))
 
     def opened(self, number: int, lease: Lease) -> None:
         self._write(_OPEN, number, lease.id, lease.owner, lease.ttl_s)
@@ -119,6 +121,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         # The kernel has it, so the end of the process takes nothing; and no fsync holds the loop.
         database.execute("PRAGMA synchronous = OFF")
+        # Often and little, so that no checkpoint holds it for long either.
+        database.execute("PRAGMA wal_autocheckpoint = 64")
         database.executescript(_SCHEMA)
         verdict = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
