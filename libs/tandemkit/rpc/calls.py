@@ -22,9 +22,9 @@ from tandemkit.rpc import failure, remote, trace, validation
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.current import SERVING, Current
-from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.failure import Refusal, Refused
 from tandemkit.rpc.report import Report
-from tandemkit.rpc.room import Refused, Room
+from tandemkit.rpc.room import Room
 
 Serve: TypeAlias = Callable[[Any, Context], Any]
 

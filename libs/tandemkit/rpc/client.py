@@ -1,74 +1,91 @@
 """The mesh as a caller sees it: `mesh.stub(SomeServiceStub)`, the generated class as it is.
 
-The seam to the in-process path is `Near`. It is asked for every attempt at a call, by the method's
-path ("/tandem.x.v1.YService/Verb"), and answers None, or what runs the call in this process: a
-callable like a grpc.aio multicallable, `near(request, timeout=..., metadata=..., **options)`, which
-returns a call object of the method's kind. It returns at once and runs the call in a task of its
-own; `timeout` is already within the budget and `metadata` has the trace: it adds neither, no
-breaker and no retry, for all of these are applied alike before both ways.
+What happens around each call, and what a stub takes for a channel: docs/design/clients.md.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 
+from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.rpc import channel
+from tandemkit.rpc.attempts import Near, Road
+from tandemkit.rpc.breaker import BreakerView
+from tandemkit.rpc.line import Line, Terms
 
-Way: TypeAlias = Callable[..., Any]
-Near: TypeAlias = Callable[[str], Way | None]
 Stub = TypeVar("Stub")
 
 
 class Mesh:
-    """Makes stubs whose calls share one channel, one set of breakers and one retry budget."""
+    """Makes stubs whose calls share one channel, one breaker a method and one retry budget."""
 
-    def __init__(self, wire: grpc.aio.Channel, near: Near | None = None) -> None:
-        self._channel = Calls(wire, near)
+    def __init__(self, wire: grpc.aio.Channel, terms: Terms, near: Near | None = None) -> None:
+        self._lines: dict[str, Line] = {}
+        self._terms = terms
+        self._calls = Calls(wire, self._road(near))
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A stub of the generated class `make`; as cheap as the class itself, and safe to keep."""
-        return make(self._channel)
+        return make(self._calls)
+
+    def breakers(self) -> list[BreakerView]:
+        """One for each method that a stub was made for, in the order of their paths."""
+        return [line.breaker.view() for _path, line in sorted(self._lines.items())]
+
+    def _road(self, near: Near | None) -> Callable[[str, Any], Road]:
+        def lead(path: str, far: Any) -> Road:
+            line = self._lines.get(path)
+            if line is None:
+                line = self._lines[path] = Line(path, self._terms)
+            return Road(line, far, near)
+
+        return lead
 
 
 @asynccontextmanager
-async def mesh(target: str, near: Near | None = None) -> AsyncIterator[Mesh]:
-    """The mesh behind `target`: `xds:///tandem`, or the plain address of one server."""
+async def mesh(
+    target: str,
+    near: Near | None = None,
+    *,
+    clock: Clock | None = None,
+    trace_share: float = 0.0,
+    draw: Callable[[], float] = random.random,
+) -> AsyncIterator[Mesh]:
+    """The mesh behind `target`: `xds:///tandem`, or the plain address of one server.
+
+    `trace_share` of the calls that nobody's call led to begin a recorded trace. A process has one
+    mesh; a second one would count failures and retries by itself.
+    """
+    # On xDS the route retries, by the same contract.
+    retries = not target.startswith(channel.XDS)
+    terms = Terms(target, retries, clock or SystemClock(), trace_share, draw)
     async with channel.shared(target) as wire:
-        yield Mesh(wire, near)
+        yield Mesh(wire, terms, near)
 
 
 class Calls(grpc.aio.Channel):
     """What a generated stub takes for a channel."""
 
-    def __init__(self, wire: grpc.aio.Channel, near: Near | None) -> None:
+    def __init__(self, wire: grpc.aio.Channel, lead: Callable[[str, Any], Road]) -> None:
         self._wire = wire
-        self._near = near
+        self._lead = lead
 
     def unary_unary(self, method: str, *codecs: Any, **options: Any) -> Any:
-        return self._way(method, self._wire.unary_unary(method, *codecs, **options))
+        return self._lead(method, self._wire.unary_unary(method, *codecs, **options)).unary
 
     def unary_stream(self, method: str, *codecs: Any, **options: Any) -> Any:
-        return self._way(method, self._wire.unary_stream(method, *codecs, **options))
+        return self._lead(method, self._wire.unary_stream(method, *codecs, **options)).streaming
 
     def stream_unary(self, method: str, *codecs: Any, **options: Any) -> Any:
-        return self._way(method, self._wire.stream_unary(method, *codecs, **options))
+        return self._lead(method, self._wire.stream_unary(method, *codecs, **options)).collecting
 
     def stream_stream(self, method: str, *codecs: Any, **options: Any) -> Any:
-        return self._way(method, self._wire.stream_stream(method, *codecs, **options))
-
-    def _way(self, path: str, far: Way) -> Way:
-        near = self._near
-        if near is None:
-            return far
-
-        def call(*request: Any, **options: Any) -> Any:
-            return (near(path) or far)(*request, **options)
-
-        return call
+        return self._lead(method, self._wire.stream_stream(method, *codecs, **options)).streaming
 
     def get_state(self, try_to_connect: object = None) -> grpc.ChannelConnectivity:
         return self._wire.get_state(bool(try_to_connect))

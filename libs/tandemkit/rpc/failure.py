@@ -73,6 +73,14 @@ class Refusal:
         return (details, (PUSHBACK_HEADER, NEVER)) if self.final else (details,)
 
 
+class Refused(Exception):
+    """Ends a call with an answer that the platform already knows."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
 def of_agent(error: CallerError | TransientError, reasons: EnumDescriptor | None) -> Refusal:
     """A failure that the agent raised, in the terms of its family. A reason that the family does
     not know is a Bug.

@@ -10,18 +10,10 @@ from typing import Any, TypeAlias
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.rpc import failure
 from tandemkit.rpc.contract import Method
-from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.failure import Refusal, Refused
 
 RETRY_S = 0.1
 Call: TypeAlias = asyncio.Task[Any]
-
-
-class Refused(Exception):
-    """Ends a call with an answer that the platform already knows."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 class Room:

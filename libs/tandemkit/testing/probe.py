@@ -8,7 +8,11 @@ from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    MethodOptions,
+)
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -54,6 +58,8 @@ def _declare() -> FileDescriptor:
             f".{PACKAGE}.ProbeRequest",
             f".{PACKAGE}.ProbeResponse",
         )
+        if name == "Echo":
+            method.options.idempotency_level = MethodOptions.NO_SIDE_EFFECTS
         if name in {"Narrow", "Burst"}:
             method.options.Extensions[options.deadline].FromMilliseconds(DEADLINE_MS)
             method.options.Extensions[options.limits].concurrent_calls_max = CALLS_MAX

@@ -19,13 +19,14 @@ from tandemkit.testing.failures import Failure, failure_of
 
 
 class Probe:
-    """Raises, hangs or echoes. `entered` is set by each call that hangs; `freed` lets all of them
-    go.
+    """Raises, hangs or echoes. `entered` is set by each call that hangs, `gone` by each that was
+    cancelled; `freed` lets all of them go.
     """
 
     def __init__(self) -> None:
         self.entered = asyncio.Event()
         self.freed = asyncio.Event()
+        self.gone = asyncio.Event()
         self.left: list[str] = []
 
     async def Echo(self, request: Any, _context: Any) -> Any:
@@ -73,6 +74,7 @@ class Probe:
             await self.freed.wait()
         except asyncio.CancelledError:
             self.left.append("cancelled")
+            self.gone.set()
             raise
 
 

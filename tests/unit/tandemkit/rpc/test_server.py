@@ -30,7 +30,7 @@ def test_a_contract_says_what_its_options_say() -> None:
     assert contract.name.short == "probe-probe"
     assert (methods["Narrow"].deadline_s, methods["Narrow"].concurrent_calls_max) == (0.2, 2)
     assert (methods["Echo"].deadline_s, methods["Tail"].deadline_s) == (30.0, None)
-    assert not methods["Echo"].retryable
+    assert (methods["Echo"].retryable, methods["Narrow"].retryable) == (True, False)
 
 
 def test_the_details_of_a_failure_fit_into_the_trailers() -> None:

@@ -1,0 +1,142 @@
+"""What a mesh knows of one method and does around each call: time, trace, breaker, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import grpc
+
+from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core.clock import Clock
+from tandemkit.rpc import budget, failure, retries, trace
+from tandemkit.rpc.breaker import Breaker, State
+from tandemkit.rpc.contract import Method
+from tandemkit.rpc.current import SERVING
+from tandemkit.rpc.failure import Refused
+from tandemkit.rpc.remote import RemoteFailure
+from tandemkit.rpc.retries import Tokens
+
+Headers: TypeAlias = Iterable[tuple[str, str | bytes]] | None
+_POOL = platform.DESCRIPTOR.pool
+_CODE = grpc.StatusCode
+# A deadline that passed sooner says more about its caller's patience than about the target.
+PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all lines of one mesh share. `retries` is False where the route does them."""
+
+    target: str
+    retries: bool
+    clock: Clock
+    trace_share: float
+    draw: Callable[[], float]
+    tokens: Tokens = field(default_factory=Tokens)
+
+
+class Line:
+    """One method, as its callers meet it. `deadline_s` and `retryable` are the contract's."""
+
+    __slots__ = ("breaker", "deadline_s", "path", "retryable", "terms")
+
+    def __init__(self, path: str, terms: Terms) -> None:
+        method = _described(path)
+        self.path = path
+        self.terms = terms
+        self.breaker = Breaker(terms.target, path, terms.clock)
+        self.deadline_s = method.deadline_s if method else None
+        self.retryable = method.retryable if method else False
+
+    def admit(self, asked_s: float | None, headers: Headers) -> tuple[float | None, Headers]:
+        """The timeout and the headers of a call that is about to be sent; raises Refused where it
+        must not be.
+        """
+        current = SERVING.get()
+        if current is None:
+            rest_s = None
+            share = self.terms.trace_share
+            if share and self.terms.draw() < share:
+                headers = _traced(headers, trace.begun())
+        else:
+            rest_s = current.rest_s()
+            if current.traceparent:
+                headers = _traced(headers, trace.handed_on(current.traceparent))
+        timeout_s = budget.allowance_s(rest_s, self.deadline_s, asked_s)
+        if timeout_s is not None and timeout_s <= 0:
+            raise Refused(_too_short(rest_s))
+        if self.breaker.state is not State.CLOSED:
+            self._ask_breaker()
+        return timeout_s, headers
+
+    def answered(self) -> None:
+        """Runs for every call that went well."""
+        if self.breaker.failures:
+            self.breaker.answered()
+        if self.terms.tokens.left < retries.TOKENS_MAX:
+            self.terms.tokens.earn()
+
+    def ended(self, code: grpc.StatusCode, timeout_s: float | None) -> None:
+        """Tells the breaker how a call ended that had `timeout_s`. A refusal, whatever its cause,
+        shows that the target lives.
+        """
+        if code is _CODE.OK:
+            self.answered()
+        elif code is _CODE.UNAVAILABLE:
+            self.breaker.failed()
+        elif code is _CODE.DEADLINE_EXCEEDED:
+            if timeout_s is None or timeout_s >= self._patience_s():
+                self.breaker.failed()
+        elif code is not _CODE.CANCELLED:
+            self.breaker.answered()
+
+    def pause_s(self, error: grpc.aio.AioRpcError, left_s: float | None) -> float | None:
+        """Seconds until the call is tried again; None where it is not."""
+        if not self.retryable or error.code() is not _CODE.UNAVAILABLE:
+            return None
+        may = self.terms.tokens.spend() and self.breaker.state is State.CLOSED
+        wait_s = retries.pause_s(RemoteFailure.of(error), self.terms.draw)
+        if not may or wait_s is None or (left_s is not None and wait_s >= left_s):
+            return None
+        return wait_s
+
+    def _patience_s(self) -> float:
+        return PATIENCE_S if self.deadline_s is None else min(PATIENCE_S, self.deadline_s)
+
+    def _ask_breaker(self) -> None:
+        wait_s = self.breaker.refused_for_s()
+        if wait_s:
+            raise Refused(
+                failure.of_platform(
+                    platform.PLATFORM_ERROR_REASON_CIRCUIT_OPEN,
+                    "calls of the method failed one after the other, so none is sent for a while",
+                    retry_after_s=wait_s,
+                    rpc=self.path,
+                )
+            )
+
+
+def _described(path: str) -> Method | None:
+    """The method as its contract describes it; None where its module is not loaded."""
+    try:
+        return Method.of(_POOL.FindMethodByName(path.lstrip("/").replace("/", ".")))
+    except KeyError:
+        return None
+
+
+def _traced(headers: Headers, traceparent: str) -> Headers:
+    """A trace that the caller chose itself stands."""
+    given: tuple[Any, ...] = tuple(headers or ())
+    if any(key == trace.HEADER for key, _value in given):
+        return given
+    return (*given, (trace.HEADER, traceparent))
+
+
+def _too_short(rest_s: float | None) -> failure.Refusal:
+    return failure.of_platform(
+        platform.PLATFORM_ERROR_REASON_DEADLINE_TOO_SHORT,
+        "what is left of the call is too short for another one",
+        left_s=0.0 if rest_s is None else round(rest_s, 6),
+    )
