@@ -6,12 +6,20 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tandemkit.supervise.processes import Command, ProcessFailure, run_process, supervised_process
+from tandemkit.supervise.processes import (
+    Command,
+    Process,
+    ProcessFailure,
+    run_process,
+    supervised_process,
+)
 from tandemkit.testing.parts import demand, short_folder
 
 
@@ -21,6 +29,34 @@ class RedisServer:
 
     socket: Path
     log_path: Path
+
+
+class DurableRedis:
+    """A Redis that has on disk what it has answered, and goes on from there after a kill."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        listen = ("--port", "0", "--unixsocket", str(self.socket))
+        keep_all = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
+        argv = (str(program), *listen, *keep_all, "--dir", str(folder))
+        self._command = Command(argv, folder / "log")
+        self._running = AsyncExitStack()
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        """Returns once it answers."""
+        started = supervised_process(self._command, ready=partial(_answers_ping, self.socket))
+        self._process = await self._running.enter_async_context(started)
+
+    async def kill(self) -> None:
+        """As kill -9 does: nobody is told."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        await self._running.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +89,31 @@ async def redis_server() -> AsyncIterator[RedisServer]:
         listen = ("--port", "0", "--unixsocket", str(server.socket))
         keep_nothing = ("--save", "", "--appendonly", "no", "--dir", str(folder))
         command = Command((str(program), *listen, *keep_nothing), server.log_path)
-
-        async def ready() -> None:
-            reader, writer = await asyncio.open_unix_connection(server.socket)
-            try:
-                writer.write(b"PING\r\n")
-                if await reader.readline() != b"+PONG\r\n":
-                    raise ConnectionError
-            finally:
-                writer.close()
-
-        async with supervised_process(command, ready=ready):
+        async with supervised_process(command, ready=partial(_answers_ping, server.socket)):
             yield server
+
+
+@asynccontextmanager
+async def durable_redis_server() -> AsyncIterator[DurableRedis]:
+    """Skips where Redis is absent."""
+    program = demand("redis")["redis-server"]
+    with short_folder() as folder:
+        server = DurableRedis(program, folder)
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.stop()
+
+
+async def _answers_ping(socket: Path) -> None:
+    reader, writer = await asyncio.open_unix_connection(socket)
+    try:
+        writer.write(b"PING\r\n")
+        if await reader.readline() != b"+PONG\r\n":
+            raise ConnectionError
+    finally:
+        writer.close()
 
 
 @asynccontextmanager

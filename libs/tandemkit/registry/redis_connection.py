@@ -1,0 +1,188 @@
+"""A connection to one Redis server: how it is reached, and what is tried again after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
+from redis.exceptions import ConnectionError as LinkError
+from redis.exceptions import TimeoutError as LateError
+from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
+
+from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.registry.protocol import Unreachable
+
+T = TypeVar("T")
+Call = Callable[[Redis], Awaitable[T]]
+
+_CLOCK = SystemClock()
+_WAIT_S = 0.05
+_WAIT_S_MAX = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """Where Redis is, and how long it may take. Secrets are paths, read at each connect.
+
+    `socket` goes before `host` and `port`; `ca_path` turns TLS on. Two registries on one server
+    need two values of `prefix`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    socket: Path | None = None
+    user: str = "default"
+    password_path: Path | None = None
+    ca_path: Path | None = None
+    certificate_path: Path | None = None
+    key_path: Path | None = None
+    prefix: str = "tandem"
+    # One try, one call with all its tries, and a watcher without any answer.
+    try_within_s: float = 1.0
+    answer_within_s: float = 3.0
+    away_within_s: float = 15.0
+    # How late the end of a lease may be noticed.
+    sweep_every_s: float = 0.25
+    # A watcher further behind than this gets a snapshot.
+    changes_kept: int = 10_000
+
+
+class _NotSent(Exception):
+    """No connection could be had, so the server knows nothing of the call."""
+
+
+class _Password(CredentialProvider):
+    """Reads the file at each connect, so a new password needs no restart."""
+
+    def __init__(self, user: str, path: Path) -> None:
+        self._user = user
+        self._path = path
+
+    def get_credentials(self) -> tuple[str, str]:
+        return self._user, self._path.read_text().strip()
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        return await asyncio.to_thread(self.get_credentials)
+
+
+class RedisConnection:
+    """Makes calls within a time limit, and turns every failure of the link into Unreachable."""
+
+    def __init__(self, settings: RedisSettings, clock: Clock = _CLOCK) -> None:
+        self.settings = settings
+        # The braces keep all keys in one slot of a Redis Cluster, which scripts need.
+        self._tag = "{" + settings.prefix + "}"
+        self._clock = clock
+        self._redis = _client(settings)
+
+    def key(self, name: str) -> str:
+        """The full name of a key that the scripts call `name`."""
+        return f"{self._tag}:{name}"
+
+    async def evaluate(
+        self, script: str, arguments: tuple[str | bytes | int, ...], redis: Redis
+    ) -> Any:
+        """One run of the script, which the server is sent in full only where it forgot it."""
+        kept = str(self.settings.changes_kept)
+        run = redis.register_script(script)
+        return await run(keys=[self._tag], args=[kept, *arguments])
+
+    async def again(self, call: Call[T], within_s: float | None = None) -> T:
+        """For what does no harm twice: whatever fails is tried again until the time is up."""
+
+        async def attempt() -> T:
+            return await call(self._redis)
+
+        return await self._tried(attempt, _may_pass, within_s)
+
+    async def once(self, call: Call[T]) -> T:
+        """For what must not happen twice: tried again only while it surely did not happen."""
+
+        async def attempt() -> T:
+            async with self._connected() as redis:
+                return await call(redis)
+
+        return await self._tried(attempt, _surely_not_done, None)
+
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Redis]:
+        redis = self._redis.client()
+        try:
+            await redis.initialize()
+        except (RedisError, OSError) as error:
+            raise _NotSent from error
+        try:
+            yield redis
+        finally:
+            await redis.aclose()
+
+    async def _tried(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        again: Callable[[BaseException], bool],
+        within_s: float | None,
+    ) -> T:
+        limit_s = within_s or self.settings.answer_within_s
+
+        async def one_try() -> T:
+            async with asyncio.timeout(self.settings.try_within_s):
+                return await attempt()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(again),
+            wait=wait_random_exponential(multiplier=_WAIT_S, max=_WAIT_S_MAX),
+            stop=stop_before_delay(limit_s),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(limit_s):
+                return await retrying.wraps(one_try)()
+        except (_NotSent, RedisError, OSError) as error:
+            raise Unreachable("redis gave no answer in time") from error
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, (LinkError, LateError, ReadOnlyError, OSError))
+
+
+def _surely_not_done(error: BaseException) -> bool:
+    # The last two are refusals: a server that reads its journal still, or a replica.
+    return isinstance(error, (_NotSent, BusyLoadingError, ReadOnlyError))
+
+
+def _client(settings: RedisSettings) -> Redis:
+    path = settings.password_path
+    return Redis(
+        host=settings.host,
+        port=settings.port,
+        unix_socket_path=str(settings.socket) if settings.socket else None,
+        credential_provider=_Password(settings.user, path) if path else None,
+        ssl=settings.ca_path is not None,
+        ssl_ca_certs=_text(settings.ca_path),
+        ssl_certfile=_text(settings.certificate_path),
+        ssl_keyfile=_text(settings.key_path),
+        # Its timeout is asyncio.wait_for, which on Python 3.11 can lose a cancellation that comes
+        # as the call ends; `one_try` has its own.
+        socket_timeout=None,
+        socket_connect_timeout=settings.try_within_s,
+        # Its own retries would also repeat what must not happen twice.
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
