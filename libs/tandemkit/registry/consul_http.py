@@ -1,0 +1,205 @@
+"""Requests to a Consul agent, with a time limit, and repeated only where that does no harm.
+
+Plain aiohttp instead of py-consul 1.8, whose transactions carry no token, whose token gives way to
+a variable of the environment, and whose TLS context trusts the whole system besides our own CA.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp.client_middlewares import ClientHandlerType
+from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
+
+from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.core.errors import Failure
+from tandemkit.registry.protocol import Unreachable
+
+_CLOCK = SystemClock()
+_RETRY_WAIT_S = 0.05
+_RETRY_WAIT_S_MAX = 0.5
+# Consul itself adds up to a sixteenth to the time that a blocking query waits.
+_LONGER = 17 / 16
+# What the caller understands: gone, and a transaction's refusal.
+_ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
+_MAY_PASS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)})
+
+
+@dataclass(frozen=True, slots=True)
+class ConsulSettings:
+    """Where Consul is, and how long it may take. Secrets are paths, read when it is opened.
+
+    With `ca_path` only servers of that CA are trusted; `certificate_path` and `key_path` go
+    together. Two registries on one Consul need two values of `prefix`.
+    """
+
+    url: str = "http://127.0.0.1:8500"
+    token_path: Path | None = None
+    ca_path: Path | None = None
+    certificate_path: Path | None = None
+    key_path: Path | None = None
+    prefix: str = "tandem"
+    # One try, one call with all its tries, and a watcher without any answer.
+    try_within_s: float = 1.0
+    answer_within_s: float = 3.0
+    away_within_s: float = 15.0
+    # The longest that a blocking query stays open, and so that a cut goes unnoticed.
+    poll_s: float = 5.0
+    # How late the end of a lease may be noticed.
+    sweep_every_s: float = 0.2
+    # A watcher further behind than this gets a snapshot.
+    changes_kept: int = 10_000
+
+
+class Refused(Failure):
+    """Consul answered, and will not: for lack of a permission, of trust, or of a sound request.
+    Trying again changes nothing.
+    """
+
+
+class _NotSent(Unreachable):
+    """No connection could be had, so Consul knows nothing of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`again` says that doing it twice is as good as once. `wait_s` is a blocking query's."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: object = None
+    again: bool = False
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Consul said; `index` is 0 where it named none."""
+
+    status: int
+    index: int
+    content: bytes
+
+    @property
+    def found(self) -> bool:
+        return self.status != HTTPStatus.NOT_FOUND
+
+    def parsed(self) -> Any:
+        return json.loads(self.content)
+
+
+class ConsulHttp:
+    """The one connection pool to an agent. What fails raises Unreachable or Refused."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, settings: ConsulSettings, clock: Clock
+    ) -> None:
+        self._session = session
+        self.settings = settings
+        self._clock = clock
+
+    async def ask(self, request: Request) -> Answer:
+        """The answer within `answer_within_s`: found, not found or a refused transaction."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_harmless_again if request.again else _never_sent),
+            wait=wait_random_exponential(multiplier=_RETRY_WAIT_S, max=_RETRY_WAIT_S_MAX),
+            stop=stop_before_delay(self.settings.answer_within_s),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        return await retrying.wraps(self.ask_once)(request)
+
+    async def ask_once(self, request: Request) -> Answer:
+        """A single try, within `try_within_s` and what a blocking query waits."""
+        limit_s = self.settings.try_within_s + request.wait_s * _LONGER
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                self._session.request(
+                    request.method, request.path, params=request.query, json=request.body
+                ) as response,
+            ):
+                content = await response.read()
+        except aiohttp.ClientSSLError as error:
+            raise Refused("no trust between us and consul", path=request.path) from error
+        except aiohttp.ClientConnectorError as error:
+            raise _NotSent("consul cannot be connected to") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+                raise Refused("no trust between us and consul", path=request.path) from error
+            raise Unreachable("consul gave no answer in time") from error
+        answer = Answer(response.status, int(response.headers.get("X-Consul-Index", 0)), content)
+        return _understood(request, answer)
+
+
+@asynccontextmanager
+async def connected(settings: ConsulSettings, clock: Clock = _CLOCK) -> AsyncIterator[ConsulHttp]:
+    """A pool that opens connections as they are needed, and closes them on the way out."""
+    headers, trust = await asyncio.to_thread(_credentials, settings)
+    connector = aiohttp.TCPConnector(ssl=trust, limit=0)
+    async with aiohttp.ClientSession(
+        settings.url,
+        connector=connector,
+        headers=headers,
+        middlewares=(_sent_at_most_once,),
+        # Our own limit holds each try; a blocking query needs more than the default allows.
+        timeout=aiohttp.ClientTimeout(total=None),
+    ) as session:
+        yield ConsulHttp(session, settings, clock)
+
+
+async def _sent_at_most_once(
+    request: aiohttp.ClientRequest, handler: ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Aiohttp repeats any PUT whose connection breaks, and every write to Consul is a PUT. What
+    is raised from here it does not repeat.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientSSLError, aiohttp.ClientConnectorError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if isinstance(error.__cause__, ssl.SSLError):
+            raise Refused("no trust between us and consul", path=request.url.path) from error
+        raise Unreachable("consul broke the connection") from error
+
+
+def _credentials(settings: ConsulSettings) -> tuple[dict[str, str], ssl.SSLContext | bool]:
+    headers = {}
+    if settings.token_path is not None:
+        headers["X-Consul-Token"] = settings.token_path.read_text().strip()
+    if settings.ca_path is None:
+        return headers, True
+    trust = ssl.create_default_context(cafile=settings.ca_path)
+    if settings.certificate_path is not None:
+        trust.load_cert_chain(settings.certificate_path, settings.key_path)
+    return headers, trust
+
+
+def _understood(request: Request, answer: Answer) -> Answer:
+    if answer.status in _ANSWERS:
+        return answer
+    said = answer.content.decode(errors="replace").strip()
+    if answer.status in _MAY_PASS:
+        raise Unreachable(f"consul cannot answer now: {said}")
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise Refused("consul denied the token", path=request.path, said=said)
+    raise Refused("consul refused the request", path=request.path, said=said)
+
+
+def _harmless_again(error: BaseException) -> bool:
+    return isinstance(error, Unreachable)
+
+
+def _never_sent(error: BaseException) -> bool:
+    return isinstance(error, _NotSent)

@@ -1,0 +1,189 @@
+"""Leases and registrations in Consul: a session per lease, which holds one row per registration."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+from tandemkit.core.clock import Clock
+from tandemkit.registry.consul_http import ConsulHttp, Refused, Request
+from tandemkit.registry.consul_kv import Conflict, ConsulKv, Row, operation, version_is, write
+from tandemkit.registry.consul_liveness import Liveness, beat
+from tandemkit.registry.protocol import Entry, Lease, LeaseLost, Unreachable
+
+LEASES = "alive/leases/"
+REGISTRATIONS = "registrations/"
+# Consul's own bounds. It ends a session between one and two times its TTL after the last renewal.
+_SESSION_TTL_S_MIN, _SESSION_TTL_S_MAX = 10, 86_400
+# Rivals for one key: each turn that is lost was won by another, so this is plenty.
+_TURNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A row: who registered, under the lease of which number, and what."""
+
+    entry: Entry
+    number: int
+
+    @classmethod
+    def of(cls, row: Row) -> Registration | None:
+        """None for a row that somebody else put there."""
+        head, _, value = row.value.partition(b"\n")
+        try:
+            said = json.loads(head)
+            owner, number = str(said["owner"]), int(said["lease"])
+        except (ValueError, LookupError, TypeError):
+            return None
+        return cls(Entry(row.key.removeprefix(REGISTRATIONS), value, owner), number)
+
+    def encoded(self) -> bytes:
+        head = {"owner": self.entry.owner, "lease": self.number}
+        return json.dumps(head).encode() + b"\n" + self.entry.value
+
+
+class ConsulLeases:
+    """Opens, renews and ends leases, its own and those that nobody renews any more."""
+
+    def __init__(self, http: ConsulHttp, kv: ConsulKv, liveness: Liveness, clock: Clock) -> None:
+        self._http = http
+        self._kv = kv
+        self._liveness = liveness
+        self._clock = clock
+
+    async def open(self, owner: str, ttl_s: float) -> Lease:
+        key = f"{LEASES}{owner}"
+        for _ in range(_TURNS):
+            older = await self._kv.get(key)
+            if older is not None:
+                await self._end(older)
+            session = await self._session(owner, ttl_s)
+            lock = write("lock", key, beat(ttl_s), Session=session)
+            try:
+                versions = await self._kv.commit([version_is(key, 0), lock])
+            except Conflict:
+                await self._destroy(session)
+                continue
+            self._liveness.hear(key, versions[-1], ttl_s)
+            return Lease(f"{versions[-1]}-{session}", owner, ttl_s)
+        raise Unreachable("others kept opening a lease of the same owner")
+
+    async def renew(self, lease: Lease) -> None:
+        await self._require(lease)
+        key, session = f"{LEASES}{lease.owner}", _session_of(lease)
+        renewal = Request("PUT", f"/v1/session/renew/{session}", again=True)
+        if not (await self._http.ask(renewal)).found:
+            raise LeaseLost(lease.id)
+        again = write("set", key, beat(lease.ttl_s))
+        try:
+            versions = await self._kv.commit([_is_held(lease), again], again=True)
+        except Conflict as error:
+            raise LeaseLost(lease.id) from error
+        self._liveness.hear(key, versions[-1], lease.ttl_s)
+
+    async def close(self, lease: Lease) -> None:
+        await self._destroy(_session_of(lease))
+
+    async def register(self, lease: Lease, key: str, value: bytes) -> None:
+        await self._require(lease)
+        wanted = Registration(Entry(key, value, lease.owner), _number_of(lease))
+        for _ in range(_TURNS):
+            row = await self._kv.get(f"{REGISTRATIONS}{key}")
+            found = Registration.of(row) if row else None
+            operations = [_is_held(lease)]
+            if found is None or (found != wanted and found.number <= wanted.number):
+                operations += _replacing(row, wanted, _session_of(lease))
+            try:
+                # Twice is as good as once: the row's version is checked.
+                await self._kv.commit(operations, again=True)
+            except Conflict as error:
+                if error.at == 0:
+                    raise LeaseLost(lease.id) from error
+            else:
+                return
+        raise Unreachable("others kept registering the same key")
+
+    async def deregister(self, lease: Lease, key: str) -> None:
+        name = f"{REGISTRATIONS}{key}"
+        mine = operation("check-session", name, Session=_session_of(lease))
+        try:
+            await self._kv.commit([mine, operation("delete", name)], again=True)
+        except Conflict:
+            return
+
+    async def sweep(self, every_s: float) -> None:
+        """Ends what lapsed, for as long as the registry is open."""
+        while True:
+            await self._clock.sleep(every_s)
+            for key in self._liveness.all_lapsed(LEASES):
+                try:
+                    await self._end_lapsed(key)
+                except (Unreachable, Refused):
+                    # Who could not be heard is not dead: everybody gets their time again.
+                    self._liveness.postpone()
+                    break
+
+    async def _require(self, lease: Lease) -> None:
+        """A lease that lapsed here has ended, whether or not the sweep came by yet."""
+        key = f"{LEASES}{lease.owner}"
+        if self._liveness.lapsed(key) and await self._end_lapsed(key):
+            raise LeaseLost(lease.id)
+
+    async def _end_lapsed(self, key: str) -> bool:
+        """Whether it has ended: not where a renewal is found that was not heard of yet. Asks only
+        once, so that nothing is ended on the first word after a cut.
+        """
+        version = self._liveness.lapsed(key)
+        row = await self._kv.get_once(key)
+        if row is not None and row.version != version:
+            self._liveness.take_one(row)
+            return False
+        if row is not None:
+            await self._end(row)
+        self._liveness.forget(key)
+        return True
+
+    async def _end(self, row: Row) -> None:
+        """Takes the lease's row and its registrations, in one step of Consul's."""
+        if row.session:
+            await self._destroy(row.session)
+            return
+        # Somebody took the lock away by hand.
+        try:
+            gone = operation("delete", row.key)
+            await self._kv.commit([version_is(row.key, row.version), gone], again=True)
+        except Conflict:
+            return
+
+    async def _session(self, owner: str, ttl_s: float) -> str:
+        """Bound to no node and no check: our own view, and at last the TTL, say who is alive."""
+        ttl = min(max(math.ceil(2 * ttl_s), _SESSION_TTL_S_MIN), _SESSION_TTL_S_MAX)
+        body = {"Name": f"tandem lease of {owner}", "TTL": f"{ttl}s"}
+        bound = {"Behavior": "delete", "LockDelay": "0s", "NodeChecks": []}
+        answer = await self._http.ask(Request("PUT", "/v1/session/create", body=body | bound))
+        return str(answer.parsed()["ID"])
+
+    async def _destroy(self, session: str) -> None:
+        await self._http.ask(Request("PUT", f"/v1/session/destroy/{session}", again=True))
+
+
+def _replacing(row: Row | None, wanted: Registration, session: str) -> list[dict[str, object]]:
+    key = f"{REGISTRATIONS}{wanted.entry.key}"
+    operations = [version_is(key, row.version if row else 0)]
+    if row is not None and row.session != session:
+        operations.append(operation("delete", key))
+    return [*operations, write("lock", key, wanted.encoded(), Session=session)]
+
+
+def _is_held(lease: Lease) -> dict[str, object]:
+    return operation("check-session", f"{LEASES}{lease.owner}", Session=_session_of(lease))
+
+
+def _number_of(lease: Lease) -> int:
+    """Leases opened later have higher ones."""
+    return int(lease.id.partition("-")[0])
+
+
+def _session_of(lease: Lease) -> str:
+    return lease.id.partition("-")[2]
