@@ -4,7 +4,9 @@ orderly end.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,6 +18,7 @@ from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.health import SERVICE as HEALTH
 from tandemkit.rpc.health import Health
+from tandemkit.rpc.local import LocalAgents, LocalMethod
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.room import Room
 
@@ -41,8 +44,10 @@ class Server:
 
     def __init__(self, report: Report | None = None) -> None:
         self.health = Health()
+        self.local = LocalAgents(self.health.serving)
         self._report = report or Report()
         self._rooms: list[Room] = []
+        self._drains: list[Callable[[], None]] = []
         self._server = grpc.aio.server(options=_OPTIONS)
         self._services: list[str] = []
 
@@ -61,6 +66,13 @@ class Server:
         )
         self._services.append(service)
         self.health.put(service, serving=False)
+
+    def also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
+        """Adds a service that is none of our contracts; `drain` ends its streams when the server
+        does.
+        """
+        self._server.add_generic_rpc_handlers((handler,))
+        self._drains.append(drain)
 
     async def start(self, address: str) -> int:
         """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
@@ -93,9 +105,11 @@ class Server:
         cancels them.
         """
         self.health.drain()
-        for room in self._rooms:
-            room.drain()
-        await self._server.stop(grace_s)
+        for drain in (*(room.drain for room in self._rooms), *self._drains):
+            drain()
+        async with asyncio.TaskGroup() as ends:
+            ends.create_task(self.local.drain(grace_s))
+            await self._server.stop(grace_s)
 
     def _handler(
         self, contract: Contract, method: Method, servicer: object
@@ -104,9 +118,11 @@ class Server:
         room = Room(method)
         self._rooms.append(room)
         door = Door(contract, method, room, self._report)
+        answer = wrapped(door, serve)
+        self.local.put(LocalMethod(method, door.parse, answer))
         make = _HANDLERS[method.client_streaming, method.server_streaming]
         return make(
-            wrapped(door, serve),
+            answer,
             request_deserializer=door.parse,
             response_serializer=method.response.SerializeToString,
         )

@@ -1,0 +1,168 @@
+"""Calls to an agent of the same server, which do not leave the process: docs/design/in-process.md.
+
+What runs is the wrapper that gRPC would run, in a task of its own; only the transport is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+
+from tandemkit.rpc.contract import Method
+from tandemkit.rpc.local_call import (
+    Caller,
+    ManyRequests,
+    StreamStream,
+    StreamUnary,
+    UnaryStream,
+    UnaryUnary,
+)
+from tandemkit.rpc.local_context import LocalContext
+from tandemkit.rpc.local_exchange import (
+    BROKEN,
+    LATE,
+    MESSAGE_BYTES_MAX,
+    STOPPED,
+    Exchange,
+    oversize,
+)
+from tandemkit.rpc.local_metadata import checked
+from tandemkit.rpc.local_pipe import Pipe
+from tandemkit.supervise.errands import Errands
+
+Way: TypeAlias = Callable[..., Any]
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+_CALLS: dict[tuple[bool, bool], type[Caller]] = {
+    (False, False): UnaryUnary,
+    (False, True): UnaryStream,
+    (True, False): StreamUnary,
+    (True, True): StreamStream,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMethod:
+    """One method as the server would run it: `parse` reads a request's bytes, `answer` is the
+    wrapped handler.
+    """
+
+    method: Method
+    parse: Callable[[bytes], Message | None]
+    answer: Callable[[Any, Any], Any]
+
+
+class LocalAgents:
+    """The methods mounted on one server, for callers on its event loop. `way` is what a mesh asks
+    before each call.
+    """
+
+    def __init__(self, serving: Callable[[str], bool]) -> None:
+        self._ways: dict[str, tuple[str, _Way]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving = serving
+        self._permits: Callable[[str], bool] | None = None
+        self._errands = Errands()
+        # Handlers start from here and never see their caller's context variables.
+        self._context = contextvars.copy_context()
+
+    def put(self, local: LocalMethod) -> None:
+        """Makes one more method callable."""
+        self._loop = asyncio.get_running_loop()
+        service = local.method.path.split("/")[1]
+        self._ways[local.method.path] = service, _Way(local, self._errands, self._context)
+
+    def permit(self, permits: Callable[[str], bool]) -> None:
+        """From now on `permits` is asked whether policy lets a service's calls stay in the process:
+        not while it has weights, faults or a drain for it.
+        """
+        self._permits = permits
+
+    def way(self, path: str) -> Way | None:
+        """What runs a call of the method here; None where it has to go through the mesh."""
+        found = self._ways.get(path)
+        if found is None:
+            return None
+        service, way = found
+        if way.sticky or asyncio.get_running_loop() is not self._loop:
+            return None
+        if not self._serving(service):
+            return None
+        if self._permits is not None and not self._permits(service):
+            return None
+        return way
+
+    async def drain(self, grace_s: float) -> None:
+        """Lets calls in progress finish for `grace_s`, then cancels them."""
+        await self._errands.end(grace_s)
+
+
+class _Way:
+    """Called like a multicallable of grpc.aio, returns a call of the method's kind."""
+
+    def __init__(self, local: LocalMethod, errands: Errands, context: contextvars.Context) -> None:
+        method = local.method
+        self._local = local
+        self._errands = errands
+        self._context = context
+        self._many = method.client_streaming, method.server_streaming
+        self._call = _CALLS[self._many]
+        self._response: Callable[[bytes], Any] = method.response.FromString
+        # Its caller belongs to the instance that the header's hash names, which may be elsewhere.
+        self.sticky = bool(method.affinity)
+
+    def __call__(
+        self,
+        request: Any = None,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
+        **_of_transport: Any,
+    ) -> Any:
+        exchange = Exchange(checked(metadata), timeout)
+        parse, wire = self._response, b""
+        many_requests, many_responses = self._many
+        if many_responses:
+            exchange.responses = Pipe()
+        if many_requests:
+            exchange.requests = Pipe()
+        elif isinstance(request, bytes):  # a caller without types gets what it gives
+            wire, parse = request, bytes
+        else:
+            wire = request.SerializeToString()
+        call = self._call(exchange, parse)
+        if timeout is not None and timeout <= 0:
+            exchange.end(LATE)
+        elif len(wire) > MESSAGE_BYTES_MAX:
+            exchange.end(oversize("SERVER", wire))
+        else:
+            served = self._errands.start(self._serve(exchange, wire), self._context.copy())
+            exchange.served_by(served)
+        if many_requests and request is not None and not call.done():
+            assert isinstance(call, ManyRequests)
+            call.iterates()
+            exchange.fed_by(self._errands.start(call.send(request)))
+        return call
+
+    async def _serve(self, exchange: Exchange, wire: bytes) -> None:
+        """The server's side of one call, whose outcome goes to `exchange` in any case."""
+        local = self._local
+        context = LocalContext(exchange, local.parse)
+        request = local.parse(wire) if exchange.requests is None else context.requests()
+        status = BROKEN
+        try:
+            response = await local.answer(request, context)
+            ending = context.ending()
+            if exchange.responses is None and ending.code is grpc.StatusCode.OK:
+                exchange.response = response.SerializeToString()
+                if len(exchange.response) > MESSAGE_BYTES_MAX:
+                    ending = oversize("CLIENT", exchange.response)
+            status = ending
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            status = STOPPED  # unless the abort or the caller has said how the call ends
+        finally:
+            exchange.finish(status)

@@ -1,0 +1,34 @@
+"""Short tasks that tell their own outcome to whoever waits for it: none can fail another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any
+
+
+class Errands:
+    """Keeps what runs alive and within reach until it is over."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(
+        self, work: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> asyncio.Task[None]:
+        """Runs `work`, in `context` if given; it begins when the loop turns, never at once."""
+        task = asyncio.get_running_loop().create_task(work, context=context)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def end(self, grace_s: float) -> None:
+        """Waits up to `grace_s` for what runs, cancels the rest, and waits until that is over."""
+        running = self._running - {asyncio.current_task()}
+        if running:
+            _, late = await asyncio.wait(running, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)

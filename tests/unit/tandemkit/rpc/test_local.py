@@ -1,0 +1,105 @@
+"""When a call stays in the process. What it then does is in tests/contract/calls."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.local import LocalAgents, LocalMethod
+from tandemkit.rpc.server import Server
+from tandemkit.testing import probe
+from tests.unit.tandemkit.rpc.probed import Probe, probed
+
+ECHO = probe.path("Echo")
+
+
+def mounted() -> Server:
+    server = Server()
+    server.mount(Contract.of(probe.DESCRIPTOR), Probe())
+    server.health.put(probe.SERVICE, serving=True)
+    return server
+
+
+async def test_an_agent_that_serves_is_called_where_it_is() -> None:
+    """The handler runs for a server that listens nowhere."""
+    way = mounted().local.way(ECHO)
+    assert way is not None
+    assert (await way(probe.ProbeRequest(text="near"))).text == "near"
+
+
+async def test_an_agent_that_is_not_here_is_called_elsewhere() -> None:
+    """A path that no mounted contract has is the mesh's."""
+    assert mounted().local.way("/tandem.probe.v1.OtherService/Echo") is None
+
+
+async def test_an_agent_that_does_not_serve_is_called_elsewhere() -> None:
+    """The way follows health, there and back."""
+    server = mounted()
+    server.health.put(probe.SERVICE, serving=False)
+    assert server.local.way(ECHO) is None
+    server.health.put(probe.SERVICE, serving=True)
+    assert server.local.way(ECHO) is not None
+
+
+async def test_a_draining_server_is_not_called() -> None:
+    """Whoever drains sends its own callers away too."""
+    async with probed(server := Server()):
+        server.health.put(probe.SERVICE, serving=True)
+        await server.drain(0)
+        assert server.local.way(ECHO) is None
+
+
+async def test_policy_sends_calls_elsewhere() -> None:
+    """While policy has something to say for a service, its calls pass where policy is applied."""
+    server, asked = mounted(), list[str]()
+
+    def permits(service: str) -> bool:
+        asked.append(service)
+        return len(asked) > 1
+
+    server.local.permit(permits)
+    assert server.local.way(ECHO) is None
+    assert server.local.way(ECHO) is not None
+    assert asked == [probe.SERVICE] * 2
+
+
+async def test_a_caller_with_an_affinity_goes_through_the_mesh() -> None:
+    """The header's hash names the instance that has the caller's state, which may be another."""
+    method = Contract.of(probe.DESCRIPTOR).methods[0]
+    local = LocalAgents(serving=lambda _service: True)
+
+    async def answer(request: Any, _context: Any) -> Any:
+        return request
+
+    local.put(LocalMethod(replace(method, affinity="x-session"), method.request.FromString, answer))
+    assert local.way(method.path) is None
+
+
+async def test_a_caller_on_another_loop_goes_through_the_mesh() -> None:
+    """A handler runs on the loop of its server alone."""
+    server = mounted()
+
+    async def ask() -> bool:
+        return server.local.way(ECHO) is None
+
+    assert await asyncio.to_thread(asyncio.run, ask())
+
+
+async def test_a_handler_knows_that_its_caller_is_near() -> None:
+    """The peer says so, where a log line would name an address."""
+    peers: list[str] = []
+
+    class Curious(Probe):
+        async def Echo(self, request: Any, context: Any) -> Any:
+            peers.append(context.peer())
+            return await super().Echo(request, context)
+
+    server = Server()
+    server.mount(Contract.of(probe.DESCRIPTOR), Curious())
+    server.health.put(probe.SERVICE, serving=True)
+    way = server.local.way(ECHO)
+    assert way is not None
+    await way(probe.ProbeRequest(text="x"))
+    assert peers[0].startswith("in-process:")
