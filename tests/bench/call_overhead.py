@@ -8,101 +8,31 @@ meets both.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import statistics
 import sys
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import uvloop
 
-from tandemkit.rpc.contract import Contract
-from tandemkit.rpc.server import Server
-from tandemkit.testing import probe
-
-Call = Callable[[Any], Awaitable[Any]]
-BLOCK_CALLS = 500
-
-
-class Echo:
-    """Does nothing, so that only the way to it and back is measured."""
-
-    async def Echo(self, request: Any, _context: Any) -> Any:
-        return probe.ProbeResponse(text=request.text)
-
-    async def never(self, request: Any, _context: Any) -> Any:
-        return request
-
-    async def never_stream(self, request: Any, _context: Any) -> Any:
-        yield request
-
-    Narrow = Collect = never
-    Tail = Burst = Chat = never_stream
-
-
-async def bare() -> tuple[grpc.aio.Server, int]:
-    """What somebody would write with grpcio alone."""
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-    handler = grpc.unary_unary_rpc_method_handler(
-        Echo().Echo,
-        request_deserializer=probe.ProbeRequest.FromString,
-        response_serializer=probe.ProbeResponse.SerializeToString,
-    )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(probe.SERVICE, {"Echo": handler}),)
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, port
-
-
-def echo_on(channel: grpc.aio.Channel, **options: Any) -> Call:
-    call: Any = channel.unary_unary(
-        probe.path("Echo"),
-        request_serializer=probe.ProbeRequest.SerializeToString,
-        response_deserializer=probe.ProbeResponse.FromString,
-    )
-    return lambda request: call(request, **options)
-
-
-async def cpu_us(call: Call, concurrency: int) -> float:
-    """CPU microseconds of one call, client and server together, over one block."""
-    request = probe.ProbeRequest(text="x" * 64)
-    started_s = time.process_time()
-    for _ in range(BLOCK_CALLS // concurrency):
-        if concurrency == 1:
-            await call(request)
-        else:
-            await asyncio.gather(*(call(request) for _ in range(concurrency)))
-    return (time.process_time() - started_s) / BLOCK_CALLS * 1e6
+from tests.bench._echo import against, bare_server, echo_on, kit_server, rounds
 
 
 async def compare(blocks: int, concurrency: int, options: dict[str, Any]) -> dict[str, float]:
-    bare_server, bare_port = await bare()
-    kit_server = Server()
-    kit_server.mount(Contract.of(probe.DESCRIPTOR), Echo())
-    kit_port = await kit_server.start("127.0.0.1:0")
     async with (
-        grpc.aio.insecure_channel(f"127.0.0.1:{bare_port}") as to_bare,
-        grpc.aio.insecure_channel(f"127.0.0.1:{kit_port}") as to_kit,
+        bare_server() as bare,
+        kit_server() as kit,
+        grpc.aio.insecure_channel(bare) as to_bare,
+        grpc.aio.insecure_channel(kit) as to_kit,
     ):
-        calls = echo_on(to_bare, **options), echo_on(to_kit, **options)
-        for call in calls:
-            await cpu_us(call, concurrency)
-        pairs = [[await cpu_us(call, concurrency) for call in calls] for _ in range(blocks)]
-    await bare_server.stop(0)
-    await kit_server.drain(0)
-    ratios = sorted(kit_us / bare_us for bare_us, kit_us in pairs)
+        calls = {"bare": echo_on(to_bare, **options), "kit": echo_on(to_kit, **options)}
+        found = await rounds(calls, blocks, concurrency)
     return {
         "concurrency": concurrency,
-        "bare_us": round(statistics.median(bare_us for bare_us, _ in pairs), 1),
-        "kit_us": round(statistics.median(kit_us for _, kit_us in pairs), 1),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_p10": round(ratios[len(ratios) // 10], 3),
-        "ratio_p90": round(ratios[len(ratios) * 9 // 10], 3),
+        "bare_us": round(statistics.median(found["bare"]), 1),
+        "kit_us": round(statistics.median(found["kit"]), 1),
+        **against(found["bare"], found["kit"]),
     }
 
 

@@ -1,0 +1,76 @@
+"""CPU time of a unary call by the way that it takes, against bare grpc.aio over loopback.
+
+Client and server run in one process and count together; blocks of calls go by turns, so that noise
+meets all ways. Another way is one more entry in `ways`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import uvloop
+
+from tandemkit.rpc.client import mesh
+from tests.bench._echo import Call, against, bare_server, echo_on, kit_server, rounds
+
+BARE = "bare grpc.aio"
+TRACE_SHARE = 0.01
+
+
+@asynccontextmanager
+async def ways() -> AsyncIterator[dict[str, Call]]:
+    """Each way by its name; the first is what the others are measured against."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        bare, kit = await enter(bare_server()), await enter(kit_server())
+        to_bare = await enter(grpc.aio.insecure_channel(bare))
+        to_kit = await enter(grpc.aio.insecure_channel(kit))
+        plain, traced = await enter(mesh(kit)), await enter(mesh(kit, trace_share=TRACE_SHARE))
+        yield {
+            BARE: echo_on(to_bare),
+            "bare, with a deadline": echo_on(to_bare, timeout=30.0),
+            "bare client, kit server": echo_on(to_kit),
+            "mesh, kit server": plain.stub(echo_on),
+            "mesh that traces 1 %, kit server": traced.stub(echo_on),
+        }
+
+
+async def compare(blocks: int, concurrency: int) -> list[dict[str, object]]:
+    async with ways() as calls:
+        found = await rounds(calls, blocks, concurrency)
+    return [
+        {
+            "way": way,
+            "concurrency": concurrency,
+            "cpu_us": round(statistics.median(each_us), 1),
+            **against(found[BARE], each_us),
+        }
+        for way, each_us in found.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blocks", type=int, default=40, help="rounds of blocks (default 40)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    said = parser.parse_args()
+    for concurrency in (1, 50):
+        for found in uvloop.run(compare(said.blocks, concurrency)):
+            if said.json:
+                line = json.dumps({"bench": "call_path", **found})
+            else:
+                line = (
+                    f"{found['way']}, {concurrency} at a time: {found['cpu_us']} us a call, "
+                    f"ratio {found['ratio']} (p10 {found['ratio_p10']}, p90 {found['ratio_p90']})"
+                )
+            sys.stdout.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
