@@ -17,6 +17,7 @@ _LAYERS = (
     ("supervise",),
     ("rpc",),
     ("registry", "telemetry", "storage", "ml"),
+    ("mesh",),
     ("hosting",),
     ("fleet",),
     ("cli",),

@@ -1,0 +1,109 @@
+"""What is told at this moment: the newest configuration that passed its checks, by machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from tandemkit.core import log
+from tandemkit.core.clock import Clock
+from tandemkit.mesh.catalogue import Catalogue
+from tandemkit.mesh.policy import TrafficPolicy
+from tandemkit.mesh.snapshot import Generation, Snapshot, generation
+from tandemkit.mesh.validation import objections
+
+COALESCE_S = 0.2
+# A cluster that no route names any more is told for this long: whoever has not heard of the new
+# routes still calls it.
+RETIRED_S = 10.0
+_OBJECTIONS_LOGGED_MAX = 5
+_LOGGER = logging.getLogger("tandemkit.mesh")
+_NO_POLICY = TrafficPolicy()
+
+
+class Publication:
+    """Takes whole states, at any rate, and tells the latest: the first one at once, then at most
+    one in COALESCE_S. One that fails its checks is not told; `refused` says why, and the one before
+    stays.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.refused: tuple[str, ...] = ()
+        self._clock = clock
+        self._wanted: tuple[Catalogue, TrafficPolicy] | None = None
+        self._asked = asyncio.Event()
+        self._watchers: set[asyncio.Event] = set()
+        self._told: Generation | None = None
+        self._machines: frozenset[str] = frozenset()
+        self._snapshots: dict[str, Snapshot] = {}
+        self._retired_until_s: dict[str, float] = {}
+
+    def publish(self, catalogue: Catalogue, policy: TrafficPolicy = _NO_POLICY) -> None:
+        """Replaces whatever was published before, told or not."""
+        self._wanted = (catalogue, policy)
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Tells what is published, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            self._tell()
+            await self._clock.sleep(COALESCE_S)
+
+    def on(self, machine: str) -> Snapshot | None:
+        """What callers on `machine` are told; None before the first publication, when silence keeps
+        what they know and an answer would take it from them.
+        """
+        machine = machine if machine in self._machines else ""
+        if self._told is not None and machine not in self._snapshots:
+            self._snapshots[machine] = self._told.on(machine)
+        return self._snapshots.get(machine)
+
+    @contextmanager
+    def watching(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever there is something new to tell."""
+        event = asyncio.Event()
+        event.set()
+        self._watchers.add(event)
+        try:
+            yield event
+        finally:
+            self._watchers.discard(event)
+
+    def _tell(self) -> None:
+        assert self._wanted is not None
+        catalogue, policy = self._wanted
+        before, were = self._told, self._snapshots
+        made = generation(catalogue, policy, before)
+        machines = frozenset(host.machine for host in catalogue.hosts)
+        now = {
+            machine: made.on(machine, (before, were[machine]) if before else None)
+            for machine in (were.keys() & machines) | {""}
+        }
+        self.refused = tuple(
+            said for machine, one in now.items() for said in objections(one, were.get(machine))
+        )
+        if self.refused:
+            why = self.refused[:_OBJECTIONS_LOGGED_MAX]
+            log.event(_LOGGER, logging.ERROR, "mesh.refused", objections=why)
+            return
+        self._told, self._machines = made, machines
+        self._snapshots = self._with_retired(now, were)
+        for event in self._watchers:
+            event.set()
+
+    def _with_retired(
+        self, now: Mapping[str, Snapshot], were: Mapping[str, Snapshot]
+    ) -> dict[str, Snapshot]:
+        """Adds clusters that are gone, as they were, while somebody may still call them."""
+        if not were:
+            return dict(now)
+        moment_s = self._clock.monotonic_s()
+        gone = were[""].clusters.by_name.keys() - now[""].clusters.by_name.keys()
+        until_s = {name: self._retired_until_s.get(name, moment_s + RETIRED_S) for name in gone}
+        self._retired_until_s = {one: end for one, end in until_s.items() if end > moment_s}
+        kept = self._retired_until_s.keys()
+        return {machine: one.keeping(kept, were[machine]) for machine, one in now.items()}
