@@ -135,6 +135,11 @@ def test_nftables_drops_in_a_namespace_of_its_own() -> None:
     assert "tcp dport 1 drop" in listed
 
 
+def test_faketime_moves_the_wall_clock() -> None:
+    """A program sees the time that it is given."""
+    assert output_of(demand("faketime")["faketime"], "2001-02-03", "date", "+%F") == "2001-02-03\n"
+
+
 def test_demanded_parts_are_here() -> None:
     """What TANDEM_REQUIRE names is found, so that no misspelt name demands nothing."""
     for part in Environment.read().required - {"all"}:

@@ -58,6 +58,7 @@ PARTS = (
     Part("chromium", ("chromium",), Source.DEBIAN, "chromium"),
     Part("wireguard", ("wg", "ip"), Source.DEBIAN, "wireguard-tools iproute2"),
     Part("nftables", ("nft", "ip"), Source.DEBIAN, "nftables iproute2"),
+    Part("faketime", ("faketime",), Source.DEBIAN, "faketime"),
 )
 BY_NAME = {part.name: part for part in PARTS}
 

@@ -1,0 +1,67 @@
+"""A process with an embedded registry whose wall clock is set forward and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tandemkit.supervise.processes import Command, supervised_process
+from tandemkit.testing.parts import demand
+from tests.cluster.eventually import eventually
+from tests.contract.registry import embedded_ticker
+
+pytestmark = pytest.mark.cluster
+
+_HOUR_S = 3600.0
+
+
+async def test_a_jump_of_the_wall_clock_ends_no_lease(tmp_path: Path) -> None:
+    """An hour forward and an hour back, a renewed lease stands and another lives its time."""
+    offset, log = tmp_path / "offset", tmp_path / "log"
+    offset.write_text("+0")
+    async with supervised_process(_ticker(tmp_path, offset, log)):
+        first = (await _seen(log, 0.0))["wall_s"]
+        offset.write_text(f"+{_HOUR_S:.0f}")
+        await _seen(log, first + _HOUR_S)
+        offset.write_text("+0")
+        await eventually(lambda: _last(log), lambda last: last["wall_s"] < first + _HOUR_S / 2)
+        await eventually(lambda: _last(log), lambda last: last["keys"] == ["renewed"])
+    looks = _looks(log)
+    assert all("renewed" in look["keys"] for look in looks)
+    ended_s = next(look["elapsed_s"] for look in looks if "left" not in look["keys"])
+    assert ended_s >= embedded_ticker.TTL_S
+
+
+def _ticker(folder: Path, offset: Path, log: Path) -> Command:
+    faketime = str(demand("faketime")["faketime"])
+    # It hands its offset over in a variable that would win over the file, so that goes again.
+    moved = (faketime, "--exclude-monotonic", "-m", "-f", "+0", "env", "-u", "FAKETIME")
+    variables = {
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    state = folder / "registry"
+    state.mkdir()
+    argv = (*moved, sys.executable, embedded_ticker.__file__, str(state))
+    return Command(argv, log, env=variables)
+
+
+async def _seen(log: Path, wall_s: float) -> dict[str, Any]:
+    """A look from when the wall clock had come so far."""
+    return await eventually(lambda: _last(log), lambda last: last["wall_s"] >= wall_s)
+
+
+async def _last(log: Path) -> dict[str, Any]:
+    return _looks(log)[-1]
+
+
+def _looks(log: Path) -> list[dict[str, Any]]:
+    # Behind the last line break stands nothing, or a line half written.
+    return [json.loads(line) for line in log.read_text().split("\n")[:-1]]
