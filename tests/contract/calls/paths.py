@@ -1,6 +1,6 @@
 """The ways in which a call reaches an agent, each as a channel that a generated stub takes.
 
-A third one is one more entry in `PATHS`: whatever it is, the suite holds it to what `direct` does.
+A further one is one more entry in `PATHS`: the suite holds it to what `direct` does.
 """
 
 from __future__ import annotations
@@ -12,29 +12,60 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from tandemkit.rpc.client import mesh
 from tandemkit.rpc.server import Server
 
 Path: TypeAlias = Callable[[Server], AbstractAsyncContextManager[Any]]
 
 
 @asynccontextmanager
-async def direct(server: Server) -> AsyncIterator[grpc.aio.Channel]:
-    """grpc.aio over a unix socket: what the others are measured by."""
+async def listening(server: Server) -> AsyncIterator[str]:
+    """The address of `server`, on a socket of its own."""
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         address = f"unix:{folder}/agent.sock"
         await server.start(address)
-        async with grpc.aio.insecure_channel(address) as channel:
-            yield channel
+        yield address
 
 
 @asynccontextmanager
-async def in_process(server: Server) -> AsyncIterator[NearFirst]:
-    """The same server, called where it is; what cannot be goes over the socket."""
+async def direct(server: Server) -> AsyncIterator[Any]:
+    """grpc.aio alone: what the others are measured by."""
+    async with listening(server) as address, grpc.aio.insecure_channel(address) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def in_process(server: Server) -> AsyncIterator[Any]:
+    """The server is called where it is; what cannot be goes over the socket."""
     async with direct(server) as channel:
         yield NearFirst(channel, server)
 
 
-PATHS: dict[str, Path] = {"direct": direct, "in-process": in_process}
+@asynccontextmanager
+async def mesh_direct(server: Server) -> AsyncIterator[Any]:
+    """What an agent's own stubs use, for an agent elsewhere."""
+    async with listening(server) as address, mesh(address) as stubs:
+        yield stubs.stub(_channel)
+
+
+@asynccontextmanager
+async def mesh_in_process(server: Server) -> AsyncIterator[Any]:
+    """The same, for an agent of the same host."""
+    async with listening(server) as address, mesh(address, server.local.way) as stubs:
+        yield stubs.stub(_channel)
+
+
+PATHS: dict[str, Path] = {
+    "direct": direct,
+    "in-process": in_process,
+    "mesh": mesh_direct,
+    "mesh-in-process": mesh_in_process,
+}
+
+
+def _channel(channel: grpc.aio.Channel) -> grpc.aio.Channel:
+    """What a stub is made from, for tests that make their own."""
+    return channel
 
 
 class NearFirst:

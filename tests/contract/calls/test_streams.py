@@ -1,4 +1,4 @@
-"""Streams of all kinds: order, half-close, early ends, and who waits for whom."""
+"""Streams of all kinds: order, half-close, early ends, and what is copied."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ import pytest
 from tandemkit.core.errors import CallerError
 from tandemkit.testing import probe
 from tests.contract.calls.scripted import Reached, Waiting, ask, said
-from tests.contract.calls.test_unary import LIMIT_BYTES, failed
+from tests.contract.calls.test_unary import failed
 
 CODE = grpc.StatusCode
-MESSAGE_CHARS = 1024 * 1024
-# Far above what gRPC's windows grow to, far below what an unheld sender would be ahead.
-AHEAD_MAX, MESSAGES = 32, 100
 
 
 async def count(requests: Any, _context: Any) -> Any:
@@ -49,16 +46,6 @@ async def test_a_stream_is_read(it: Reached) -> None:
     call = it.stub.Tail(ask())
     assert [(await call.read()).text for _ in range(3)] == ["0", "1", "2"]
     assert [await call.read() for _ in range(2)] == [grpc.aio.EOF] * 2
-
-
-async def test_reading_and_iterating_do_not_mix(it: Reached) -> None:
-    """A call is read in one style."""
-    it.agent.script = Waiting().after_one
-    call = it.stub.Tail(ask())
-    await call.read()
-    with pytest.raises(grpc.aio.UsageError, match="may not be mixed"):
-        aiter(call)
-    call.cancel()
 
 
 async def test_a_failure_comes_after_what_was_sent(it: Reached) -> None:
@@ -240,85 +227,3 @@ async def test_an_agent_may_end_a_conversation(it: Reached) -> None:
     assert await call.read() is grpc.aio.EOF
     with pytest.raises(asyncio.InvalidStateError, match="already finished"):
         await call.write(ask("hello?"))
-
-
-async def test_both_sides_may_send_before_they_read(it: Reached) -> None:
-    """A window's worth of messages is on its way in each direction: nobody waits for ever."""
-
-    async def script(requests: Any, _context: Any) -> AsyncIterator[Any]:
-        for number in range(20):
-            yield said(str(number))
-        async for request in requests:
-            yield said(request.text)
-
-    it.agent.script = script
-    call = it.stub.Chat()
-    for number in range(20):
-        await call.write(ask(str(number)))
-    await call.done_writing()
-    assert len([response async for response in call]) == 40
-
-
-async def test_a_slow_reader_holds_the_agent(it: Reached) -> None:
-    """A stream runs ahead of its reader by a window, not by all that it has."""
-    sent = 0
-
-    async def script(_request: Any, _context: Any) -> AsyncIterator[Any]:
-        nonlocal sent
-        for _ in range(MESSAGES):
-            sent += 1
-            yield said("x" * MESSAGE_CHARS)
-
-    it.agent.script = script
-    call = it.stub.Tail(ask())
-    for read in range(1, MESSAGES // 2):
-        await call.read()
-        assert sent - read <= AHEAD_MAX
-    call.cancel()
-
-
-async def test_a_slow_agent_holds_the_writer(it: Reached) -> None:
-    """The same in the other direction."""
-    taken, go_on = 0, asyncio.Semaphore(0)
-
-    async def script(requests: Any, _context: Any) -> Any:
-        nonlocal taken
-        while taken < 5:
-            await go_on.acquire()
-            await anext(requests)
-            taken += 1
-        return said("enough")
-
-    it.agent.script = script
-    written = 0
-
-    def texts() -> Iterator[Any]:
-        nonlocal written
-        for _ in range(100_000):
-            written += 1
-            go_on.release()
-            yield ask("x" * probe.TEXT_CHARS_MAX)
-
-    assert (await it.stub.Collect(texts())).text == "enough"
-    assert written <= AHEAD_MAX * 1024
-
-
-async def test_a_message_past_4_mib_ends_a_stream(it: Reached) -> None:
-    """The limit holds for each message of a stream, after those before it."""
-
-    async def script(_request: Any, _context: Any) -> AsyncIterator[Any]:
-        yield said("small")
-        yield said("x" * LIMIT_BYTES)
-
-    it.agent.script = script
-    call = it.stub.Tail(ask())
-    assert (await call.read()).text == "small"
-    failure = await failed(call.read())
-    assert (failure.code, failure.message[:7]) == (CODE.RESOURCE_EXHAUSTED, "CLIENT:")
-
-
-async def test_a_request_past_4_mib_ends_a_stream(it: Reached) -> None:
-    """The same for what a caller sends."""
-    it.agent.script = count
-    failure = await failed(it.stub.Collect(iter([ask("x" * LIMIT_BYTES)])))
-    assert (failure.code, failure.message[:7]) == (CODE.RESOURCE_EXHAUSTED, "SERVER:")

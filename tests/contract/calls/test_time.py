@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -46,15 +47,17 @@ async def test_both_sides_know_the_time_that_is_left(it: Reached) -> None:
     """The handler sees the caller's deadline, or that there is none."""
     seen: list[float | None] = []
 
-    async def script(_request: Any, context: Any) -> Any:
+    async def script(_request: Any, context: Any) -> AsyncIterator[Any]:
         seen.append(time_left_s(context))
-        return said("")
+        yield said("")
 
     it.agent.script = script
-    call = it.stub.Echo(ask(), timeout=60)
+    call = it.stub.Tail(ask(), timeout=60)
     assert 0 < call.time_remaining() < 61
-    await call
-    await it.stub.Echo(ask())
+    await call.read()
+    call = it.stub.Tail(ask())
+    assert call.time_remaining() is None
+    await call.read()
     assert seen[0] is not None
     assert 0 < seen[0] < 61
     assert seen[1] is None

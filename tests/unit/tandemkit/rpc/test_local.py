@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import grpc
+import pytest
+
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.local import LocalAgents, LocalMethod
 from tandemkit.rpc.server import Server
@@ -85,6 +88,20 @@ async def test_a_caller_on_another_loop_goes_through_the_mesh() -> None:
         return server.local.way(ECHO) is None
 
     assert await asyncio.to_thread(asyncio.run, ask())
+
+
+async def test_reading_and_iterating_do_not_mix() -> None:
+    """A call is read in one style, as one over gRPC is."""
+    server = mounted()
+    way = server.local.way(probe.path("Tail"))
+    assert way is not None
+    read, iterated = (way(probe.ProbeRequest(text="x")) for _ in range(2))
+    await read.read()
+    with pytest.raises(grpc.aio.UsageError, match="may not be mixed"):
+        aiter(read)
+    await anext(aiter(iterated))
+    with pytest.raises(grpc.aio.UsageError, match="may not be mixed"):
+        await iterated.read()
 
 
 async def test_a_handler_knows_that_its_caller_is_near() -> None:
