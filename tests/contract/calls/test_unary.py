@@ -78,11 +78,8 @@ async def test_a_transient_error_says_when_to_come_back(it: Reached) -> None:
 
     it.agent.script = script
     failure = await failed(it.stub.Echo(ask()))
-    assert (failure.code, failure.reason, failure.retry_after_s) == (
-        CODE.UNAVAILABLE,
-        "BUSY",
-        0.125,
-    )
+    assert (failure.code, failure.reason) == (CODE.UNAVAILABLE, "BUSY")
+    assert failure.retry_after_s == 0.125
 
 
 async def test_the_call_tells_of_its_failure_too(it: Reached) -> None:
