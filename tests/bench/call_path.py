@@ -17,10 +17,14 @@ import grpc
 import uvloop
 
 from tandemkit.rpc.client import mesh
-from tests.bench._echo import Call, against, bare_server, echo_on, kit_server, rounds
+from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.server import Server
+from tandemkit.testing import probe
+from tests.bench._echo import Call, Echo, against, bare_server, echo_on, kit_server, rounds
 
 BARE = "bare grpc.aio"
 TRACE_SHARE = 0.01
+DEADLINE_S = 30.0
 
 
 @asynccontextmanager
@@ -32,13 +36,29 @@ async def ways() -> AsyncIterator[dict[str, Call]]:
         to_bare = await enter(grpc.aio.insecure_channel(bare))
         to_kit = await enter(grpc.aio.insecure_channel(kit))
         plain, traced = await enter(mesh(kit)), await enter(mesh(kit, trace_share=TRACE_SHARE))
+        near = await enter(mesh(kit, same_host().local.way))
         yield {
             BARE: echo_on(to_bare),
-            "bare, with a deadline": echo_on(to_bare, timeout=30.0),
+            "bare, with a deadline": echo_on(to_bare, timeout=DEADLINE_S),
             "bare client, kit server": echo_on(to_kit),
             "mesh, kit server": plain.stub(echo_on),
             "mesh that traces 1 %, kit server": traced.stub(echo_on),
+            "mesh, in process": near.stub(echo_on),
+            "mesh, in process, with a deadline": near.stub(with_deadline),
         }
+
+
+def same_host() -> Server:
+    """A server whose agent its own callers reach without a wire."""
+    server = Server()
+    server.mount(Contract.of(probe.DESCRIPTOR), Echo())
+    server.health.put(probe.SERVICE, serving=True)
+    return server
+
+
+def with_deadline(channel: grpc.aio.Channel) -> Call:
+    """The method, called by somebody who sets a deadline."""
+    return echo_on(channel, timeout=DEADLINE_S)
 
 
 async def compare(blocks: int, concurrency: int) -> list[dict[str, object]]:
