@@ -1,9 +1,8 @@
 """The registry in a Redis: leases are expiring keys, each change of state is one script.
 
-One server (6.2 or newer) with `appendonly yes` and `appendfsync always` keeps every promise over a
-kill. NOT SAFE OVER A FAILOVER: replication is asynchronous, so a promoted replica may not know the
-last leases, locks and values, and two leaders may be told that they lead. It is therefore not the
-default for elections; docs/design/registry.md says what holds then and what does not.
+One server with `appendonly yes` and `appendfsync always` keeps the promise over a kill. NOT SAFE
+OVER A FAILOVER: a replica may not know the last locks and values, so two may be told that they
+lead. It is no default for elections; docs/design/registry.md says what holds then.
 """
 
 from __future__ import annotations
@@ -17,15 +16,11 @@ from redis.asyncio import Redis
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.registry import redis_scripts as scripts
 from tandemkit.registry.protocol import (
-    Changed,
-    Entry,
     Event,
     Leadership,
     LeadershipLost,
     Lease,
     LeaseLost,
-    Removed,
-    Snapshot,
     VersionConflict,
     Versioned,
     check_name,
@@ -33,18 +28,15 @@ from tandemkit.registry.protocol import (
     check_value,
 )
 from tandemkit.registry.redis_connection import RedisConnection, RedisSettings
+from tandemkit.registry.redis_watch import RedisWatch
 
 _CLOCK = SystemClock()
-_CHANGES_AT_ONCE = 500
-
-_Found = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class RedisRegistry:
     """A registry on one Redis server. Times run on the server's clock; ours only bounds waiting."""
 
     def __init__(self, settings: RedisSettings, clock: Clock = _CLOCK) -> None:
-        self._settings = settings
         self._connection = RedisConnection(settings, clock)
 
     async def open_lease(self, owner: str, ttl_s: float) -> Lease:
@@ -70,17 +62,8 @@ class RedisRegistry:
         check_name(key)
         await self._run(scripts.DEREGISTER, lease.id, key)
 
-    async def watch(self, since: int | None = None) -> AsyncGenerator[Event, None]:
-        revision = since
-        while True:
-            changes = None if revision is None else await self._changes_after(revision)
-            if changes is None:
-                snapshot = await self._snapshot()
-                revision = snapshot.revision
-                yield snapshot
-            for change in changes or ():
-                revision = change.revision
-                yield change
+    def watch(self, since: int | None = None) -> AsyncGenerator[Event, None]:
+        return RedisWatch(self._connection, since).events()
 
     async def elect(self, election: str, candidate: str, ttl_s: float) -> Leadership | None:
         check_name(election)
@@ -140,51 +123,6 @@ class RedisRegistry:
     async def _run_once(self, script: str, *arguments: str | bytes | int) -> bytes:
         run = partial(self._connection.evaluate, script, arguments)
         return bytes(await self._connection.once(run))
-
-    async def _snapshot(self) -> Snapshot:
-        run = partial(self._connection.evaluate, scripts.SNAPSHOT, ())
-        revision, *hashes = await self._connection.again(run, self._settings.away_within_s)
-        values, holders, owners = (_pairs(flat) for flat in hashes)
-        entries = tuple(
-            Entry(name.decode(), value, owners[holders[name]].decode())
-            for name, value in sorted(values.items())
-        )
-        return Snapshot(entries, int(revision))
-
-    async def _changes_after(self, revision: int) -> list[Changed | Removed] | None:
-        """None where some of them are gone, or the server does not know `revision` any more."""
-        read = partial(self._read_changes, revision)
-        current, found = await self._connection.again(read, self._settings.away_within_s)
-        if not found:
-            return [] if current == revision else None
-        changes = []
-        for identity, fields in found:
-            if int(fields[b"after"]) != revision:
-                return None
-            revision = int(identity.split(b"-")[0])
-            changes.append(_change(fields, revision))
-        return changes
-
-    async def _read_changes(self, revision: int, redis: Redis) -> tuple[int, _Found]:
-        # Each watcher ends what has lapsed; a script is one step, so each end is written once.
-        current = await self._connection.evaluate(scripts.SWEEP, (), redis)
-        answer: Any = await redis.xread(
-            {self._connection.key("changes"): f"{revision}-0"},
-            count=_CHANGES_AT_ONCE,
-            block=_milliseconds(self._settings.sweep_every_s),
-        )
-        return int(current), answer[0][1] if answer else []
-
-
-def _change(fields: dict[bytes, bytes], revision: int) -> Changed | Removed:
-    if b"removed" in fields:
-        return Removed(fields[b"removed"].decode(), revision)
-    key, value, owner = fields[b"changed"], fields[b"value"], fields[b"owner"]
-    return Changed(Entry(key.decode(), value, owner.decode()), revision)
-
-
-def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _milliseconds(duration_s: float) -> int:

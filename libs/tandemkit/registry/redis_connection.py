@@ -55,6 +55,11 @@ class RedisSettings:
     # A watcher further behind than this gets a snapshot.
     changes_kept: int = 10_000
 
+    def __post_init__(self) -> None:
+        # A watcher's read waits for as long as the sweep is apart; 0 would wait forever.
+        if not 0.001 <= self.sweep_every_s <= self.try_within_s / 2:
+            raise ValueError("a sweep must come at least twice within a try")
+
 
 class _NotSent(Exception):
     """No connection could be had, so the server knows nothing of the call."""

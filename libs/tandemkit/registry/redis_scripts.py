@@ -31,12 +31,20 @@ local function stamp()
   return number
 end
 
+local function advance()
+  local revision = stamp()
+  redis.call('SET', key('revision'), revision)
+  return revision
+end
+
+local function revision()
+  return redis.call('GET', key('revision')) or advance()
+end
+
 -- One change is one entry, which names the one before it: a reader sees by that if one is missing.
 local function note(...)
-  local after = redis.call('GET', key('revision')) or '0'
-  local revision = stamp()
-  redis.call('XADD', key('changes'), 'MAXLEN', '~', ARGV[1], revision .. '-0', 'after', after, ...)
-  redis.call('SET', key('revision'), revision)
+  local after = revision()
+  redis.call('XADD', key('changes'), 'MAXLEN', '~', ARGV[1], advance() .. '-0', 'after', after, ...)
 end
 
 local function drop(lease, name)
@@ -55,12 +63,14 @@ local function finish(lease)
     redis.call('HDEL', key('leases'), owner)
   end
   redis.call('HDEL', key('owners'), lease)
+  redis.call('HDEL', key('ttls'), lease)
   redis.call('ZREM', key('deadlines'), lease)
   redis.call('DEL', key('lease', lease))
 end
 
 local function hold(lease, owner, ttl_ms)
   redis.call('SET', key('lease', lease), owner, 'PX', ttl_ms)
+  redis.call('HSET', key('ttls'), lease, ttl_ms)
   redis.call('ZADD', key('deadlines'), now_us() / 1000 + ttl_ms, lease)
 end
 
@@ -147,32 +157,57 @@ end
 return 'done'
 """)
 
-# -> revision, values and holders by name, owners by lease
+# the watcher's revision -> revision, values and holders by name, owners by lease. A server that
+# lost changes which a watcher has seen goes on beyond them.
 SNAPSHOT = _script("""
 sweep()
+if tonumber(revision()) < tonumber(ARGV[2]) then
+  advance()
+end
 return {
-  redis.call('GET', key('revision')) or '0',
+  revision(),
   redis.call('HGETALL', key('values')),
   redis.call('HGETALL', key('holders')),
   redis.call('HGETALL', key('owners')),
 }
 """)
 
-# -> revision
+# the server's time in us as seen before -> revision, and its time now. A clock that was set back
+# would let the dead live on, so no lease is left with more than its own time.
 SWEEP = _script("""
+local now = now_us()
+if now < tonumber(ARGV[2]) then
+  local ttls = redis.call('HGETALL', key('ttls'))
+  for at = 1, #ttls, 2 do
+    local lease, ttl_ms = ttls[at], ttls[at + 1]
+    local owner = redis.call('GET', key('lease', lease))
+    if not owner then
+      finish(lease)
+    elseif redis.call('PTTL', key('lease', lease)) > tonumber(ttl_ms) then
+      hold(lease, owner, ttl_ms)
+    end
+  end
+end
 sweep()
-return redis.call('GET', key('revision')) or '0'
+return { revision(), string.format('%.0f', now) }
 """)
 
 # election, candidate, ttl_ms -> the token
 ELECT = _script("""
 local lock = key('lock', ARGV[2])
 local holder = redis.call('GET', lock)
-if holder and string.match(holder, '^%d+ (.*)$') ~= ARGV[3] then
-  return 'lost'
+if holder then
+  local ttl_ms, candidate = string.match(holder, '^%d+ (%d+) (.*)$')
+  if candidate ~= ARGV[3] then
+    -- As for leases: a clock that was set back would hold the lock for longer than it was given.
+    if redis.call('PTTL', lock) > tonumber(ttl_ms) then
+      redis.call('PEXPIRE', lock, ttl_ms)
+    end
+    return 'lost'
+  end
 end
 local token = stamp()
-redis.call('SET', lock, token .. ' ' .. ARGV[3], 'PX', ARGV[4])
+redis.call('SET', lock, token .. ' ' .. ARGV[4] .. ' ' .. ARGV[3], 'PX', ARGV[4])
 redis.call('HSET', key('tokens'), ARGV[2], token)
 return token
 """)

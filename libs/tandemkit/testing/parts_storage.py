@@ -55,6 +55,16 @@ class DurableRedis:
         await self._process.wait()
         await self.stop()
 
+    def freeze(self) -> None:
+        """It neither answers nor closes anything, and all that is sent waits for it."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It answers what has waited, and sees how late it is."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
     async def stop(self) -> None:
         await self._running.aclose()
 
