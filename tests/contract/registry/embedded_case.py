@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tandemkit.registry.embedded import EmbeddedRegistry, embedded_registry
+from tandemkit.registry.protocol import Registry
 from tandemkit.testing.clock import FakeClock
 
 
@@ -56,7 +57,7 @@ class EmbeddedCase:
         """Where the registry of now has its files."""
         return self._folder / str(self._kills)
 
-    async def open(self) -> EmbeddedRegistry:
+    async def open(self) -> Registry:
         if self._registry is None:
             self.folder.mkdir(exist_ok=True)
             opened = embedded_registry(self.folder, self.registry_clock)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tandemkit.registry.embedded import RegistryInUse, embedded_registry
+from tandemkit.registry.embedded import EmbeddedRegistry, RegistryInUse, embedded_registry
 from tandemkit.registry.protocol import LeaseLost, Unreachable, Versioned
-from tests.contract.registry.case import watching
+from tests.contract.registry.case import Restartable, watching
 from tests.contract.registry.embedded_case import EmbeddedCase, JumpingClock, embedded_case
 from tests.contract.registry.leases import LONG_TTL_S
 from tests.contract.registry.suite import RegistrySuite, RestartSuite
@@ -24,6 +24,10 @@ async def case(tmp_path: Path) -> AsyncIterator[EmbeddedCase]:
 
 class TestEmbedded(RegistrySuite, RestartSuite):
     """Here a network has nothing to cut, and the wall clock jumps all the time."""
+
+    @pytest.fixture
+    def case(self, case: EmbeddedCase) -> Restartable:
+        return case
 
 
 class LateClock(JumpingClock):
@@ -162,6 +166,7 @@ async def test_a_full_disk_refuses_writes_and_keeps_hosts(case: EmbeddedCase) ->
     is gone then rather than wrong.
     """
     registry = await case.open()
+    assert isinstance(registry, EmbeddedRegistry)
     lease = await registry.open_lease("host-a", LONG_TTL_S)
     await registry.register(lease, "agents/one", b"a")
     version = await registry.put("policy", b"one")
