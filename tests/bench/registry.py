@@ -116,9 +116,16 @@ async def measured(folder: Path, said: argparse.Namespace) -> list[Row]:
         rows.append(await timed("put", 300, lambda _: registry.put("policy", VALUE)))
         rows.append(await timed("get", 5_000, lambda _: registry.get("policy")))
     began_s = time.perf_counter()
-    async with embedded_registry(folder, SystemClock()):
+    async with embedded_registry(folder, SystemClock()) as registry:
         took_us = round((time.perf_counter() - began_s) * 1e6)
         rows.append({"what": f"restart with {said.hosts * said.agents}", "took_us": took_us})
+        rows.append(
+            await timed(
+                f"end a lease of {said.agents}",
+                said.hosts,
+                lambda turn: registry.close_lease(leases[turn]),
+            )
+        )
     return rows
 
 

@@ -25,8 +25,9 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE TABLE IF NOT EXISTS registrations (
     key TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL,
-    lease TEXT NOT NULL
+    lease TEXT NOT NULL REFERENCES leases (id) ON DELETE CASCADE
 ) STRICT;
+CREATE INDEX IF NOT EXISTS registrations_of_lease ON registrations (lease);
 """
 _OPEN = "INSERT INTO leases (number, id, owner, ttl_s) VALUES (?, ?, ?, ?)"
 _END = "DELETE FROM leases WHERE id = ?"
@@ -82,7 +83,7 @@ class LeaseJournal:
         self._write(_OPEN, number, lease.id, lease.owner, lease.ttl_s)
 
     def ended(self, lease: Lease) -> None:
-        """Its registrations were removed one by one."""
+        """With its registrations."""
         self._write(_END, lease.id)
 
     def registered(self, key: str, value: bytes, lease: Lease) -> None:
@@ -123,6 +124,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = OFF")
         # Often and little, so that no checkpoint holds it for long either.
         database.execute("PRAGMA wal_autocheckpoint = 64")
+        database.execute("PRAGMA foreign_keys = ON")
         database.executescript(_SCHEMA)
         verdict = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:

@@ -70,7 +70,10 @@ class Leases:
     def deregister(self, lease: Lease, key: str) -> None:
         held = self._by_id.get(lease.id)
         if held is not None and key in held.keys:
-            self._take(key, held)
+            self._journal.removed(key)
+            del held.keys[key]
+            del self._holders[key]
+            self._changes.remove(key)
 
     def end_due(self, until_s: float) -> None:
         """Ends what runs out up to then, the earliest first."""
@@ -103,15 +106,10 @@ class Leases:
         held.keys[key] = None
         self._holders[key] = held
 
-    def _take(self, key: str, held: _Held) -> None:
-        del held.keys[key]
-        del self._holders[key]
-        self._journal.removed(key)
-        self._changes.remove(key)
-
     def _end(self, held: _Held) -> None:
-        for key in tuple(held.keys):
-            self._take(key, held)
+        self._journal.ended(held.lease)
         del self._by_id[held.lease.id]
         del self._by_owner[held.lease.owner]
-        self._journal.ended(held.lease)
+        for key in held.keys:
+            del self._holders[key]
+            self._changes.remove(key)
