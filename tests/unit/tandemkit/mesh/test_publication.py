@@ -1,0 +1,126 @@
+"""When the control plane says what, and what it never says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tandemkit.mesh.catalogue import Catalogue, Host
+from tandemkit.mesh.policy import ServicePolicy, Share, TrafficPolicy
+from tandemkit.mesh.publication import COALESCE_S, RETIRED_S, Publication
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
+from tests.unit.tandemkit.mesh.meshed import (
+    ALPHA,
+    CONTRACTS,
+    GROUP,
+    HERE,
+    THERE,
+    A,
+    B,
+    C,
+    priorities,
+)
+
+
+@asynccontextmanager
+async def running(clock: FakeClock) -> AsyncIterator[Publication]:
+    publication = Publication(clock)
+    async with Tasks() as tasks:
+        tasks.spawn("publication", publication.run())
+        yield publication
+
+
+def catalogue(*hosts: Host) -> Catalogue:
+    return Catalogue(hosts, CONTRACTS)
+
+
+def told(publication: Publication, machine: str = HERE) -> list[set[int]]:
+    found = publication.on(machine)
+    assert found is not None
+    return priorities(found, GROUP)
+
+
+async def test_nothing_is_said_before_the_first_publication() -> None:
+    """A control plane that has just started knows nothing, and must not say so."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        await clock.advance(10)
+        assert publication.on(HERE) is None
+
+
+async def test_the_first_change_is_told_at_once_and_a_burst_in_one() -> None:
+    """After one telling the next waits its time, and then tells the latest state alone."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        with publication.watching() as changed:
+            changed.clear()
+            publication.publish(catalogue(A))
+            await clock.advance(0)
+            assert told(publication) == [{1}]
+            assert changed.is_set()
+            changed.clear()
+            publication.publish(catalogue(A, B))
+            publication.publish(catalogue(A, B, C))
+            await clock.advance(COALESCE_S / 2)
+            assert told(publication) == [{1}]
+            assert not changed.is_set()
+            await clock.advance(COALESCE_S)
+            assert told(publication) == [{1, 2}, {3}]
+            assert changed.is_set()
+
+
+async def test_each_machine_is_told_its_own_order() -> None:
+    """A machine that the catalogue does not know is far from all."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        publication.publish(catalogue(A, B, C))
+        await clock.advance(0)
+        assert told(publication, THERE) == [{3}, {1, 2}]
+        assert told(publication, "a laptop") == [{1, 2, 3}]
+
+
+async def test_what_a_client_would_refuse_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The last good configuration stays, the reason is known, and the next good one is told."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        publication.publish(catalogue(A, B))
+        await clock.advance(COALESCE_S)
+        with caplog.at_level(logging.ERROR):
+            publication.publish(catalogue(A, replace(B, port=70000)))
+            await clock.advance(COALESCE_S)
+        assert told(publication) == [{1, 2}]
+        assert any("70000" in said for said in publication.refused)
+        assert "mesh.refused" in [line.getMessage() for line in caplog.records]
+        publication.publish(catalogue(A))
+        await clock.advance(COALESCE_S)
+        assert told(publication) == [{1}]
+        assert publication.refused == ()
+
+
+async def test_a_cluster_without_routes_stays_for_those_who_have_not_heard() -> None:
+    """It is told as it was for a while, and is gone with the first change after that."""
+    clock = FakeClock()
+    versioned = (replace(A, version="green"), B)
+    policy = TrafficPolicy({ALPHA: ServicePolicy((Share("green", 1),))})
+    name = f"{GROUP}@green"
+    async with running(clock) as publication:
+
+        async def clusters(*hosts: Host, policy: TrafficPolicy | None = None) -> set[str]:
+            publication.publish(catalogue(*hosts), policy or TrafficPolicy())
+            await clock.advance(COALESCE_S)
+            found = publication.on(HERE)
+            assert found is not None
+            assert found.clusters.by_name.keys() == found.endpoints.by_name.keys()
+            return set(found.clusters.by_name)
+
+        assert name in await clusters(*versioned, policy=policy)
+        assert name in await clusters(*versioned)
+        await clock.advance(RETIRED_S / 2)
+        assert name in await clusters(A)
+        await clock.advance(RETIRED_S)
+        assert name not in await clusters(A, B)
