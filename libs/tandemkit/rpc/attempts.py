@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -85,6 +85,7 @@ class Road:
         return Order(request, timeout_s, headers, options)
 
 
+@grpc.aio.Call.register
 class UnaryCall:
     """One call as its caller sees it: the attempt that runs, and at most one more.
 
@@ -146,6 +147,7 @@ class UnaryCall:
         return self._started_s + timeout_s - self._road.line.terms.clock.monotonic_s()
 
 
+@grpc.aio.Call.register
 class StreamCall:
     """A call whose responses its caller reads, one by one or with `async for`."""
 
@@ -156,14 +158,14 @@ class StreamCall:
         self._timeout_s = order.timeout_s
         self._call, _ours = road.start(order)
 
-    def __aiter__(self) -> StreamCall:
-        return self
-
-    async def __anext__(self) -> Any:
-        message = await self.read()
-        if message is grpc.aio.EOF:
-            raise StopAsyncIteration
-        return message
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for message in self._call:
+                self._line.answered()
+                yield message
+        except grpc.aio.AioRpcError as error:
+            self._line.ended(error.code(), self._timeout_s)
+            raise
 
     async def read(self) -> Any:
         """The next response, or `grpc.aio.EOF`. Each of them shows that the target lives."""

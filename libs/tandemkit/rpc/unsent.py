@@ -11,6 +11,7 @@ from grpc.aio import AioRpcError, Metadata
 from tandemkit.rpc.failure import Refusal
 
 
+@grpc.aio.Call.register
 class Unsent:
     """A call of any of the four kinds that has failed already."""
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandemkit.rpc.budget import RESERVE_S_MIN, allowance_s, reserve_s
+from tandemkit.rpc.budget import OVERTIME_S, RESERVE_S_MIN, allowance_s, reserve_s
 from tandemkit.rpc.current import SERVING
 from tandemkit.testing import probe
 from tests.unit.tandemkit.rpc.probed import refused
@@ -30,7 +30,7 @@ def test_the_server_ends_a_call_at_the_methods_deadline_before_we_do(own_s: floa
     """It says why, which a deadline that passes on our side cannot."""
     allowed_s = allowance_s(None, own_s, None)
     assert allowed_s is not None
-    assert allowed_s >= own_s + RESERVE_S_MIN
+    assert allowed_s == own_s + OVERTIME_S
 
 
 def test_without_any_bound_there_is_none() -> None:
@@ -56,7 +56,7 @@ async def test_the_contract_limits_a_call_without_a_deadline() -> None:
         left_s = chain.first.came[0].left_s
     limit_s = probe.DEADLINE_MS / 1000
     assert left_s is not None
-    assert left_s <= (limit_s + reserve_s(limit_s)) * ROUNDED
+    assert left_s <= (limit_s + OVERTIME_S) * ROUNDED
 
 
 async def test_a_call_that_cannot_be_in_time_is_not_sent() -> None:

@@ -28,6 +28,7 @@ async def test_a_stub_makes_calls_of_all_four_kinds() -> None:
     """The generated class works unchanged, and its calls are gRPC's to the one who holds them."""
     async with chained() as chain:
         stub = chain.stub
+        assert isinstance(stub.Echo(request()), grpc.aio.Call)
         call = stub.Echo(request("one"))
         assert (await call).text == "one"
         assert (await call.code(), call.done()) == (grpc.StatusCode.OK, True)
