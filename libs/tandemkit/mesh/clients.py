@@ -42,7 +42,7 @@ def _since(c_core: Version, go: Version, java: Version) -> dict[Language, Versio
     return {Language.C_CORE: c_core, Language.GO: go, Language.JAVA: java}
 
 
-# The first version that honours a feature; a language without one ignores it. From gRPC's own table,
+# The first version that honours a feature; a language without one ignores it. From gRPC's table,
 # doc/grpc_xds_features.md. Node counts in versions of its xDS package.
 MATRIX: Mapping[Feature, Mapping[Language, Version]] = {
     Feature.DEADLINE: _since((1, 37), (1, 37), (1, 37)) | {Language.NODE: (1, 4)},
