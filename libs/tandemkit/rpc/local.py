@@ -24,6 +24,7 @@ from tandemkit.rpc.local_call import (
     UnaryUnary,
 )
 from tandemkit.rpc.local_context import LocalContext
+from tandemkit.rpc.local_deadlines import Deadlines
 from tandemkit.rpc.local_exchange import (
     BROKEN,
     LATE,
@@ -68,6 +69,7 @@ class LocalAgents:
         self._serving = serving
         self._permits: Callable[[str], bool] | None = None
         self._errands = Errands()
+        self._deadlines = Deadlines()
         # Handlers start from here and never see their caller's context variables.
         self._context = contextvars.copy_context()
 
@@ -75,7 +77,8 @@ class LocalAgents:
         """Makes one more method callable."""
         self._loop = asyncio.get_running_loop()
         service = local.method.path.split("/")[1]
-        self._ways[local.method.path] = service, _Way(local, self._errands, self._context)
+        way = _Way(local, self._errands, self._deadlines, self._context)
+        self._ways[local.method.path] = service, way
 
     def permit(self, permits: Callable[[str], bool]) -> None:
         """From now on `permits` is asked whether policy lets a service's calls stay in the process:
@@ -105,10 +108,17 @@ class LocalAgents:
 class _Way:
     """Called like a multicallable of grpc.aio, returns a call of the method's kind."""
 
-    def __init__(self, local: LocalMethod, errands: Errands, context: contextvars.Context) -> None:
+    def __init__(
+        self,
+        local: LocalMethod,
+        errands: Errands,
+        deadlines: Deadlines,
+        context: contextvars.Context,
+    ) -> None:
         method = local.method
         self._local = local
         self._errands = errands
+        self._deadlines = deadlines
         self._context = context
         self._many = method.client_streaming, method.server_streaming
         self._call = _CALLS[self._many]
@@ -123,7 +133,7 @@ class _Way:
         metadata: Metadata | None = None,
         **_of_transport: Any,
     ) -> Any:
-        exchange = Exchange(checked(metadata), timeout)
+        exchange = Exchange(checked(metadata) if metadata else (), timeout, self._deadlines)
         parse, wire = self._response, b""
         many_requests, many_responses = self._many
         if many_responses:

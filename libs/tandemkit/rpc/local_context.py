@@ -22,13 +22,14 @@ Metadata = Iterable[tuple[str, str | bytes]]
 class LocalContext(grpc.aio.ServicerContext[Any, Any]):
     """Errors are those of grpc.aio, where a handler may have been written to expect them."""
 
+    _aborted = False
+    _code: grpc.StatusCode | None = None
+    _details = ""
+    _trailing: Pairs = ()
+
     def __init__(self, exchange: Exchange, parse: Callable[[bytes], Message | None]) -> None:
         self._exchange = exchange
         self._parse = parse
-        self._aborted = False
-        self._code: grpc.StatusCode | None = None
-        self._details = ""
-        self._trailing: Pairs = ()
 
     async def read(self) -> Any:
         pipe = self._exchange.requests

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import grpc
 
+from tandemkit.rpc.local_deadlines import Deadlines, Timed
 from tandemkit.rpc.local_metadata import Pairs
 from tandemkit.rpc.local_pipe import Pipe
 
@@ -46,43 +47,27 @@ class Exchange:
     read when the handler is done.
     """
 
-    __slots__ = (
-        "_last",
-        "_loop",
-        "_sending",
-        "_serving",
-        "_timer",
-        "_waiting",
-        "_watching",
-        "due_s",
-        "hung_up",
-        "initial",
-        "requests",
-        "response",
-        "responses",
-        "sent",
-        "status",
-    )
+    # What a call without streams, metadata and second thoughts never sets.
+    initial: Pairs | None = None
+    response = b""
+    requests: Pipe | None = None
+    responses: Pipe | None = None
+    status: Status | None = None
+    hung_up = False
+    due_s: float | None = None
+    _last: Status | None = None
+    _serving: asyncio.Task[None] | None = None
+    _sending: asyncio.Task[None] | None = None
+    _moment: set[Timed] | None = None
 
-    def __init__(self, sent: Pairs, timeout_s: float | None) -> None:
+    def __init__(self, sent: Pairs, timeout_s: float | None, deadlines: Deadlines) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.sent = sent
-        self.initial: Pairs | None = None
-        self.response = b""
-        self.requests: Pipe | None = None
-        self.responses: Pipe | None = None
-        self.status: Status | None = None
-        self.hung_up = False
-        self._last: Status | None = None
-        self._serving: asyncio.Task[None] | None = None
-        self._sending: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._watching: list[Callable[[], object]] = []
-        self.due_s: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
         if timeout_s is not None:
-            self.due_s = loop.time() + timeout_s
-            self._timer = loop.call_at(self.due_s, self.end, LATE)
+            self.due_s = due_s = loop.time() + timeout_s
+            self._moment = deadlines.put(self, due_s, loop)
 
     @property
     def answered(self) -> bool:
@@ -111,6 +96,7 @@ class Exchange:
         if self.answered:
             return
         self._last = status
+        self._serving = None  # it holds us by its context: a circle for the collector to find
         if self.requests is not None:
             self.requests.refuse()
         if self.responses is None or self.responses.empty:
@@ -133,7 +119,12 @@ class Exchange:
         self._settle(status)
         if self._serving is not None and not self._loop.is_closed():
             self._serving.cancel()
+            self._serving = None
         return True
+
+    def late(self) -> None:
+        """The caller's time is over."""
+        self.end(LATE)
 
     def change(self) -> asyncio.Future[None]:
         """Done when the call was opened or is over; each waiter has its own and looks again."""
@@ -160,8 +151,8 @@ class Exchange:
 
     def _settle(self, status: Status) -> None:
         self.status = status
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._moment is not None:
+            self._moment.discard(self)
         if self._sending is not None and not self._loop.is_closed():
             self._sending.cancel()
         if self.requests is not None:

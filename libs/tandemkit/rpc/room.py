@@ -5,6 +5,7 @@ early.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any, TypeAlias
 
 from tandem.type.v1 import platform_error_pb2 as platform
@@ -29,6 +30,8 @@ class Room:
         self._due_s: dict[Call, float] = {}
         self._ended: dict[Call, Refusal] = {}
         self._timed = False
+        # A timer keeps the context that it was set in, and with it the call that set it.
+        self._context = contextvars.Context()
 
     def enter(self) -> Call:
         """Takes the current task in, or raises where there is no room."""
@@ -43,7 +46,7 @@ class Room:
             self._due_s[call] = due_s = loop.time() + self._limit_s
             if not self._timed:
                 self._timed = True
-                loop.call_at(due_s, self._sweep, loop)
+                loop.call_at(due_s, self._sweep, loop, context=self._context)
         return call
 
     def leave(self, call: Call) -> Refusal | None:
@@ -65,7 +68,7 @@ class Room:
         now_s = loop.time()
         for call, due_s in self._due_s.items():
             if due_s > now_s:
-                loop.call_at(due_s, self._sweep, loop)
+                loop.call_at(due_s, self._sweep, loop, context=self._context)
                 return
             if call not in self._ended:
                 self._end(call, self._late())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +20,9 @@ from tests.unit.tandemkit.rpc.probed import Probe, probed
 ECHO = probe.path("Echo")
 
 
-def mounted() -> Server:
+def mounted(servicer: Probe | None = None) -> Server:
     server = Server()
-    server.mount(Contract.of(probe.DESCRIPTOR), Probe())
+    server.mount(Contract.of(probe.DESCRIPTOR), servicer or Probe())
     server.health.put(probe.SERVICE, serving=True)
     return server
 
@@ -104,6 +106,27 @@ async def test_reading_and_iterating_do_not_mix() -> None:
         await iterated.read()
 
 
+async def test_a_call_leaves_nothing_for_the_collector() -> None:
+    """No part of a call holds itself in a circle: what is over is gone at once."""
+    contexts: list[weakref.ref[Any]] = []
+
+    class Noting(Probe):
+        async def Echo(self, request: Any, context: Any) -> Any:
+            contexts.append(weakref.ref(context))
+            return await super().Echo(request, context)
+
+    server = mounted(Noting())
+    way = server.local.way(ECHO)
+    assert way is not None
+    gc.disable()
+    try:
+        await way(probe.ProbeRequest(text="x"), timeout=60, metadata=(("key", "value"),))
+        await server.local.drain(60)
+        assert contexts[0]() is None
+    finally:
+        gc.enable()
+
+
 async def test_a_handler_knows_that_its_caller_is_near() -> None:
     """The peer says so, where a log line would name an address."""
     peers: list[str] = []
@@ -113,10 +136,7 @@ async def test_a_handler_knows_that_its_caller_is_near() -> None:
             peers.append(context.peer())
             return await super().Echo(request, context)
 
-    server = Server()
-    server.mount(Contract.of(probe.DESCRIPTOR), Curious())
-    server.health.put(probe.SERVICE, serving=True)
-    way = server.local.way(ECHO)
+    way = mounted(Curious()).local.way(ECHO)
     assert way is not None
     await way(probe.ProbeRequest(text="x"))
     assert peers[0].startswith("in-process:")
