@@ -1,7 +1,7 @@
 """CPU time of a unary call by the way that it takes, against bare grpc.aio over loopback.
 
-Client and server run in one process and count together; blocks of calls go by turns, so that noise
-meets all ways. Another way is one more entry in `ways`.
+Client, server and control plane run in one process and count together; blocks of calls go by turns,
+so that noise meets all ways. Another way is one more entry in `ways`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from tandemkit.rpc.client import mesh
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
+from tests.bench._control import control, run_again
 from tests.bench._echo import Call, Echo, against, bare_server, echo_on, kit_server, rounds
 
 BARE = "bare grpc.aio"
+CONTRACT = Contract.of(probe.DESCRIPTOR)
+TARGET = "xds:///tandem"
 TRACE_SHARE = 0.01
 DEADLINE_S = 30.0
 
 
 @asynccontextmanager
-async def ways() -> AsyncIterator[dict[str, Call]]:
+async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
     """Each way by its name; the first is what the others are measured against."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -36,6 +39,8 @@ async def ways() -> AsyncIterator[dict[str, Call]]:
         to_bare = await enter(grpc.aio.insecure_channel(bare))
         to_kit = await enter(grpc.aio.insecure_channel(kit))
         plain, traced = await enter(mesh(kit)), await enter(mesh(kit, trace_share=TRACE_SHARE))
+        await enter(control(control_address, CONTRACT, int(kit.rpartition(":")[2])))
+        fleet = await enter(mesh(TARGET, trace_share=TRACE_SHARE))
         near = await enter(mesh(kit, same_host().local.way))
         yield {
             BARE: echo_on(to_bare),
@@ -43,6 +48,7 @@ async def ways() -> AsyncIterator[dict[str, Call]]:
             "bare client, kit server": echo_on(to_kit),
             "mesh, kit server": plain.stub(echo_on),
             "mesh that traces 1 %, kit server": traced.stub(echo_on),
+            "mesh that traces 1 %, xds:///tandem": fleet.stub(echo_on),
             "mesh, in process": near.stub(echo_on),
             "mesh, in process, with a deadline": near.stub(with_deadline),
         }
@@ -51,7 +57,7 @@ async def ways() -> AsyncIterator[dict[str, Call]]:
 def same_host() -> Server:
     """A server whose agent its own callers reach without a wire."""
     server = Server()
-    server.mount(Contract.of(probe.DESCRIPTOR), Echo())
+    server.mount(CONTRACT, Echo())
     server.health.put(probe.SERVICE, serving=True)
     return server
 
@@ -61,8 +67,8 @@ def with_deadline(channel: grpc.aio.Channel) -> Call:
     return echo_on(channel, timeout=DEADLINE_S)
 
 
-async def compare(blocks: int, concurrency: int) -> list[dict[str, object]]:
-    async with ways() as calls:
+async def compare(control_address: str, blocks: int, concurrency: int) -> list[dict[str, object]]:
+    async with ways(control_address) as calls:
         found = await rounds(calls, blocks, concurrency)
     return [
         {
@@ -79,9 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=40, help="rounds of blocks (default 40)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--control", help=argparse.SUPPRESS)
     said = parser.parse_args()
+    if said.control is None:
+        sys.exit(run_again(__file__, sys.argv[1:]))
     for concurrency in (1, 50):
-        for found in uvloop.run(compare(said.blocks, concurrency)):
+        for found in uvloop.run(compare(said.control, said.blocks, concurrency)):
             if said.json:
                 line = json.dumps({"bench": "call_path", **found})
             else:
