@@ -172,11 +172,12 @@ return {
 }
 """)
 
-# the server's time in us as seen before -> revision, and its time now. A clock that was set back
-# would let the dead live on, so no lease is left with more than its own time.
+# the server's time in us as seen before, at first 0 -> revision, and its time now. A clock that was
+# set back would let the dead live on, so no lease is left with more than its own time.
 SWEEP = _script("""
 local now = now_us()
-if now < tonumber(ARGV[2]) then
+local seen = ARGV[2] ~= '0' and ARGV[2] or redis.call('GET', key('stamp')) or 0
+if now < tonumber(seen) then
   local ttls = redis.call('HGETALL', key('ttls'))
   for at = 1, #ttls, 2 do
     local lease, ttl_ms = ttls[at], ttls[at + 1]

@@ -34,12 +34,14 @@ class RedisServer:
 class DurableRedis:
     """A Redis that has on disk what it has answered, and goes on from there after a kill."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: tuple[str, ...], folder: Path, offset: Path | None) -> None:
         self.socket = folder / "redis.sock"
         listen = ("--port", "0", "--unixsocket", str(self.socket))
         keep_all = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
-        argv = (str(program), *listen, *keep_all, "--dir", str(folder))
-        self._command = Command(argv, folder / "log")
+        argv = (*program, *listen, *keep_all, "--dir", str(folder))
+        fake = {"FAKETIME_NO_CACHE": "1", "FAKETIME_TIMESTAMP_FILE": str(offset)}
+        variables = {"PATH": os.defpath, **fake} if offset else None
+        self._command = Command(argv, folder / "log", env=variables)
         self._running = AsyncExitStack()
         self._process: Process | None = None
 
@@ -51,19 +53,19 @@ class DurableRedis:
     async def kill(self) -> None:
         """As kill -9 does: nobody is told."""
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGKILL)
+        os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self.stop()
 
     def freeze(self) -> None:
         """It neither answers nor closes anything, and all that is sent waits for it."""
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
+        os.killpg(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """It answers what has waited, and sees how late it is."""
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGCONT)
+        os.killpg(self._process.pid, signal.SIGCONT)
 
     async def stop(self) -> None:
         await self._running.aclose()
@@ -104,11 +106,17 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 
 @asynccontextmanager
-async def durable_redis_server() -> AsyncIterator[DurableRedis]:
-    """Skips where Redis is absent."""
-    program = demand("redis")["redis-server"]
+async def durable_redis_server(offset: Path | None = None) -> AsyncIterator[DurableRedis]:
+    """Skips where Redis is absent. Its wall clock is off by what the file `offset` says, such as
+    +60, if there is one.
+    """
+    program: tuple[str, ...] = (str(demand("redis")["redis-server"]),)
+    if offset is not None:
+        # Its own variable would win over the file, so that goes again.
+        moved = (str(demand("faketime")["faketime"]), "--exclude-monotonic", "-f", "+0")
+        program = (*moved, "env", "-u", "FAKETIME", *program)
     with short_folder() as folder:
-        server = DurableRedis(program, folder)
+        server = DurableRedis(program, folder, offset)
         try:
             await server.start()
             yield server

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tandemkit.core.clock import Clock, SystemClock
@@ -54,8 +55,8 @@ class RedisCase:
 
 
 @asynccontextmanager
-async def redis_case() -> AsyncIterator[RedisCase]:
-    async with durable_redis_server() as server:
+async def redis_case(offset: Path | None = None) -> AsyncIterator[RedisCase]:
+    async with durable_redis_server(offset) as server:
         connect = partial(asyncio.open_unix_connection, server.socket)
         async with relay_to(connect) as (relay, port):
             settings = RedisSettings(port=port, try_within_s=0.5, answer_within_s=1.5)
