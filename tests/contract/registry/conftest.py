@@ -2,5 +2,15 @@
 
 import pytest
 
-for _part in ("case", "elections", "leases", "limits", "network", "restarts", "values", "watches"):
+for _part in (
+    "case",
+    "elections",
+    "leases",
+    "limits",
+    "network",
+    "races",
+    "restarts",
+    "values",
+    "watches",
+):
     pytest.register_assert_rewrite(f"tests.contract.registry.{_part}")

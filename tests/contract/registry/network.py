@@ -48,6 +48,17 @@ class NetworkSuite:
         with pytest.raises(LeaseLost):
             await registry.renew(lease)
 
+    async def test_a_client_that_leaves_takes_nothing_along(self, case: Severable) -> None:
+        """A control that stops ends no lease: another one goes on renewing it."""
+        leaving, staying = await case.open(), await case.open()
+        lease = await leaving.open_lease("host-a", LONG_TTL_S)
+        await leaving.register(lease, "agents/one", b"a")
+        await leaving.aclose()
+        await staying.renew(lease)
+        await staying.register(lease, "agents/two", b"b")
+        async with watching(case, staying) as watched:
+            assert watched.values() == {"agents/one": b"a", "agents/two": b"b"}
+
     async def test_a_client_outlives_its_backend(self, case: Severable) -> None:
         """The same client goes on after the backend was killed and started again."""
         registry = await case.open()

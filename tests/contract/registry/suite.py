@@ -6,12 +6,15 @@ from tests.contract.registry.elections import ElectionPromises
 from tests.contract.registry.leases import LeasePromises
 from tests.contract.registry.limits import LimitPromises
 from tests.contract.registry.network import NetworkSuite
+from tests.contract.registry.races import RacePromises
 from tests.contract.registry.restarts import RestartSuite
 from tests.contract.registry.values import ValuePromises
 from tests.contract.registry.watches import WatchPromises
 
 
-class RegistrySuite(LeasePromises, WatchPromises, ElectionPromises, ValuePromises, LimitPromises):
+class RegistrySuite(
+    LeasePromises, WatchPromises, ElectionPromises, ValuePromises, LimitPromises, RacePromises
+):
     """What every backend promises while it is well. Its test module has a class that pytest finds,
     with the suites that apply and what brings the backend:
 
