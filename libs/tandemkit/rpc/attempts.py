@@ -16,9 +16,10 @@ from tandemkit.rpc.unsent import Unsent
 # What runs a call: `way(request, timeout=..., metadata=..., **options)` answers a call object of
 # the method's kind at once, as a grpc.aio multicallable does.
 Way: TypeAlias = Callable[..., Any]
-# Asked before each attempt, by the method's path, who runs it in this process: None sends it over
-# the wire. Deadline and trace are in what the way is given, which therefore adds neither.
-Near: TypeAlias = Callable[[str], Way | None]
+# Asked before each attempt, by the method's path and the call's headers, who runs it in this
+# process: None sends it over the wire. Deadline and trace are in what the way is given, which
+# therefore adds neither.
+Near: TypeAlias = Callable[[str, Headers], Way | None]
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Road:
     def start(self, order: Order) -> tuple[Any, bool]:
         """The running call, and whether nobody but us would try it again."""
         if self._near is not None:
-            way = self._near(self.line.path)
+            way = self._near(self.line.path, order.headers)
             if way is not None:
                 return order.by(way), True
         return order.by(self._far), self.line.terms.retries
@@ -122,7 +123,7 @@ class UnaryCall:
     async def _failed(self, error: grpc.aio.AioRpcError) -> Any:
         """The response to the second attempt; raises where there is none."""
         line, order = self._road.line, self._order
-        line.ended(error.code(), order.timeout_s)
+        line.failed(error.code(), order.timeout_s)
         left_s = self._left_s()
         pause_s = line.pause_s(error, left_s) if self._may_repeat and not self._stopped else None
         if pause_s is None:
@@ -135,7 +136,7 @@ class UnaryCall:
         try:
             response = await self._attempt
         except grpc.aio.AioRpcError as again:
-            line.ended(again.code(), left_s)
+            line.failed(again.code(), left_s)
             raise
         line.answered()
         return response
@@ -161,10 +162,10 @@ class StreamCall:
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:
             async for message in self._call:
-                self._line.answered()
+                self._line.heard()
                 yield message
         except grpc.aio.AioRpcError as error:
-            self._line.ended(error.code(), self._timeout_s)
+            self._line.failed(error.code(), self._timeout_s)
             raise
 
     async def read(self) -> Any:
@@ -172,9 +173,9 @@ class StreamCall:
         try:
             message = await self._call.read()
         except grpc.aio.AioRpcError as error:
-            self._line.ended(error.code(), self._timeout_s)
+            self._line.failed(error.code(), self._timeout_s)
             raise
-        self._line.answered()
+        self._line.heard()
         return message
 
     def __getattr__(self, name: str) -> Any:

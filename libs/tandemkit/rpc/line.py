@@ -71,26 +71,28 @@ class Line:
             self._ask_breaker()
         return timeout_s, headers
 
-    def answered(self) -> None:
-        """Runs for every call that went well."""
+    def heard(self) -> None:
+        """Runs for every response: the target lives."""
         if self.breaker.failures:
             self.breaker.answered()
+
+    def answered(self) -> None:
+        """Runs for every unary call that went well."""
+        self.heard()
         if self.terms.tokens.left < retries.TOKENS_MAX:
             self.terms.tokens.earn()
 
-    def ended(self, code: grpc.StatusCode, timeout_s: float | None) -> None:
-        """Tells the breaker how a call ended that had `timeout_s`. A refusal, whatever its cause,
+    def failed(self, code: grpc.StatusCode, timeout_s: float | None) -> None:
+        """Tells the breaker how a call failed that had `timeout_s`. A refusal, whatever its cause,
         shows that the target lives.
         """
-        if code is _CODE.OK:
-            self.answered()
-        elif code is _CODE.UNAVAILABLE:
+        if code is _CODE.UNAVAILABLE:
             self.breaker.failed()
         elif code is _CODE.DEADLINE_EXCEEDED:
             if timeout_s is None or timeout_s >= self._patience_s():
                 self.breaker.failed()
         elif code is not _CODE.CANCELLED:
-            self.breaker.answered()
+            self.heard()
 
     def pause_s(self, error: grpc.aio.AioRpcError, left_s: float | None) -> float | None:
         """Seconds until the call is tried again; None where it is not."""

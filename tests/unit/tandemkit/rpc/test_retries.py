@@ -143,3 +143,16 @@ async def test_a_call_given_up_between_two_attempts_is_not_sent_again() -> None:
         with pytest.raises(asyncio.CancelledError):
             await call
         assert len(chain.first.came) == 1
+
+
+async def test_messages_of_a_stream_earn_no_retries() -> None:
+    """The budget is a share of the calls; one busy stream is one call."""
+    async with chained(clock=Hasty()) as chain:
+        chain.first.failing = 1000
+        for _ in range(5):
+            await refused(chain.stub.Echo(request()))
+        spent = len(chain.first.came)
+        for _ in range(20):
+            assert len([each async for each in chain.stub.Tail(request())]) == 2
+        await refused(chain.stub.Echo(request()))
+        assert len(chain.first.came) == spent + 1
