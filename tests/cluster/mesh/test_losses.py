@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from tandemkit.mesh.catalogue import Placement
+from tandemkit.mesh.policy import TrafficPolicy
 from tandemkit.testing.parts import free_ports
+from tests.cluster.mesh.trial_contract import ALPHA
 from tests.cluster.mesh.trial_fleet import BOTH, CONTRACTS, HERE, THERE, Client, Fleet
 
 pytestmark = pytest.mark.cluster
@@ -54,6 +58,29 @@ async def test_an_agent_without_endpoints_does_not_delay_anothers_failover(fleet
     unplaced = await client.run("Beta/Ask", 2)
     assert unplaced.failures == {"UNAVAILABLE": 2}
     assert unplaced.slowest_s < 1
+
+
+async def test_an_agent_changes_clusters_without_a_failed_call(fleet: Fleet) -> None:
+    """It falls sick on one host, gets well, and is drained there: not even a call that may be made
+    only once is lost, for old cluster and new are both there in between.
+    """
+    _, port = await fleet.control()
+    well = await fleet.host("a")
+    await fleet.host("b")
+    fleet.publish()
+    client = await fleet.client(port)
+
+    async def come_and_go() -> None:
+        await client.has_made(CALLS // 5)
+        for placements in ((Placement(ALPHA, serving=False), BOTH[1]), BOTH):
+            fleet.hosts["a"] = replace(well, placements=placements)
+            fleet.publish()
+            await client.has_made(await client.made() + CALLS // 5)
+        fleet.publish(TrafficPolicy(drained=frozenset({"a"})))
+
+    outcome, _ = await asyncio.gather(client.run("Alpha/Add", 2 * CALLS), come_and_go())
+    assert outcome.failures == {}
+    await client.until_only("Alpha/Add", "b")
 
 
 async def test_a_control_plane_that_restarts_costs_no_call(fleet: Fleet) -> None:
