@@ -76,15 +76,15 @@ class ConsulRegistry:
             lost=self._lose_feed,
         )
         heartbeats = Listener(
-            known=lambda: 0,
+            known=lambda: self._liveness.index,
             take=self._liveness.take,
-            anew=self._liveness.take,
+            anew=self._liveness.restart,
             lost=lambda _error, _silent_s: self._liveness.deafen(),
         )
         return [
             ("registrations", self._follower.follow(REGISTRATIONS, listener)),
             ("alive", self._follower.follow(_ALIVE, heartbeats)),
-            ("sweep", self._leases.sweep(self._settings.sweep_every_s)),
+            ("sweep", self._leases.sweep()),
         ]
 
     async def open_lease(self, owner: str, ttl_s: float) -> Lease:

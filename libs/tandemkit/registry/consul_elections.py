@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from tandemkit.registry.consul_kv import Conflict, ConsulKv, operation, version_is, write
 from tandemkit.registry.consul_liveness import Liveness, beat
 from tandemkit.registry.protocol import Leadership, LeadershipLost
@@ -57,8 +59,6 @@ class ConsulElections:
         name = leadership.election
         # The row stays, empty and with a new version, so that the old token is none any more.
         vacant = write("cas", f"{_TERMS}{name}", b"", Index=leadership.token)
-        try:
+        with suppress(Conflict):
             gone = operation("delete", f"{_BEATS}{name}")
             await self._kv.commit([vacant, gone], again=True)
-        except Conflict:
-            return

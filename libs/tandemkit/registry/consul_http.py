@@ -56,6 +56,8 @@ class ConsulSettings:
     poll_s: float = 5.0
     # How late the end of a lease may be noticed.
     sweep_every_s: float = 0.2
+    # Consul takes 200 from one address; blocking queries have two more of their own.
+    connections_max: int = 32
     # A watcher further behind than this gets a snapshot.
     changes_kept: int = 10_000
 
@@ -107,9 +109,12 @@ class ConsulHttp:
         self._session = session
         self.settings = settings
         self._clock = clock
+        self._connections = asyncio.Semaphore(settings.connections_max)
 
     async def ask(self, request: Request) -> Answer:
-        """The answer within `answer_within_s`: found, not found or a refused transaction."""
+        """The answer within `answer_within_s`, waiting for a connection included: found, not found,
+        or a refused transaction.
+        """
         retrying = AsyncRetrying(
             retry=retry_if_exception(_harmless_again if request.again else _never_sent),
             wait=wait_random_exponential(multiplier=_RETRY_WAIT_S, max=_RETRY_WAIT_S_MAX),
@@ -117,7 +122,11 @@ class ConsulHttp:
             sleep=self._clock.sleep,
             reraise=True,
         )
-        return await retrying.wraps(self.ask_once)(request)
+        try:
+            async with asyncio.timeout(self.settings.answer_within_s), self._connections:
+                return await retrying.wraps(self.ask_once)(request)
+        except TimeoutError as error:
+            raise Unreachable("consul gave no answer in time") from error
 
     async def ask_once(self, request: Request) -> Answer:
         """A single try, within `try_within_s` and what a blocking query waits."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from tandemkit.registry.consul_http import Answer, ConsulHttp, Request
+from tandemkit.registry.consul_http import Answer, ConsulHttp, Refused, Request
 
 Operation = dict[str, object]
 
 _MARK_BITS = 63
+_DENIED = "Permission denied"
 
 
 class Conflict(Exception):
@@ -52,6 +53,14 @@ def version_is(key: str, version: int) -> Operation:
     if version == 0:
         return operation("check-not-exists", key)
     return operation("check-index", key, Index=version)
+
+
+def _refusal(errors: Sequence[Mapping[str, Any]]) -> Exception:
+    """A transaction that a token may not make looks like one that did not hold, but for a text."""
+    first = min(errors, key=lambda error: int(error["OpIndex"]))
+    if _DENIED in first["What"]:
+        return Refused("consul denied the token", path="/v1/txn", said=first["What"])
+    return Conflict(first["OpIndex"])
 
 
 class ConsulKv:
@@ -100,7 +109,7 @@ class ConsulKv:
         answer = await self._http.ask(Request("PUT", "/v1/txn", body=body, again=again))
         said = answer.parsed()
         if answer.status == HTTPStatus.CONFLICT:
-            raise Conflict(min(error["OpIndex"] for error in said["Errors"]))
+            raise _refusal(said["Errors"])
         return [int(one["KV"]["ModifyIndex"]) for one in said["Results"] or ()]
 
     def _read(self, key: str) -> Request:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tandemkit.core.clock import Clock
@@ -16,6 +18,7 @@ LEASES = "alive/leases/"
 REGISTRATIONS = "registrations/"
 # Consul's own bounds. It ends a session between one and two times its TTL after the last renewal.
 _SESSION_TTL_S_MIN, _SESSION_TTL_S_MAX = 10, 86_400
+_ID = re.compile(r"(?P<number>[0-9]{1,20})-(?P<session>[0-9a-f-]{36})")
 # Rivals for one key: each turn that is lost was won by another, so this is plenty.
 _TURNS = 20
 
@@ -51,6 +54,7 @@ class ConsulLeases:
         self._kv = kv
         self._liveness = liveness
         self._clock = clock
+        self._sweep_every_s = http.settings.sweep_every_s
 
     async def open(self, owner: str, ttl_s: float) -> Lease:
         key = f"{LEASES}{owner}"
@@ -83,7 +87,8 @@ class ConsulLeases:
         self._liveness.hear(key, versions[-1], lease.ttl_s)
 
     async def close(self, lease: Lease) -> None:
-        await self._destroy(_session_of(lease))
+        with suppress(LeaseLost):
+            await self._destroy(_session_of(lease))
 
     async def register(self, lease: Lease, key: str, value: bytes) -> None:
         await self._require(lease)
@@ -106,23 +111,24 @@ class ConsulLeases:
 
     async def deregister(self, lease: Lease, key: str) -> None:
         name = f"{REGISTRATIONS}{key}"
-        mine = operation("check-session", name, Session=_session_of(lease))
-        try:
+        with suppress(LeaseLost, Conflict):
+            mine = operation("check-session", name, Session=_session_of(lease))
             await self._kv.commit([mine, operation("delete", name)], again=True)
-        except Conflict:
-            return
 
-    async def sweep(self, every_s: float) -> None:
-        """Ends what lapsed, for as long as the registry is open."""
+    async def sweep(self) -> None:
+        """Ends what lapsed, for as long as the registry is open. Who could not be heard is not
+        dead: where Consul does not answer, everybody gets their time again once it does.
+        """
         while True:
-            await self._clock.sleep(every_s)
-            for key in self._liveness.all_lapsed(LEASES):
-                try:
+            await self._clock.sleep(self._sweep_every_s)
+            try:
+                if self._liveness.deaf:
+                    await self._kv.get_once(f"{LEASES}any")
+                    self._liveness.listen()
+                for key in self._liveness.all_lapsed(LEASES):
                     await self._end_lapsed(key)
-                except (Unreachable, Refused):
-                    # Who could not be heard is not dead: everybody gets their time again.
-                    self._liveness.postpone()
-                    break
+            except (Unreachable, Refused):
+                self._liveness.deafen()
 
     async def _require(self, lease: Lease) -> None:
         """A lease that lapsed here has ended, whether or not the sweep came by yet."""
@@ -131,11 +137,14 @@ class ConsulLeases:
             raise LeaseLost(lease.id)
 
     async def _end_lapsed(self, key: str) -> bool:
-        """Whether it has ended: not where a renewal is found that was not heard of yet. Asks only
-        once, so that nothing is ended on the first word after a cut.
+        """Whether it has ended: not where a renewal is found that was not heard of yet, nor on
+        the first word of a Consul that was away or slow.
         """
-        version = self._liveness.lapsed(key)
+        version, asked_s = self._liveness.lapsed(key), self._clock.monotonic_s()
         row = await self._kv.get_once(key)
+        if self._clock.monotonic_s() - asked_s > self._sweep_every_s:
+            self._liveness.listen()
+            return False
         if row is not None and row.version != version:
             self._liveness.take_one(row)
             return False
@@ -150,11 +159,9 @@ class ConsulLeases:
             await self._destroy(row.session)
             return
         # Somebody took the lock away by hand.
-        try:
+        with suppress(Conflict):
             gone = operation("delete", row.key)
             await self._kv.commit([version_is(row.key, row.version), gone], again=True)
-        except Conflict:
-            return
 
     async def _session(self, owner: str, ttl_s: float) -> str:
         """Bound to no node and no check: our own view, and at last the TTL, say who is alive."""
@@ -182,8 +189,16 @@ def _is_held(lease: Lease) -> dict[str, object]:
 
 def _number_of(lease: Lease) -> int:
     """Leases opened later have higher ones."""
-    return int(lease.id.partition("-")[0])
+    return int(_parsed(lease)["number"])
 
 
 def _session_of(lease: Lease) -> str:
-    return lease.id.partition("-")[2]
+    return _parsed(lease)["session"]
+
+
+def _parsed(lease: Lease) -> re.Match[str]:
+    """Ids come back from hosts, and go into paths: what we did not give out is no lease."""
+    parsed = _ID.fullmatch(lease.id)
+    if parsed is None:
+        raise LeaseLost(lease.id)
+    return parsed

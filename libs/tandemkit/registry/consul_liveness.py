@@ -30,7 +30,9 @@ class Liveness:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard: dict[str, _Heard] = {}
-        self._deaf = False
+        self.index = 0
+        # Whether nothing can be said of anybody: what was written meanwhile was not heard.
+        self.deaf = False
 
     def hear(self, key: str, version: int, ttl_s: float) -> None:
         """That version of the row is there; only a newer one than was known moves the deadline."""
@@ -48,22 +50,29 @@ class Liveness:
 
     def take(self, index: int, rows: Iterable[Row]) -> None:
         """All rows as they were at `index`."""
+        self.index = max(self.index, index)
         found = {row.key: row for row in rows}
         for key, known in tuple(self._heard.items()):
             if key not in found and known.version <= index:
                 del self._heard[key]
         for row in found.values():
             self.take_one(row)
-        if self._deaf:
-            self._deaf = False
-            self.postpone()
+        if self.deaf:
+            self.listen()
+
+    def restart(self, index: int, rows: Iterable[Row]) -> None:
+        """The same where versions have begun anew."""
+        self._heard.clear()
+        self.index = 0
+        self.take(index, rows)
 
     def deafen(self) -> None:
-        """What was said in the meantime could not be heard: deadlines begin anew once it can."""
-        self._deaf = True
+        """Nothing lapses from now on, until it is listened again."""
+        self.deaf = True
 
-    def postpone(self) -> None:
+    def listen(self) -> None:
         """Gives every row its whole time again."""
+        self.deaf = False
         now_s = self._clock.monotonic_s()
         self._heard = {
             key: _Heard(one.version, one.ttl_s, now_s + one.ttl_s)
@@ -76,7 +85,7 @@ class Liveness:
     def lapsed(self, key: str) -> int | None:
         """The version that nothing came after in time; None where it lives, or is not known."""
         known = self._heard.get(key)
-        if known is None or self._deaf or self._clock.monotonic_s() < known.until_s:
+        if known is None or self.deaf or self._clock.monotonic_s() < known.until_s:
             return None
         return known.version
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,7 @@ class DurableConsul:
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.secure_url = f"https://127.0.0.1:{self.https_port}"
         self._headers = {"X-Consul-Token": root_token} if root_token else {}
+        self._state = folder / "state"
         config = folder / "consul.json"
         config.write_text(json.dumps(_config(root_token, identity)))
         if identity is None:
@@ -43,7 +45,7 @@ class DurableConsul:
         listen = [f"-{name}-port={port}" for name, port in ports.items()]
         listen += [f"-{name}-port=-1" for name in _OFF]
         alone = ("-server", "-bootstrap-expect=1", "-bind=127.0.0.1", "-node=test")
-        keep = (f"-data-dir={folder / 'state'}", f"-config-file={config}")
+        keep = (f"-data-dir={self._state}", f"-config-file={config}")
         argv = (str(program), "agent", *alone, *keep, "-disable-host-node-id", *listen)
         # What it is asked on the way out nobody needs: its state is on disk at all times.
         self._command = Command(argv, folder / "log", cwd=folder, grace_s=0.5)
@@ -61,6 +63,23 @@ class DurableConsul:
         os.kill(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self.stop()
+
+    async def forget(self) -> None:
+        """Kills it and starts it empty: its indexes begin anew, far below those of before."""
+        await self.kill()
+        shutil.rmtree(self._state)
+        await self.start()
+
+    def freeze(self) -> None:
+        """It holds its connections and answers nothing, until thawed."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        # The signal is on its way; the last thread may answer until it has arrived.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
 
     async def stop(self) -> None:
         await self._running.aclose()

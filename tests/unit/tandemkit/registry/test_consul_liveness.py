@@ -1,0 +1,74 @@
+"""Who is alive, by our own clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from tandemkit.registry.consul_kv import Row
+from tandemkit.registry.consul_liveness import Liveness, beat
+from tandemkit.testing.clock import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def row(key: str, version: int, ttl_s: float = 2.0) -> Row:
+    return Row(key, beat(ttl_s), version, "session")
+
+
+async def test_a_row_that_stands_still_lapses(clock: FakeClock) -> None:
+    """A new version moves the deadline on; hearing of the same one again does not."""
+    liveness = Liveness(clock)
+    liveness.take(10, [row("a", 5), row("b", 6)])
+    await clock.advance(1.5)
+    liveness.take(12, [row("a", 11), row("b", 6)])
+    await clock.advance(0.5)
+    assert (liveness.lapsed("a"), liveness.lapsed("b")) == (None, 6)
+    assert liveness.all_lapsed("") == ["b"]
+
+
+async def test_an_answer_from_before_our_own_write_takes_nothing_away(clock: FakeClock) -> None:
+    """A row that we just wrote may be missing or older in an answer that was on its way."""
+    liveness = Liveness(clock)
+    liveness.hear("new", 20, 2.0)
+    liveness.take(15, [])
+    await clock.advance(2.0)
+    assert liveness.lapsed("new") == 20
+    liveness.take(21, [])
+    assert liveness.lapsed("new") is None
+
+
+async def test_who_could_not_be_heard_gets_their_time_again(clock: FakeClock) -> None:
+    """Nothing lapses while nothing is heard, nor for one whole time to live after."""
+    liveness = Liveness(clock)
+    liveness.take(10, [row("a", 5)])
+    liveness.deafen()
+    await clock.advance(60.0)
+    assert liveness.lapsed("a") is None
+    liveness.take(10, [row("a", 5)])
+    await clock.advance(1.9)
+    assert liveness.lapsed("a") is None
+    await clock.advance(0.1)
+    assert liveness.lapsed("a") == 5
+
+
+async def test_versions_that_begin_anew_count_as_new(clock: FakeClock) -> None:
+    """After a Consul was emptied, its lower numbers are the true ones."""
+    liveness = Liveness(clock)
+    liveness.take(1000, [row("a", 900)])
+    await clock.advance(1.0)
+    liveness.restart(20, [row("a", 15)])
+    await clock.advance(1.0)
+    assert liveness.lapsed("a") is None
+    await clock.advance(1.0)
+    assert liveness.lapsed("a") == 15
+
+
+async def test_a_strangers_row_is_nobodys(clock: FakeClock) -> None:
+    """What is no heartbeat of ours neither lives nor lapses."""
+    liveness = Liveness(clock)
+    liveness.take(10, [Row("stray", b"hello", 5, ""), Row("odd", b'{"ttl_s": "x"}', 5, "")])
+    await clock.advance(60.0)
+    assert liveness.all_lapsed("") == []
