@@ -37,6 +37,8 @@ from tandemkit.rpc.local_metadata import checked
 from tandemkit.rpc.local_pipe import Pipe
 from tandemkit.supervise.errands import Errands
 
+# Names the instance that shall answer, which only the mesh can find.
+INSTANCE_HEADER = "x-tandem-instance"
 Way: TypeAlias = Callable[..., Any]
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 _CALLS: dict[tuple[bool, bool], type[Caller]] = {
@@ -86,10 +88,10 @@ class LocalAgents:
         """
         self._permits = permits
 
-    def way(self, path: str) -> Way | None:
+    def way(self, path: str, headers: Metadata | None = None) -> Way | None:
         """What runs a call of the method here; None where it has to go through the mesh."""
         found = self._ways.get(path)
-        if found is None:
+        if found is None or (headers and any(key == INSTANCE_HEADER for key, _value in headers)):
             return None
         service, way = found
         if way.sticky or asyncio.get_running_loop() is not self._loop:

@@ -89,6 +89,7 @@ class NearFirst:
 
     def _way(self, path: str, far: Any) -> Any:
         def call(*request: Any, **options: Any) -> Any:
-            return (self._server.local.way(path) or far)(*request, **options)
+            way = self._server.local.way(path, options.get("metadata"))
+            return (way or far)(*request, **options)
 
         return call

@@ -111,7 +111,7 @@ async def test_who_can_run_a_call_in_this_process_is_asked_each_time() -> None:
     here: list[Any] = [None]
     asked: list[str] = []
 
-    def near(path: str) -> Any:
+    def near(path: str, _headers: Any) -> Any:
         asked.append(path)
         return here[0]
 

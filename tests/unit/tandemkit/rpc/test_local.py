@@ -82,6 +82,13 @@ async def test_a_caller_with_an_affinity_goes_through_the_mesh() -> None:
     assert local.way(method.path) is None
 
 
+async def test_a_caller_who_names_an_instance_goes_through_the_mesh() -> None:
+    """Only the mesh knows where the instances are, and what they are called."""
+    local = mounted().local
+    assert local.way(ECHO, (("traceparent", "00"),)) is not None
+    assert local.way(ECHO, (("x-tandem-instance", "probe-probe-odd"),)) is None
+
+
 async def test_a_caller_on_another_loop_goes_through_the_mesh() -> None:
     """A handler runs on the loop of its server alone."""
     server = mounted()
