@@ -68,7 +68,7 @@ async def test_an_agent_changes_clusters_without_a_failed_call(fleet: Fleet) -> 
     well = await fleet.host("a")
     await fleet.host("b")
     fleet.publish()
-    client = await fleet.client(port)
+    client = await fleet.client(port, believing=True)
 
     async def come_and_go() -> None:
         await client.has_made(CALLS // 5)

@@ -115,9 +115,15 @@ class Fleet:
         self.hosts[name] = Host(name, GROUP, *place, tuple(placements), version)
         return self.hosts[name]
 
-    async def client(self, *ports: int, machine: str = HERE, name: str = "client") -> Client:
-        """A client of the control planes on these ports."""
+    async def client(
+        self, *ports: int, machine: str = HERE, name: str = "client", believing: bool = False
+    ) -> Client:
+        """A client of the control planes on these ports. One that is `believing` gives up what a
+        control plane no longer mentions, as clients with a bootstrap of their own may.
+        """
         text = bootstrap(Node(name, machine), [f"127.0.0.1:{port}" for port in ports])
+        if believing:
+            text = text.replace("ignore_resource_deletion", "unheard_of")
         address = f"unix:{self.folder}/{name}.sock"
         command = self._command(driver, name, address, "xds:///tandem", bootstrap=text)
         channel = grpc.aio.insecure_channel(address)
