@@ -41,6 +41,22 @@ async def test_a_killed_host_costs_no_call_that_may_be_made_twice(fleet: Fleet) 
     assert set(outcome.answers) == {"a", "b"}
 
 
+async def test_a_killed_host_costs_other_calls_only_while_they_are_under_way(fleet: Fleet) -> None:
+    """What may be made only once fails if its host died with it, and never after that."""
+    _, port = await fleet.control()
+    for name in ("a", "b"):
+        await fleet.host(name)
+    fleet.publish()
+    client = await fleet.client(port)
+    outcome, made = await asyncio.gather(
+        client.run("Alpha/Add", CALLS, at_once=4), kill_under_way(fleet, client, "a")
+    )
+    assert made < CALLS, "it was killed after the last call"
+    assert set(outcome.failures) <= {"UNAVAILABLE"}
+    assert sum(outcome.failures.values()) <= 4
+    assert set(outcome.answers) == {"a", "b"}
+
+
 async def test_an_agent_without_endpoints_does_not_delay_anothers_failover(fleet: Fleet) -> None:
     """The new agent is told in the same breath as the loss; no call takes a second."""
     _, port = await fleet.control()
