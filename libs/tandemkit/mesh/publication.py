@@ -50,7 +50,11 @@ class Publication:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            self._tell()
+            try:
+                self._tell()
+            except (ValueError, OverflowError) as error:
+                # What has no place in a message, such as a share below zero.
+                self._refuse((f"cannot be written: {error}",))
             await self._clock.sleep(COALESCE_S)
 
     def on(self, machine: str) -> Snapshot | None:
@@ -83,17 +87,22 @@ class Publication:
             machine: made.on(machine, (before, were[machine]) if before else None)
             for machine in (were.keys() & machines) | {""}
         }
-        self.refused = tuple(
+        found = tuple(
             said for machine, one in now.items() for said in objections(one, were.get(machine))
         )
-        if self.refused:
-            why = self.refused[:_OBJECTIONS_LOGGED_MAX]
-            log.event(_LOGGER, logging.ERROR, "mesh.refused", objections=why)
+        if found:
+            self._refuse(found)
             return
+        self.refused = ()
         self._told, self._machines = made, machines
         self._snapshots = self._with_retired(now, were)
         for event in self._watchers:
             event.set()
+
+    def _refuse(self, objections: tuple[str, ...]) -> None:
+        self.refused = objections
+        why = objections[:_OBJECTIONS_LOGGED_MAX]
+        log.event(_LOGGER, logging.ERROR, "mesh.refused", objections=why)
 
     def _with_retired(
         self, now: Mapping[str, Snapshot], were: Mapping[str, Snapshot]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tandemkit.mesh.catalogue import Catalogue, Host
-from tandemkit.mesh.policy import ServicePolicy, Share, TrafficPolicy
+from tandemkit.mesh.policy import Fault, Preference, ServicePolicy, Share, TrafficPolicy
 from tandemkit.mesh.publication import COALESCE_S, RETIRED_S, Publication
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
@@ -100,6 +100,30 @@ async def test_what_a_client_would_refuse_is_not_told(caplog: pytest.LogCaptureF
         await clock.advance(COALESCE_S)
         assert told(publication) == [{1}]
         assert publication.refused == ()
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ServicePolicy((Share("green", -1),)),
+        ServicePolicy(fault=Fault(percent=-1, abort_code=14)),
+        ServicePolicy(fault=Fault(percent=1, delay_s=1e300)),
+        ServicePolicy(preferences=(Preference("x-tester", "\ud800", "green"),)),
+    ],
+)
+async def test_what_cannot_be_written_is_refused_like_what_must_not(policy: ServicePolicy) -> None:
+    """An impossible value ends neither the control plane nor what it tells."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        publication.publish(catalogue(A))
+        await clock.advance(COALESCE_S)
+        publication.publish(catalogue(B), TrafficPolicy({ALPHA: policy}))
+        await clock.advance(COALESCE_S)
+        assert told(publication) == [{1}]
+        assert publication.refused
+        publication.publish(catalogue(B))
+        await clock.advance(COALESCE_S)
+        assert told(publication) == [{2}]
 
 
 async def test_a_cluster_without_routes_stays_for_those_who_have_not_heard() -> None:
