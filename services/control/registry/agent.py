@@ -1,0 +1,30 @@
+"""Who serves what, who leads, and versioned values, in front of one backend. Contract:
+tandem.control.v1.RegistryService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.control.registry.backends import opened
+from services.control.registry.holds import Holds
+from services.control.registry.servicer import Front
+from tandem.control.config.v1 import registry_pb2 as cfg
+from tandem.control.v1 import registry_service_pb2 as pb
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+
+# Any name that the registry takes will do: to be told that nothing is there is an answer too.
+_PROBE_KEY = "probe"
+
+
+@asynccontextmanager
+async def build(scope: Scope, settings: cfg.RegistrySettings) -> AsyncIterator[Front]:
+    async with opened(settings, scope.state_dir, scope.clock) as registry:
+        scope.ready_when(lambda: registry.get(_PROBE_KEY))
+        yield Front(registry, Holds(registry))
+
+
+AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.RegistrySettings, build=build)
+main = AGENT.main

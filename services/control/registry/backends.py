@@ -1,0 +1,71 @@
+"""The backend that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from tandem.control.config.v1 import registry_pb2 as cfg
+from tandemkit.core.clock import Clock
+from tandemkit.registry.consul import ConsulSettings, consul_registry
+from tandemkit.registry.embedded import embedded_registry
+from tandemkit.registry.protocol import Registry
+from tandemkit.registry.redis_backend import RedisRegistry
+from tandemkit.registry.redis_connection import RedisSettings
+
+_CONSUL_ADDRESS = "http://127.0.0.1:8500"
+_REDIS_ADDRESS = "127.0.0.1:6379"
+
+
+def opened(
+    settings: cfg.RegistrySettings, folder: Path, clock: Clock
+) -> AbstractAsyncContextManager[Registry]:
+    """A registry that is let go of on the way out. Does not wait for a server."""
+    backend = settings.WhichOneof("backend")
+    if backend == "consul":
+        return consul_registry(consul_settings(settings.consul), clock)
+    if backend == "redis":
+        return _redis_registry(redis_settings(settings.redis), clock)
+    return embedded_registry(folder, clock)
+
+
+def consul_settings(said: cfg.ConsulBackend) -> ConsulSettings:
+    return ConsulSettings(
+        url=said.address or _CONSUL_ADDRESS,
+        token_path=_path(said.token_file),
+        ca_path=_path(said.ca_file),
+        certificate_path=_path(said.certificate_file),
+        key_path=_path(said.key_file),
+        prefix=said.prefix or "tandem",
+    )
+
+
+def redis_settings(said: cfg.RedisBackend) -> RedisSettings:
+    address = said.address or _REDIS_ADDRESS
+    scheme, _, rest = address.partition(":")
+    is_socket = scheme == "unix"
+    return RedisSettings(
+        host="" if is_socket else scheme,
+        port=0 if is_socket else int(rest),
+        socket=Path(rest) if is_socket else None,
+        user=said.user or "default",
+        password_path=_path(said.password_file),
+        ca_path=_path(said.ca_file),
+        certificate_path=_path(said.certificate_file),
+        key_path=_path(said.key_file),
+        prefix=said.prefix or "tandem",
+    )
+
+
+@asynccontextmanager
+async def _redis_registry(settings: RedisSettings, clock: Clock) -> AsyncIterator[Registry]:
+    registry = RedisRegistry(settings, clock)
+    try:
+        yield registry
+    finally:
+        await registry.aclose()
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

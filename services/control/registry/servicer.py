@@ -1,0 +1,129 @@
+"""Messages to the registry and back. Contract: RegistryService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from services.control.registry import wire
+from services.control.registry.holds import Hold, Holds
+from services.control.registry.refusal import lease_lost, out_of_order, refusals_for
+from tandem.control.v1 import errors_pb2 as errors
+from tandem.control.v1 import registry_service_pb2 as pb
+from tandem.control.v1 import registry_service_pb2_grpc as rpc
+from tandemkit.core.errors import CallerError
+from tandemkit.registry.protocol import LeaseLost, Registry
+from tandemkit.rpc.context import Context
+
+
+class Front(rpc.RegistryServiceServicer):
+    def __init__(self, registry: Registry, holds: Holds) -> None:
+        self._registry, self._holds = registry, holds
+
+    async def HoldLease(
+        self, request_iterator: AsyncIterator[pb.HoldLeaseRequest], context: Context
+    ) -> AsyncIterator[pb.HoldLeaseResponse]:
+        first = await anext(request_iterator, None)
+        if first is None or not first.HasField("open"):
+            raise out_of_order("a lease begins with its opening", "step")
+        ttl_s = wire.lease_ttl_s(first.open)
+        with refusals_for("open.host.name", first.open.host.name):
+            hold = await self._holds.open(first.open.host, ttl_s)
+        held = pb.HoldLeaseResponse()
+        held.time_left.FromTimedelta(wire.duration(ttl_s))
+        try:
+            yield held
+            async for is_over in self._steps(hold, request_iterator):
+                yield pb.HoldLeaseResponse() if is_over else held
+        finally:
+            self._holds.forget(hold)
+
+    async def WatchHosts(
+        self, request: pb.WatchHostsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchHostsResponse]:
+        with refusals_for("since_revision", str(request.since_revision)):
+            async with aclosing(self._registry.watch(request.since_revision or None)) as events:
+                async for event in events:
+                    if told := wire.watched(event):
+                        yield told
+
+    async def CampaignElection(
+        self, request: pb.CampaignElectionRequest, context: Context
+    ) -> pb.CampaignElectionResponse:
+        with refusals_for("candidate", request.candidate):
+            won = await self._registry.elect(
+                request.election, request.candidate, wire.leader_ttl_s(request)
+            )
+        return pb.CampaignElectionResponse(leadership=wire.told_leadership(won) if won else None)
+
+    async def KeepLeadership(
+        self, request: pb.KeepLeadershipRequest, context: Context
+    ) -> pb.KeepLeadershipResponse:
+        with refusals_for("leadership", request.leadership.election):
+            await self._registry.keep(wire.shown_leadership(request.leadership))
+        return pb.KeepLeadershipResponse()
+
+    async def ResignLeadership(
+        self, request: pb.ResignLeadershipRequest, context: Context
+    ) -> pb.ResignLeadershipResponse:
+        with refusals_for("leadership", request.leadership.election):
+            await self._registry.resign(wire.shown_leadership(request.leadership))
+        return pb.ResignLeadershipResponse()
+
+    async def GetValue(self, request: pb.GetValueRequest, context: Context) -> pb.GetValueResponse:
+        with refusals_for("key", request.key):
+            found = await self._registry.get(request.key)
+        if found is None:
+            message = "there is no such value"
+            raise CallerError(errors.ERROR_REASON_VALUE_NOT_FOUND, message, key=request.key)
+        value = pb.StoredValue.FromString(found.value)
+        return pb.GetValueResponse(value=value, version=found.version)
+
+    async def PutValue(self, request: pb.PutValueRequest, context: Context) -> pb.PutValueResponse:
+        leads = request.HasField("leadership")
+        with refusals_for("key", request.key):
+            version = await self._registry.put(
+                request.key,
+                request.value.SerializeToString(deterministic=True),
+                expected=request.expected_version if request.HasField("expected_version") else None,
+                leadership=wire.shown_leadership(request.leadership) if leads else None,
+            )
+        return pb.PutValueResponse(version=version)
+
+    async def DeleteValue(
+        self, request: pb.DeleteValueRequest, context: Context
+    ) -> pb.DeleteValueResponse:
+        expected = request.expected_version if request.HasField("expected_version") else None
+        with refusals_for("key", request.key):
+            await self._registry.delete(request.key, expected=expected)
+        return pb.DeleteValueResponse()
+
+    async def _steps(
+        self, hold: Hold, requests: AsyncIterator[pb.HoldLeaseRequest]
+    ) -> AsyncGenerator[bool, None]:
+        """Takes each step after the first, and says whether it was the last."""
+        while (request := await _next(hold, requests)) is not None:
+            with refusals_for("change.host", hold.host):
+                if request.HasField("renew"):
+                    await hold.renew()
+                elif request.HasField("change"):
+                    if request.change.host.name != hold.host:
+                        raise out_of_order("a host keeps its name", "change.host.name")
+                    await hold.change(request.change.host)
+                elif request.HasField("open"):
+                    raise out_of_order("a lease is opened once", "open")
+                else:
+                    await hold.close()
+                    yield True
+                    return
+            yield False
+
+
+async def _next(
+    hold: Hold, requests: AsyncIterator[pb.HoldLeaseRequest]
+) -> pb.HoldLeaseRequest | None:
+    # Outside of the refusals: a ValueError of the stream itself is a defect.
+    try:
+        return await hold.next(requests)
+    except LeaseLost as error:
+        raise lease_lost(hold.host) from error
