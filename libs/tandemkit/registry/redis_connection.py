@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LateError
 from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
@@ -52,7 +52,7 @@ class RedisSettings:
     away_within_s: float = 15.0
     # How late the end of a lease may be noticed.
     sweep_every_s: float = 0.25
-    # A watcher further behind than this gets a snapshot.
+    # A watcher further behind than this gets a snapshot. Redis holds them in memory, with values.
     changes_kept: int = 10_000
 
     def __post_init__(self) -> None:
@@ -155,6 +155,8 @@ class RedisConnection:
         try:
             async with asyncio.timeout(limit_s):
                 return await retrying.wraps(one_try)()
+        except ResponseError as error:
+            raise Unreachable("redis refused the call") from error
         except (_NotSent, RedisError, OSError) as error:
             raise Unreachable("redis gave no answer in time") from error
 

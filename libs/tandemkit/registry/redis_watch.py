@@ -12,7 +12,7 @@ from tandemkit.registry import redis_scripts as scripts
 from tandemkit.registry.protocol import Changed, Entry, Event, Removed, Snapshot
 from tandemkit.registry.redis_connection import RedisConnection
 
-_CHANGES_AT_ONCE = 500
+_CHANGES_AT_ONCE = 100
 
 _Found = list[tuple[bytes, dict[bytes, bytes]]]
 

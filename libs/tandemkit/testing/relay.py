@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from ssl import SSLContext
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
@@ -76,10 +77,14 @@ class _Link:
 
 
 @asynccontextmanager
-async def relay_to(connect: Connect) -> AsyncIterator[tuple[Relay, int]]:
-    """A relay with its port of 127.0.0.1, before whatever `connect` reaches."""
+async def relay_to(
+    connect: Connect, tls: SSLContext | None = None
+) -> AsyncIterator[tuple[Relay, int]]:
+    """A relay with its port of 127.0.0.1, before whatever `connect` reaches. With `tls` clients
+    have to speak it.
+    """
     relay = Relay(connect)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         try:
             yield relay, server.sockets[0].getsockname()[1]

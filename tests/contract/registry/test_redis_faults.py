@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,20 +204,6 @@ async def test_a_server_that_is_not_there_is_unreachable(case: RedisCase) -> Non
     found = await registry.get("policy")
     assert found
     assert found.value == b"one"
-
-
-async def test_a_password_is_read_from_its_file_at_each_connect(
-    case: RedisCase, inside: Redis, tmp_path: Path
-) -> None:
-    """A wrong password is an unreachable server; a corrected file needs no restart."""
-    await inside.config_set("requirepass", "a secret")
-    path = tmp_path / "password"
-    path.write_text("another")
-    registry = case.open_with(password_path=path)
-    with pytest.raises(Unreachable):
-        await registry.put("policy", b"one")
-    path.write_text("a secret\n")
-    assert await registry.put("policy", b"one") > 0
 
 
 async def test_registries_of_two_prefixes_share_nothing(case: RedisCase) -> None:
