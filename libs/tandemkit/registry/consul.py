@@ -14,11 +14,11 @@ from tandemkit.registry.consul_elections import ConsulElections, still_leads
 from tandemkit.registry.consul_feed import Feed
 from tandemkit.registry.consul_follow import Follower, Listener
 from tandemkit.registry.consul_http import ConsulHttp, ConsulSettings, Refused, connected
-from tandemkit.registry.consul_kv import Conflict, ConsulKv, Row, operation, version_is, write
-from tandemkit.registry.consul_leases import REGISTRATIONS, ConsulLeases, Registration
+from tandemkit.registry.consul_kv import Conflict, ConsulKv, operation, version_is, write
+from tandemkit.registry.consul_leases import ConsulLeases
 from tandemkit.registry.consul_liveness import Liveness
+from tandemkit.registry.consul_registration import REGISTRATIONS, Registrations
 from tandemkit.registry.protocol import (
-    Entry,
     Event,
     Leadership,
     LeadershipLost,
@@ -64,6 +64,7 @@ class ConsulRegistry:
         self._liveness = Liveness(clock)
         self._leases = ConsulLeases(http, self._kv, self._liveness, clock)
         self._elections = ConsulElections(self._kv, self._liveness)
+        self._registrations = Registrations()
         self._feed = Feed(self._settings.changes_kept)
         self._follower = Follower(self._kv, self._settings, clock)
 
@@ -71,8 +72,8 @@ class ConsulRegistry:
         """What must run, under its names, for watches to move and leases to end."""
         listener = Listener(
             known=lambda: self._feed.revision,
-            take=lambda index, rows: self._feed.take(index, _registered(rows)),
-            anew=lambda index, rows: self._feed.restart(index, _registered(rows)),
+            take=lambda index, rows: self._feed.take(index, self._registrations.read(rows)),
+            anew=lambda index, rows: self._feed.restart(index, self._registrations.read(rows)),
             lost=self._lose_feed,
         )
         heartbeats = Listener(
@@ -112,7 +113,7 @@ class ConsulRegistry:
         await self._kv.get(f"{REGISTRATIONS}any")
         # Whoever registered before this call finds it in the first Snapshot.
         revision, rows = await self._kv.under(REGISTRATIONS)
-        self._feed.take(revision, _registered(rows))
+        self._feed.take(revision, self._registrations.read(rows))
         async with aclosing(self._feed.watch(since)) as events:
             async for event in events:
                 yield event
@@ -174,12 +175,3 @@ class ConsulRegistry:
     def _lose_feed(self, error: Exception, silent_s: float) -> None:
         if isinstance(error, Refused) or silent_s >= self._settings.away_within_s:
             self._feed.fail(error)
-
-
-def _registered(rows: list[Row]) -> dict[str, tuple[Entry, int]]:
-    found = {}
-    for row in rows:
-        registration = Registration.of(row)
-        if registration is not None:
-            found[registration.entry.key] = (registration.entry, row.version)
-    return found

@@ -18,6 +18,8 @@ _LOGGER = logging.getLogger("tandemkit.registry.consul")
 _JITTER = random.SystemRandom()
 _WAIT_S = 0.05
 _WAIT_S_MAX = 0.5
+# About twice what an answer costs us.
+_PAUSE_S_PER_ROW, _PAUSE_S_MAX = 10e-6, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Follower:
             elif not lower:
                 listener.take(found, rows)
             doubtful = lower and not doubtful
+            # Each change is answered with all rows: in a burst, many changes with one answer.
+            await self._clock.sleep(min(_PAUSE_S_MAX, len(rows) * _PAUSE_S_PER_ROW))
 
 
 def _pause_s(failures: int) -> float:

@@ -30,9 +30,13 @@ class Row:
     """`version` is the Raft index of its last change: it rises, and never comes back."""
 
     key: str
-    value: bytes
+    encoded: str
     version: int
     session: str
+
+    @property
+    def value(self) -> bytes:
+        return base64.b64decode(self.encoded)
 
 
 def write(verb: str, key: str, value: bytes, **fields: object) -> Operation:
@@ -128,7 +132,7 @@ class ConsulKv:
         return [
             Row(
                 one["Key"].removeprefix(self._root),
-                base64.b64decode(one["Value"] or ""),
+                one["Value"] or "",
                 int(one["ModifyIndex"]),
                 one.get("Session", ""),
             )

@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 
 from tandemkit.core.clock import Clock
 from tandemkit.registry.consul_http import ConsulHttp, Refused, Request
 from tandemkit.registry.consul_kv import Conflict, ConsulKv, Row, operation, version_is, write
 from tandemkit.registry.consul_liveness import Liveness, beat
+from tandemkit.registry.consul_registration import REGISTRATIONS, Registration
 from tandemkit.registry.protocol import Entry, Lease, LeaseLost, Unreachable
 
 LEASES = "alive/leases/"
-REGISTRATIONS = "registrations/"
 # Consul's own bounds. It ends a session between one and two times its TTL after the last renewal.
 _SESSION_TTL_S_MIN, _SESSION_TTL_S_MAX = 10, 86_400
 _ID = re.compile(r"(?P<number>[0-9]{1,20})-(?P<session>[0-9a-f-]{36})")
 # Rivals for one key: each turn that is lost was won by another, so this is plenty.
 _TURNS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A row: who registered, under the lease of which number, and what."""
-
-    entry: Entry
-    number: int
-
-    @classmethod
-    def of(cls, row: Row) -> Registration | None:
-        """None for a row that somebody else put there."""
-        head, _, value = row.value.partition(b"\n")
-        try:
-            said = json.loads(head)
-            owner, number = str(said["owner"]), int(said["lease"])
-        except (ValueError, LookupError, TypeError):
-            return None
-        return cls(Entry(row.key.removeprefix(REGISTRATIONS), value, owner), number)
-
-    def encoded(self) -> bytes:
-        head = {"owner": self.entry.owner, "lease": self.number}
-        return json.dumps(head).encode() + b"\n" + self.entry.value
 
 
 class ConsulLeases:

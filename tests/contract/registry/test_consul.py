@@ -166,20 +166,31 @@ async def first_event(registry: ConsulRegistry) -> Event:
 
 
 async def test_a_token_opens_what_is_denied_without_it(tmp_path: Path) -> None:
-    """A denied call says so at once, a watch too, and the file's token is allowed all of them."""
-    secret = tmp_path / "token"
-    secret.write_text("6f1ed1fb-3b3c-4b5e-9d1a-0f2b8a1f4c55\n")
-    async with durable_consul(root_token=secret.read_text().strip()) as server:
+    """A denied call says so at once, a watch too; the rights that we document are enough."""
+    root, secret = "6f1ed1fb-3b3c-4b5e-9d1a-0f2b8a1f4c55", tmp_path / "token"
+    async with durable_consul(root_token=root) as server:
         settings = ConsulSettings(url=server.url)
         async with consul_registry(settings) as stranger:
             for call in each_kind_of_call(stranger):
                 with pytest.raises(Refused, match="denied the token"):
                     await call()
+        secret.write_text(f"{await limited_token(server)}\n")
         async with consul_registry(replace(settings, token_path=secret)) as known:
             lease = await known.open_lease("host-a", LONG_TTL_S)
             await known.register(lease, "agents/one", b"a")
-            assert await known.put("policy", b"") > 0
-            assert await first_event(known)
+            await known.renew(lease)
+            leader = await known.elect("planner", "control-a", LONG_TTL_S)
+            assert await known.put("policy", b"", leadership=leader) > 0
+            assert (await first_event(known)).revision > 0
+            await known.close_lease(lease)
+
+
+async def limited_token(server: DurableConsul) -> str:
+    rights = 'key_prefix "tandem/" { policy = "write" } session_prefix "" { policy = "write" }'
+    policy = {"Name": "tandem", "Rules": rights}
+    await server.ask("acl/policy", method="PUT", body=policy)
+    body = {"Policies": [{"Name": policy["Name"]}]}
+    return str(json.loads(await server.ask("acl/token", method="PUT", body=body))["SecretID"])
 
 
 async def test_only_the_right_certificates_connect(tmp_path: Path) -> None:

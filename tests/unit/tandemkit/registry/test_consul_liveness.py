@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from tandemkit.registry.consul_kv import Row
@@ -15,7 +17,11 @@ def clock() -> FakeClock:
 
 
 def row(key: str, version: int, ttl_s: float = 2.0) -> Row:
-    return Row(key, beat(ttl_s), version, "session")
+    return row_of(key, beat(ttl_s), version)
+
+
+def row_of(key: str, value: bytes, version: int) -> Row:
+    return Row(key, base64.b64encode(value).decode(), version, "session")
 
 
 async def test_a_row_that_stands_still_lapses(clock: FakeClock) -> None:
@@ -69,6 +75,6 @@ async def test_versions_that_begin_anew_count_as_new(clock: FakeClock) -> None:
 async def test_a_strangers_row_is_nobodys(clock: FakeClock) -> None:
     """What is no heartbeat of ours neither lives nor lapses."""
     liveness = Liveness(clock)
-    liveness.take(10, [Row("stray", b"hello", 5, ""), Row("odd", b'{"ttl_s": "x"}', 5, "")])
+    liveness.take(10, [row_of("stray", b"hello", 5), row_of("odd", b'{"ttl_s": "x"}', 5)])
     await clock.advance(60.0)
     assert liveness.all_lapsed("") == []
