@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -94,6 +95,33 @@ async def test_a_redis_that_lost_everything_gives_out_no_number_again(
         lease = await registry.open_lease("host-a", LONG_TTL_S)
         await registry.register(lease, "agents/two", b"a")
         await until(case, lambda: set(watched.view) == {"agents/two"})
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_watchers_agree_through_kills(case: RedisCase, seed: int) -> None:
+    """Watchers that live on through kills, in the midst of rival hosts' changes, end up with what
+    a new watcher is told.
+    """
+    dice = Random(seed)
+    clients = [case.open_with(answer_within_s=8.0) for _ in range(3)]
+    leases = [await one.open_lease(f"host-{at}", LONG_TTL_S) for at, one in enumerate(clients)]
+    async with AsyncExitStack() as stack:
+        watchers = [await stack.enter_async_context(watching(case, one)) for one in clients]
+        for turn in range(200):
+            if turn % 80 == 79:
+                await case.kill_and_restart()
+            at, key = dice.randrange(3), f"agents/{dice.randrange(6)}"
+            match dice.randrange(8):
+                case 0:
+                    leases[at] = await clients[at].open_lease(f"host-{at}", LONG_TTL_S)
+                case 1 | 2:
+                    await clients[at].deregister(leases[at], key)
+                case _:
+                    await clients[at].register(leases[at], key, b"%d" % dice.randrange(3))
+        await clients[0].register(leases[0], "end", b"")
+        async with watching(case, clients[0]) as told:
+            assert "end" in told.view
+            await until(case, lambda: all(one.view == told.view for one in watchers))
 
 
 async def test_every_end_is_written_once(case: RedisCase, inside: Redis) -> None:
