@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
@@ -33,7 +34,7 @@ _VERSION_BYTES = 8
 _KEPT_MAX = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resources:
     """All resources of one type by name. An unchanged one is the very object it was before.
 
@@ -42,9 +43,10 @@ class Resources:
 
     type_url: str
     by_name: Mapping[str, Packed]
-    _bodies: dict[frozenset[str], bytes] = field(default_factory=dict, compare=False)
-    _changed: dict[int, tuple[Resources, frozenset[str]]] = field(
-        default_factory=dict, compare=False
+    _bodies: dict[frozenset[str], bytes] = field(default_factory=dict)
+    # Weak, or each would keep all that came before it.
+    _changed: WeakKeyDictionary[Resources, frozenset[str]] = field(
+        default_factory=WeakKeyDictionary
     )
 
     @cached_property
@@ -71,14 +73,11 @@ class Resources:
         """The names of those that are new or other than they were."""
         if earlier is None:
             return frozenset(self.by_name)
-        # The entry holds on to `earlier`, so that its id stays its own.
-        if id(earlier) not in self._changed:
-            if len(self._changed) >= _KEPT_MAX:
-                self._changed.clear()
+        if earlier not in self._changed:
             was = earlier.by_name
             changed = (name for name, one in self.by_name.items() if was.get(name) is not one)
-            self._changed[id(earlier)] = earlier, frozenset(changed)
-        return self._changed[id(earlier)][1]
+            self._changed[earlier] = frozenset(changed)
+        return self._changed[earlier]
 
     def with_those_of(self, earlier: Resources, names: AbstractSet[str]) -> Resources:
         """Its own, and of the earlier ones those that it has no more."""

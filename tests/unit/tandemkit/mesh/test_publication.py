@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from weakref import ref
 
 import pytest
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
 from tandemkit.mesh.catalogue import Catalogue, Host
 from tandemkit.mesh.policy import Fault, Preference, ServicePolicy, Share, TrafficPolicy
 from tandemkit.mesh.publication import COALESCE_S, RETIRED_S, Publication
+from tandemkit.mesh.snapshot import ENDPOINTS
+from tandemkit.mesh.streams import Stream
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.unit.tandemkit.mesh.meshed import (
@@ -124,6 +129,24 @@ async def test_what_cannot_be_written_is_refused_like_what_must_not(policy: Serv
         publication.publish(catalogue(B))
         await clock.advance(COALESCE_S)
         assert told(publication) == [{2}]
+
+
+async def test_what_was_told_is_forgotten() -> None:
+    """A control plane that tells for months holds what it tells now, and what its clients know."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        stream, old = Stream(), []
+        stream.take(DiscoveryRequest(type_url=ENDPOINTS, resource_names=[GROUP]))
+        for hosts in ((A,), (A, B), (A,), (A, B), (A, B, C)):
+            publication.publish(catalogue(*hosts))
+            await clock.advance(COALESCE_S)
+            found = publication.on("")
+            assert found is not None
+            assert len(list(stream.due(found))) == 1
+            old.append(ref(found.endpoints))
+            del found
+        gc.collect()
+        assert [one() is None for one in old] == [True, True, True, True, False]
 
 
 async def test_a_cluster_without_routes_stays_for_those_who_have_not_heard() -> None:
