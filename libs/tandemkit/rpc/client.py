@@ -14,7 +14,7 @@ import grpc
 
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.rpc import channel
-from tandemkit.rpc.attempts import Near, Road
+from tandemkit.rpc.attempts import Near, Road, Way
 from tandemkit.rpc.breaker import BreakerView
 from tandemkit.rpc.line import Line, Terms
 
@@ -25,9 +25,7 @@ class Mesh:
     """Makes stubs whose calls share one channel, one breaker a method and one retry budget."""
 
     def __init__(self, wire: grpc.aio.Channel, terms: Terms, near: Near | None = None) -> None:
-        self._lines: dict[str, Line] = {}
-        self._terms = terms
-        self._calls = Calls(wire, self._road(near))
+        self._calls = Calls(wire, terms, near)
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A stub of the generated class `make`; as cheap as the class itself, and safe to keep."""
@@ -35,16 +33,7 @@ class Mesh:
 
     def breakers(self) -> list[BreakerView]:
         """One for each method that a stub was made for, in the order of their paths."""
-        return [line.breaker.view() for _path, line in sorted(self._lines.items())]
-
-    def _road(self, near: Near | None) -> Callable[[str, Any], Road]:
-        def lead(path: str, far: Any) -> Road:
-            line = self._lines.get(path)
-            if line is None:
-                line = self._lines[path] = Line(path, self._terms)
-            return Road(line, far, near)
-
-        return lead
+        return [line.breaker.view() for _path, line in sorted(self._calls.lines.items())]
 
 
 @asynccontextmanager
@@ -71,9 +60,11 @@ async def mesh(
 class Calls(grpc.aio.Channel):
     """What a generated stub takes for a channel."""
 
-    def __init__(self, wire: grpc.aio.Channel, lead: Callable[[str, Any], Road]) -> None:
+    def __init__(self, wire: grpc.aio.Channel, terms: Terms, near: Near | None) -> None:
+        self.lines: dict[str, Line] = {}
         self._wire = wire
-        self._lead = lead
+        self._terms = terms
+        self._near = near
 
     def unary_unary(self, method: str, *codecs: Any, **options: Any) -> Any:
         return self._lead(method, self._wire.unary_unary(method, *codecs, **options)).unary
@@ -86,6 +77,13 @@ class Calls(grpc.aio.Channel):
 
     def stream_stream(self, method: str, *codecs: Any, **options: Any) -> Any:
         return self._lead(method, self._wire.stream_stream(method, *codecs, **options)).streaming
+
+    def _lead(self, path: str, far: Way) -> Road:
+        """All stubs of a method share its line."""
+        line = self.lines.get(path)
+        if line is None:
+            line = self.lines[path] = Line(path, self._terms)
+        return Road(line, far, self._near)
 
     def get_state(self, try_to_connect: object = None) -> grpc.ChannelConnectivity:
         return self._wire.get_state(bool(try_to_connect))

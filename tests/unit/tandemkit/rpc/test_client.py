@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import grpc
@@ -170,3 +172,19 @@ def test_a_failure_without_details_is_read_as_far_as_it_goes() -> None:
     assert (bare.code, bare.reason, bare.retry_after_s) == (grpc.StatusCode.UNKNOWN, "", None)
     odd = grpc_error(grpc.StatusCode.UNKNOWN, ("grpc-status-details-bin", b"\xff"))
     assert RemoteFailure.of(odd) == bare
+
+
+async def test_a_mesh_that_is_left_is_gone() -> None:
+    """It holds itself in no circle: its channel goes at once, and with it what gRPC keeps of it."""
+
+    async def used(address: str) -> tuple[weakref.ref[Any], weakref.ref[Any]]:
+        async with channel.shared(address) as wire, mesh(address) as it:
+            await it.stub(ProbeStub).Echo(request())
+            return weakref.ref(wire), weakref.ref(it)
+
+    gc.disable()
+    try:
+        async with socket() as address, served(Relay(), address):
+            assert [left() for left in await used(address)] == [None, None]
+    finally:
+        gc.enable()
