@@ -26,8 +26,8 @@ from tandemkit.mesh.listeners import FAULT_FILTER, TARGET, duration, fault_of, p
 from tandemkit.mesh.policy import ServicePolicy, Share, TrafficPolicy
 from tandemkit.mesh.pools import Pools, Wish
 from tandemkit.rpc.contract import UNARY_DEADLINE_S, Contract
+from tandemkit.rpc.local import INSTANCE_HEADER
 
-INSTANCE_HEADER = "x-tandem-instance"
 # grpcio 1.78 ends a call 1 to 2 s before its route's deadline, by a different part of it in each
 # process (measured). The server keeps the exact one; the route's is for servers that say nothing.
 SLACK_S = 2.0
