@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,8 +12,12 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
+from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
+from tandemkit.hosting.announce import Announcement, announced
+from tandemkit.hosting.contracts import StoredContract
+from tandemkit.hosting.membership import Membership
 from tandemkit.hosting.scope import Scope
 from tandemkit.rpc.server import DRAIN_GRACE_S, Server
 from tandemkit.supervise.tasks import Tasks
@@ -39,30 +44,58 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a host runs: what it listens on, where its agents keep their state, and whose time it
-    goes by.
+    """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
+    by, and which fleet it belongs to, if any.
     """
 
     address: str
     state_dir: Path
     clock: Clock
     grace_s: float = DRAIN_GRACE_S
+    membership: Membership | None = None
 
 
 @asynccontextmanager
 async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     """Serves all of `placed` on one port, which it yields, and drains on the way out."""
-    server = Server()
+    server, news = Server(), asyncio.Event()
     async with Tasks() as tasks, AsyncExitStack() as built:
         scopes = [await _build(one, place, tasks, server, built) for one in placed]
         for one, scope in zip(placed, scopes, strict=True):
             await _probe(one, scope, server)
-            tasks.spawn(f"{scope.name}:probe", _watch_over(one, scope, server))
+            tasks.spawn(f"{scope.name}:probe", _watch_over(one, scope, server, news))
         port = await server.start(place.address)
         try:
-            yield port
+            async with AsyncExitStack() as known:
+                if place.membership is not None:
+                    said = _announcement(placed, place.membership, server, port, news)
+                    await known.enter_async_context(announced(said, place.clock, tasks))
+                yield port
         finally:
             await server.drain(place.grace_s)
+
+
+def _announcement(
+    placed: Sequence[Placed], membership: Membership, server: Server, port: int, news: asyncio.Event
+) -> Announcement:
+    contracts = {one.name: StoredContract.of(one.agent.contract) for one in placed}
+
+    def roster() -> nouns.Host:
+        host = nouns.Host()
+        host.CopyFrom(membership.host)
+        host.port = port
+        for one in placed:
+            service = one.agent.promise.service.full_name
+            host.placements.add(
+                service=service,
+                instance=one.name if one.name != one.agent.name else "",
+                serving=server.health.serving(service),
+                contract_digest=contracts[one.name].digest,
+            )
+        return host
+
+    stored = tuple({one.digest: one for one in contracts.values()}.values())
+    return Announcement(membership.control, membership.lease_s, roster, stored, news)
 
 
 async def _build(
@@ -76,14 +109,15 @@ async def _build(
     return scope
 
 
-async def _watch_over(one: Placed, scope: Scope, server: Server) -> None:
+async def _watch_over(one: Placed, scope: Scope, server: Server, news: asyncio.Event) -> None:
     while True:
         await scope.clock.sleep(PROBE_INTERVAL_S)
-        await _probe(one, scope, server)
+        if await _probe(one, scope, server):
+            news.set()
 
 
-async def _probe(one: Placed, scope: Scope, server: Server) -> None:
-    """Turns what the agent says of itself into its health, and says so where that changed."""
+async def _probe(one: Placed, scope: Scope, server: Server) -> bool:
+    """Turns what the agent says of itself into its health; whether that changed is also logged."""
     service = one.agent.promise.service.full_name
     was = server.health.serving(service)
     error = await scope.unwell()
@@ -92,3 +126,4 @@ async def _probe(one: Placed, scope: Scope, server: Server) -> None:
         log.event(_LOGGER, logging.WARNING, "agent.unwell", agent=scope.name, cause=str(error))
     elif not was and error is None:
         log.event(_LOGGER, logging.INFO, "agent.serving", agent=scope.name)
+    return was != (error is None)

@@ -17,6 +17,7 @@ from tandemkit.core import environment, log
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting import settings
 from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.membership import BadMembership, add_options, membership_of
 
 if TYPE_CHECKING:
     from tandemkit.hosting.agent import Agent
@@ -33,10 +34,11 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     log.write_to(sys.stderr)
     try:
         placed = settings.place(agents, settings.read(said.settings))
-    except settings.BadSettings as error:
+        membership = membership_of(said, agents)
+    except (settings.BadSettings, BadMembership) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
-    place = Place(said.listen, said.state, SystemClock(), said.grace_s)
+    place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership)
     uvloop.run(_serve(placed, place))
 
 
@@ -90,4 +92,5 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         default=10.0,
         help="how long calls in progress may finish after SIGTERM (default %(default)s)",
     )
+    add_options(parser)
     return parser

@@ -14,6 +14,13 @@ from tests.unit.tandemkit.rpc.probed import Probe
 
 @asynccontextmanager
 async def build(scope: Scope, settings: Any) -> AsyncIterator[Probe]:
+    ailment = scope.state_dir / "ailment"
+
+    async def well() -> None:
+        if ailment.exists():
+            raise OSError("unwell")
+
+    scope.ready_when(well)
     diary = scope.state_dir / "diary"
     with diary.open("a") as lines:
         lines.write(f"built with {settings.text}\n")

@@ -1,0 +1,168 @@
+"""A host's place in the fleet: its lease at a control, and what it says of itself under it.
+
+It renews on the loop that serves calls, so a host whose loop is stuck loses its lease, as it
+should. docs/design/control.md says what watchers see of each way to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from tandem.control.v1 import registration_pb2 as nouns
+from tandem.control.v1 import registry_service_pb2 as pb
+from tandem.control.v1 import registry_service_pb2_grpc as rpc
+from tandemkit.core import log
+from tandemkit.core.clock import Clock
+from tandemkit.core.errors import Failure
+from tandemkit.hosting.contracts import StoredContract, keep_contracts
+from tandemkit.rpc import channel
+from tandemkit.rpc.remote import RemoteFailure
+from tandemkit.supervise.tasks import Tasks
+
+# How long a draining host waits for control to take its leave.
+LEAVE_S_MAX = 1.0
+PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 2.0
+_LOGGER = logging.getLogger("tandemkit.hosting")
+Roster = Callable[[], nouns.Host]
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is said where: `roster` is the host as it is at the moment that it is asked."""
+
+    control: str
+    ttl_s: float
+    roster: Roster
+    contracts: Sequence[StoredContract]
+    # Set whenever the roster may have changed.
+    news: asyncio.Event
+
+
+class _Unconfirmed(Failure):
+    """Control ended the stream without a word, or did not answer within the time to live."""
+
+
+def pause_s(failures: int, drawn: float) -> float:
+    """Before the next try: doubling, bounded, and up to half of it by chance (`drawn`, 0 to 1), so
+    that the hosts of a control that comes back do not all come at once.
+    """
+    doubled_s = PAUSE_S_MIN * 2.0 ** min(failures, 10)
+    return min(PAUSE_S_MAX, doubled_s) * (0.5 + drawn / 2)
+
+
+class Announcer:
+    """Holds the lease, and takes it anew for as long as it runs."""
+
+    def __init__(
+        self,
+        said: Announcement,
+        clock: Clock,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._said, self._clock, self._draw = said, clock, draw
+        self._leaving = asyncio.Event()
+        self._failures = 0
+        self._without_lease = asyncio.Event()
+        self._without_lease.set()
+
+    async def hold(self) -> None:
+        async with channel.shared(self._said.control) as wire:
+            stub = rpc.RegistryServiceStub(wire)
+            while not self._leaving.is_set():
+                try:
+                    await self._hold_once(stub)
+                except (grpc.aio.AioRpcError, _Unconfirmed) as error:
+                    self._failures += 1
+                    self._report(error)
+                    await self._clock.sleep(pause_s(self._failures, self._draw()))
+
+    async def tick(self) -> None:
+        """Makes each renewal due."""
+        while True:
+            await self._clock.sleep(self._said.ttl_s / 3)
+            self._said.news.set()
+
+    async def leave(self) -> None:
+        """Gives the lease up, so that callers stay away before the server does. What control does
+        not hear in time runs out.
+        """
+        self._leaving.set()
+        self._said.news.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S_MAX):
+                await self._without_lease.wait()
+
+    async def _hold_once(self, stub: rpc.RegistryServiceAsyncStub) -> None:
+        await keep_contracts(stub, self._said.contracts)
+        if self._leaving.is_set():
+            return
+        call: Any = stub.HoldLease()
+        self._without_lease.clear()
+        try:
+            known = self._said.roster()
+            opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=known))
+            opening.open.time_to_live.FromNanoseconds(int(self._said.ttl_s * 1e9))
+            await self._step(call, opening)
+            log.event(_LOGGER, logging.INFO, "host.announced", host=known.name)
+            while not self._leaving.is_set():
+                await self._said.news.wait()
+                self._said.news.clear()
+                if not self._leaving.is_set():
+                    known = await self._say(call, known)
+            await self._step(call, pb.HoldLeaseRequest(close=pb.HoldLeaseRequest.Close()))
+        finally:
+            call.cancel()
+            self._without_lease.set()
+
+    async def _say(self, call: Any, known: nouns.Host) -> nouns.Host:
+        """Renews, with what is new if anything is."""
+        now = self._said.roster()
+        if now == known:
+            request = pb.HoldLeaseRequest(renew=pb.HoldLeaseRequest.Renew())
+        else:
+            request = pb.HoldLeaseRequest(change=pb.HoldLeaseRequest.Change(host=now))
+        await self._step(call, request)
+        # Only now: two hosts of one name would else take the lease from each other without a pause.
+        self._failures = 0
+        return now
+
+    async def _step(self, call: Any, request: pb.HoldLeaseRequest) -> None:
+        try:
+            async with asyncio.timeout(self._said.ttl_s):
+                # A write to a stream that is over would say only that it is; reading says why.
+                with suppress(asyncio.InvalidStateError):
+                    await call.write(request)
+                answer = await call.read()
+        except TimeoutError as error:
+            raise _Unconfirmed("control did not confirm in time") from error
+        if answer is grpc.aio.EOF:
+            raise _Unconfirmed("control ended the stream")
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, grpc.aio.AioRpcError):
+            found = RemoteFailure.of(error)
+            fields = {"code": found.code.name, "reason": found.reason, "cause": found.message}
+        else:
+            fields = {"cause": str(error)}
+        level = logging.WARNING if self._failures == 1 else logging.INFO
+        log.event(_LOGGER, level, "host.unannounced", control=self._said.control, **fields)
+
+
+@asynccontextmanager
+async def announced(said: Announcement, clock: Clock, tasks: Tasks) -> AsyncIterator[None]:
+    """The host is in the fleet inside of the block, and out of it on the way out."""
+    announcer = Announcer(said, clock)
+    tasks.spawn("announce:hold", announcer.hold())
+    tasks.spawn("announce:tick", announcer.tick())
+    try:
+        yield
+    finally:
+        await announcer.leave()

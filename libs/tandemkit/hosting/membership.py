@@ -1,0 +1,109 @@
+"""Who a host is in its fleet: what the command line says of it, and what follows where it is
+silent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tandem.control.v1 import registration_pb2 as nouns
+from tandemkit.rpc import validation
+
+if TYPE_CHECKING:
+    from tandemkit.hosting.agent import Agent
+
+LEASE_S = 3.0
+_LEASE_S_MIN, _LEASE_S_MAX = 1.0, 60.0
+_LABEL_LENGTH_MAX = 63
+
+
+class BadMembership(Exception):
+    """The host cannot be announced as it was told to; the message says why, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The control that the host is announced at, and as what: `host` lacks the port and the
+    placements, which are known once it serves.
+    """
+
+    control: str
+    host: nouns.Host
+    lease_s: float = LEASE_S
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options = parser.add_argument_group("membership of a fleet")
+    options.add_argument(
+        "--control",
+        help="host:port or unix:/path of the control to announce this host at (default: none, and "
+        "nobody is told)",
+    )
+    options.add_argument("--machine", help="name of the machine (default: its hostname)")
+    options.add_argument(
+        "--group", help="hosts of one group serve the same agents (default: the agent or family)"
+    )
+    options.add_argument("--host-name", help="unique in the fleet (default: MACHINE-GROUP)")
+    options.add_argument(
+        "--version-label", default="", help="by which traffic is weighed (default: none)"
+    )
+    options.add_argument("--advertise", help="address for callers (default: that of --listen)")
+    options.add_argument(
+        "--lease-s",
+        type=float,
+        default=LEASE_S,
+        help="how long the host stays in the fleet without a word (default %(default)s)",
+    )
+
+
+def membership_of(said: Namespace, agents: Sequence[Agent]) -> Membership | None:
+    """None where no control was named. Raises BadMembership."""
+    if said.control is None:
+        return None
+    machine = said.machine or _label(socket.gethostname())
+    group = said.group or _label(_default_group(agents))
+    host = nouns.Host(
+        name=f"hosts/{said.host_name or _label(f'{machine}-{group}')}",
+        machine=machine,
+        group=group,
+        address=said.advertise or _listening_on(said.listen),
+        version=said.version_label,
+        # Stands in for the one that the kernel may yet have to choose.
+        port=1,
+    )
+    if broken := validation.violations(host):
+        raise BadMembership("; ".join(f"host.{one.field}: {one.description}" for one in broken))
+    if not _LEASE_S_MIN <= said.lease_s <= _LEASE_S_MAX:
+        raise BadMembership(f"--lease-s is from {_LEASE_S_MIN:g} to {_LEASE_S_MAX:g}")
+    return Membership(said.control, host, said.lease_s)
+
+
+def _listening_on(address: str) -> str:
+    host = address.rpartition(":")[0].strip("[]")
+    if address.startswith("unix:"):
+        raise BadMembership("a host on a unix socket cannot be announced; --listen on host:port")
+    if _is_everywhere(host):
+        raise BadMembership(f"--listen {address} is no address for callers; --advertise one")
+    return host
+
+
+def _is_everywhere(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:  # a name
+        return not host
+
+
+def _default_group(agents: Sequence[Agent]) -> str:
+    return agents[0].name if len(agents) == 1 else agents[0].promise.name.family
+
+
+def _label(text: str) -> str:
+    """The text as a name may be written; a machine's own may hold dots and capitals."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LABEL_LENGTH_MAX].strip("-")
