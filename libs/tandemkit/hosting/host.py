@@ -103,7 +103,7 @@ async def _build(
 ) -> Scope:
     state_dir = place.state_dir / one.name
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scope = Scope(one.name, place.clock, state_dir, tasks)
+    scope = Scope(one.name, place.clock, state_dir, tasks, server)
     servicer = await built.enter_async_context(one.agent.build(scope, one.settings))
     server.mount(one.agent.promise, servicer)
     return scope

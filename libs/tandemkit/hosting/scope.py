@@ -6,7 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
+
 from tandemkit.core.clock import Clock
+from tandemkit.rpc.attempts import Near
+from tandemkit.rpc.server import Server
 from tandemkit.supervise.tasks import Tasks, failure_of
 
 Check = Callable[[], Awaitable[object]]
@@ -22,6 +26,7 @@ class Scope:
     # Private to the instance, and there again after a restart.
     state_dir: Path
     _tasks: Tasks
+    _server: Server
     _checks: list[Check] = field(default_factory=list)
 
     def ready_when(self, check: Check) -> None:
@@ -35,6 +40,17 @@ class Scope:
         decides what next.
         """
         self._tasks.spawn(f"{self.name}:{name}", work)
+
+    @property
+    def near(self) -> Near:
+        """For a mesh whose calls to agents of this host are not to leave the process."""
+        return self._server.local.way
+
+    def serve_also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
+        """Serves something that is none of our contracts on the host's port; `drain` ends its
+        streams when the host does.
+        """
+        self._server.also(handler, drain)
 
     async def unwell(self) -> Exception | None:
         """Why the instance cannot serve now; None where it can."""

@@ -1,62 +1,22 @@
-"""Pages over a sorted list of names that no call changes."""
+"""Pages over a sorted list of names that no call changes, with the family's refusal."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import bisect
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
-
-_SCOPE_BYTES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a listing; `next_token` is empty after the last part."""
-
-    names: Sequence[str]
-    next_token: str
+from tandemkit.rpc import paging
+from tandemkit.rpc.paging import Page
 
 
 def page_of(names: Sequence[str], *, scope: str, token: str, size: int) -> Page:
-    """Cuts one page out of sorted `names`.
-
-    A token holds the last name given out, so it stays right when a new release adds names, and a
-    digest of `scope` (the listing's filter), so it fits no other listing.
-    """
-    start = bisect.bisect_right(names, _name_in(token, scope)) if token else 0
-    page = names[start : start + size]
-    more = start + size < len(names)
-    return Page(names=page, next_token=_token_after(page[-1], scope) if more else "")
-
-
-def _token_after(name: str, scope: str) -> str:
-    return base64.urlsafe_b64encode(_digest(scope) + name.encode()).decode()
-
-
-def _name_in(token: str, scope: str) -> str:
+    """One page of sorted `names`; a token fits only the `scope` that it was made for."""
     try:
-        raw = base64.b64decode(token, altchars=b"-_", validate=True)
-        name = raw[_SCOPE_BYTES:].decode()
-    except (binascii.Error, UnicodeError, ValueError) as malformed:
-        raise _refusal() from malformed
-    if raw[:_SCOPE_BYTES] != _digest(scope):
-        raise _refusal()
-    return name
-
-
-def _digest(scope: str) -> bytes:
-    return hashlib.blake2b(scope.encode(), digest_size=_SCOPE_BYTES).digest()
-
-
-def _refusal() -> CallerError:
-    return CallerError(
-        errors.ERROR_REASON_PAGE_TOKEN_INVALID,
-        "the page token belongs to no page of this listing",
-        field="page_token",
-    )
+        return paging.page_of(names, scope=scope, token=token, size=size)
+    except paging.TokenInvalid as error:
+        raise CallerError(
+            errors.ERROR_REASON_PAGE_TOKEN_INVALID,
+            "the page token belongs to no page of this listing",
+            field="page_token",
+        ) from error

@@ -1,0 +1,85 @@
+"""Tells every client of the mesh where the agents are, over xDS, and people what it tells.
+Contract: tandem.control.v1.FleetStatusService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+
+from services.control.fleet_status.follower import Follower, RegistryLost
+from services.control.fleet_status.servicer import Status
+from tandem.control.config.v1 import fleet_status_pb2 as cfg
+from tandem.control.v1 import fleet_status_service_pb2 as pb
+from tandem.control.v1 import registry_service_pb2
+from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+from tandemkit.mesh.ads import DiscoveryServer
+from tandemkit.mesh.publication import Publication
+from tandemkit.rpc.client import mesh
+from tandemkit.rpc.remote import RemoteFailure
+
+# Nobody listens there. The registry of the same host is called without a connection; until it
+# serves, calls to it fail at once.
+_NOWHERE = "ipv4:127.0.0.1:0"
+# Where hosts store their contracts.
+_CONTRACTS = "contracts/"
+
+
+class StubbedRegistry:
+    """The registry behind a stub."""
+
+    def __init__(self, stub: registry_rpc.RegistryServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def watch(
+        self, since_revision: int
+    ) -> AsyncIterator[registry_service_pb2.WatchHostsResponse]:
+        request = registry_service_pb2.WatchHostsRequest(since_revision=since_revision)
+        try:
+            async for told in self._stub.WatchHosts(request):
+                yield told
+        except grpc.aio.AioRpcError as error:
+            raise _lost(error) from error
+
+    async def contract(self, digest: str) -> registry_service_pb2.StoredValue | None:
+        request = registry_service_pb2.GetValueRequest(key=f"{_CONTRACTS}{digest}")
+        try:
+            return (await self._stub.GetValue(request)).value
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise _lost(error) from error
+
+
+def _lost(error: grpc.aio.AioRpcError) -> RegistryLost:
+    said = RemoteFailure.of(error)
+    message = "the registry does not answer"
+    return RegistryLost(message, code=said.code.name, reason=said.reason, cause=said.message)
+
+
+@asynccontextmanager
+async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterator[Status]:
+    publication = Publication(scope.clock)
+    discovery = DiscoveryServer(publication)
+    near = None if settings.registry else scope.near
+    async with mesh(settings.registry or _NOWHERE, near, clock=scope.clock) as calls:
+        registry = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
+        follower = Follower(registry, publication, scope.clock, settings.front)
+        scope.ready_when(follower.known)
+        scope.spawn("publication", publication.run())
+        scope.spawn("follower", follower.run())
+        scope.serve_also(discovery.generic_handler(), discovery.close)
+        yield Status(follower, discovery)
+
+
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.FleetStatusSettings,
+    calls=(registry_service_pb2.DESCRIPTOR,),
+    build=build,
+)
+main = AGENT.main

@@ -1,0 +1,135 @@
+"""Follows the registry and publishes what it tells. While the registry is silent, what was said
+last stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Protocol
+
+from services.control.fleet_status.assembly import Key, assemble, keys_of
+from services.control.fleet_status.descriptors import BrokenContract, contract_in
+from services.control.fleet_status.view import View
+from tandem.control.v1 import registry_service_pb2 as pb
+from tandemkit.core import log
+from tandemkit.core.clock import Clock
+from tandemkit.core.errors import Failure
+from tandemkit.mesh.catalogue import Catalogue
+from tandemkit.mesh.publication import Publication
+from tandemkit.rpc.contract import Contract
+
+_BACKOFF_S, _BACKOFF_S_MAX = 0.1, 2.0
+_LEFT_OUT_LOGGED_MAX = 20
+_LOGGER = logging.getLogger("services.control.fleet_status")
+
+
+class RegistryLost(Failure):
+    """The registry does not answer, or not any more; the metadata says how it ended."""
+
+
+class Registry(Protocol):
+    """What is asked of the registry. Both raise RegistryLost."""
+
+    def watch(self, since_revision: int) -> AsyncIterator[pb.WatchHostsResponse]:
+        """All hosts, then changes; where the registry still can, only those after the revision."""
+
+    async def contract(self, digest: str) -> pb.StoredValue | None:
+        """What a host stored; None where there is no such thing."""
+
+
+class Follower:
+    """`catalogue` is what was published last. `stale_since` is set while it may be old."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        publication: Publication,
+        clock: Clock,
+        front: str = "",
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.catalogue = Catalogue()
+        self.stale_since: datetime | None = clock.now()
+        self._view = View(clock)
+        self._registry, self._publication = registry, publication
+        self._clock, self._front, self._draw = clock, front, draw
+        self._contracts: dict[Key, Contract | str] = {}
+        self._left_out: dict[str, str] = {}
+        self._failures = 0
+
+    async def known(self) -> None:
+        """Raises until the registry has told all hosts once."""
+        if not self._view.is_known:
+            raise ConnectionError("the registry has not told the hosts yet")
+
+    async def run(self) -> None:
+        """Follows until cancelled, and begins again after the last revision it saw."""
+        while True:
+            try:
+                await self._follow()
+            except RegistryLost as error:
+                self._lost(error)
+            await self._clock.sleep(self._pause_s())
+
+    async def _follow(self) -> None:
+        if self._view.is_known:
+            # What the stream before could not learn any more.
+            await self._publish()
+        async for told in self._registry.watch(self._view.revision):
+            self._view.take(told)
+            await self._publish()
+            self._found()
+        raise RegistryLost("the registry ended the stream")
+
+    async def _publish(self) -> None:
+        present, departed = self._view.hosts, self._view.departed
+        wanted = keys_of((*present, *departed))
+        known = {key: one for key, one in self._contracts.items() if key in wanted}
+        self._contracts = known
+        for key in sorted(wanted - known.keys()):
+            await self._learn(*key)
+        assembly = assemble(present, departed, self._contracts, self._front)
+        self._say_left_out(dict(assembly.left_out))
+        self.catalogue = assembly.catalogue
+        self._publication.publish(assembly.catalogue)
+
+    async def _learn(self, digest: str, service: str) -> None:
+        """One that is not there is asked for again with the next change; a broken one stays so."""
+        if not digest:
+            self._contracts[digest, service] = "it is registered without a contract"
+            return
+        value = await self._registry.contract(digest)
+        if value is None:
+            return
+        try:
+            self._contracts[digest, service] = contract_in(value, digest, service)
+        except BrokenContract as error:
+            self._contracts[digest, service] = f"its contract {error}"
+
+    def _say_left_out(self, left_out: dict[str, str]) -> None:
+        new = {what: why for what, why in left_out.items() if self._left_out.get(what) != why}
+        self._left_out = left_out
+        for what, why in sorted(new.items())[:_LEFT_OUT_LOGGED_MAX]:
+            log.event(_LOGGER, logging.WARNING, "fleet.left_out", what=what, cause=why)
+
+    def _found(self) -> None:
+        self._failures = 0
+        if self.stale_since is not None:
+            hosts_count = len(self.catalogue.hosts)
+            log.event(_LOGGER, logging.INFO, "fleet.view_current", hosts_count=hosts_count)
+            self.stale_since = None
+
+    def _lost(self, error: RegistryLost) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            self.stale_since = self.stale_since or self._clock.now()
+            hosts_count = len(self.catalogue.hosts)
+            fields = {"hosts_count": hosts_count, "cause": str(error)}
+            log.event(_LOGGER, logging.WARNING, "fleet.view_stale", **fields)
+
+    def _pause_s(self) -> float:
+        doubled_s = _BACKOFF_S * 2.0 ** min(self._failures - 1, 10)
+        return min(_BACKOFF_S_MAX, doubled_s) * (0.5 + self._draw() / 2)

@@ -1,0 +1,93 @@
+"""What is known and told, as pages. Contract: FleetStatusService."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.control.fleet_status.follower import Follower
+from tandem.control.v1 import errors_pb2 as errors
+from tandem.control.v1 import fleet_status_service_pb2 as pb
+from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
+from tandemkit.core.errors import CallerError
+from tandemkit.core.names import AgentName
+from tandemkit.mesh.ads import DiscoveryServer
+from tandemkit.mesh.streams import Stream
+from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import Page, TokenInvalid, page_of
+
+PAGE_DEFAULT, PAGE_MAX = 100, 1000
+
+
+class Status(rpc.FleetStatusServiceServicer):
+    def __init__(self, follower: Follower, discovery: DiscoveryServer) -> None:
+        self._follower, self._discovery = follower, discovery
+
+    async def ListAgents(
+        self, request: pb.ListAgentsRequest, context: Context
+    ) -> pb.ListAgentsResponse:
+        catalogue = self._follower.catalogue
+        agents = {
+            one.service.full_name: pb.FleetAgent(
+                service=one.service.full_name, short_name=one.name.short
+            )
+            for one in catalogue.contracts
+        }
+        page = _page(sorted(agents), "agents", request)
+        shown = {name: agents[name] for name in page.names}
+        for host in catalogue.hosts:
+            for placed in host.placements:
+                if placed.service in shown:
+                    shown[placed.service].instances.add(
+                        instance=placed.instance or AgentName.of(placed.service).short,
+                        host=host.name,
+                        machine=host.machine,
+                        target=_target(host.address, host.port),
+                        version=host.version,
+                        serving=host.serving and placed.serving,
+                    )
+        told = pb.ListAgentsResponse(agents=shown.values(), next_page_token=page.next_token)
+        if self._follower.stale_since is not None:
+            told.stale_time.FromDatetime(self._follower.stale_since)
+        return told
+
+    async def ListSubscribers(
+        self, request: pb.ListSubscribersRequest, context: Context
+    ) -> pb.ListSubscribersResponse:
+        streams: dict[str, Stream] = {}
+        for number, stream in enumerate(self._discovery.streams):
+            # Two processes may say the same node; the number tells them apart.
+            streams[f"{stream.node}\0{number:09}"] = stream
+        page = _page(sorted(streams), "subscribers", request)
+        return pb.ListSubscribersResponse(
+            subscribers=(_subscriber(streams[key]) for key in page.names),
+            next_page_token=page.next_token,
+        )
+
+
+def _page(
+    names: Sequence[str], scope: str, request: pb.ListAgentsRequest | pb.ListSubscribersRequest
+) -> Page:
+    size = min(request.page_size or PAGE_DEFAULT, PAGE_MAX)
+    try:
+        return page_of(names, scope=scope, token=request.page_token, size=size)
+    except TokenInvalid as error:
+        message = "the page token belongs to no page of this listing"
+        raise CallerError(
+            errors.ERROR_REASON_PAGE_TOKEN_INVALID, message, field="page_token"
+        ) from error
+
+
+def _target(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _subscriber(stream: Stream) -> pb.Subscriber:
+    told = pb.Subscriber(node=stream.node, machine=stream.machine)
+    for type_url, one in sorted(stream.subscriptions.items()):
+        told.subscriptions.add(
+            type=type_url.rpartition("/")[2],
+            told_version=one.told.version if one.told else "",
+            accepted_version=one.accepted_version,
+            refusal=one.objection,
+        )
+    return told

@@ -1,0 +1,132 @@
+"""A control, hosts that announce themselves at it, and stock clients: each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+
+import grpc
+
+from tandem.control.v1 import fleet_status_service_pb2 as pb
+from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
+from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
+from tandemkit.supervise.processes import Command, Process, supervised_process
+from tandemkit.testing.parts import free_ports
+from tests.cluster import control_host
+from tests.cluster.eventually import eventually
+from tests.cluster.mesh import driver, trial_host
+from tests.cluster.mesh.trial_contract import ALPHA
+from tests.cluster.mesh.trial_fleet import Client
+
+MACHINE, GROUP = "mainpc", "trial"
+
+
+class Controlled:
+    """Starts what a test names. All of it ends with the test; what was killed may start again."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.folder = folder
+        (self._port,) = free_ports(1)
+        self.control = f"127.0.0.1:{self._port}"
+        self._ports: dict[str, int] = {"control": self._port}
+        self._processes: dict[str, Process] = {}
+        self._stack = stack
+
+    @property
+    def bootstrap(self) -> str:
+        """What a client's environment says."""
+        return bootstrap(Node("client", MACHINE), [self.control])
+
+    async def start_control(self) -> None:
+        """With the state that an earlier one left, at the same address."""
+        settings = self._settings("control", {"control-fleet-status": {"front": GROUP}})
+        await self._start(control_host, "control", "--settings", str(settings))
+
+    async def start_host(self, name: str) -> None:
+        """One that serves both trial agents, answers with its name, and is known to control."""
+        said = {"text": name}
+        settings = self._settings(name, {"trial-alpha": said, "trial-beta": said})
+        fleet = ("--control", self.control, "--machine", MACHINE, "--group", GROUP)
+        arguments = (*fleet, "--host-name", name, "--settings", str(settings))
+        await self._start(trial_host, name, *arguments, ready="host.announced")
+
+    async def client(self) -> Client:
+        """A stock grpcio on `xds:///tandem`."""
+        socket = self.folder / "client.sock"
+        environment = {**self._environment(), VARIABLE: self.bootstrap}
+        argv = (sys.executable, "-m", driver.__name__, f"unix:{socket}", "xds:///tandem")
+        command = Command(argv, self.folder / "client.log", env=environment)
+
+        async def listens() -> None:
+            assert socket.exists()
+
+        await self._stack.enter_async_context(supervised_process(command, ready=listens))
+        channel = grpc.aio.insecure_channel(f"unix:{socket}")
+        return Client(await self._stack.enter_async_context(channel))
+
+    async def kill(self, name: str) -> None:
+        """As the kernel would for want of memory: without a word."""
+        self.send(name, signal.SIGKILL)
+        await self._processes[name].wait()
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """SIGSTOP freezes it: its connections stay open, and nothing is answered."""
+        os.kill(self._processes[name].pid, number)
+
+    async def until_serving(self, *names: str) -> None:
+        """Returns once control lists just these hosts as serving the first agent."""
+        async with grpc.aio.insecure_channel(self.control) as channel:
+            stub = rpc.FleetStatusServiceStub(channel)
+
+            async def look() -> set[str]:
+                request = pb.ListAgentsRequest()
+                told = await stub.ListAgents(request, wait_for_ready=True, timeout=5)
+                return {
+                    one.host
+                    for agent in told.agents
+                    for one in agent.instances
+                    if agent.service == ALPHA and one.serving
+                }
+
+            await eventually(look, lambda found: found == {f"hosts/{name}" for name in names})
+
+    async def _start(
+        self, module: ModuleType, name: str, *arguments: str, ready: str = "host.serving"
+    ) -> None:
+        port = self._ports.setdefault(name, 0) or free_ports(1)[0]
+        self._ports[name] = port
+        state = str(self.folder / f"{name}.state")
+        where = ("--listen", f"127.0.0.1:{port}", "--state", state)
+        log_path = self.folder / f"{name}.log"
+        log_path.unlink(missing_ok=True)
+        argv = (sys.executable, "-m", module.__name__, *where, *arguments)
+        command = Command(argv, log_path, env=self._environment())
+
+        async def is_ready() -> None:
+            assert ready in log_path.read_text()
+
+        self._processes[name] = await self._stack.enter_async_context(
+            supervised_process(command, ready=is_ready)
+        )
+
+    def _settings(self, name: str, said: object) -> Path:
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(said))
+        return path
+
+    def _environment(self) -> dict[str, str]:
+        return {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(self.folder)}
+
+
+@asynccontextmanager
+async def controlled(folder: Path) -> AsyncIterator[Controlled]:
+    async with AsyncExitStack() as stack:
+        fleet = Controlled(folder, stack)
+        await fleet.start_control()
+        yield fleet

@@ -1,0 +1,109 @@
+"""From a host's start to a client's call: what nobody is told by hand, and what nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tandemkit.mesh.bootstrap import VARIABLE
+from tandemkit.testing.parts import demand, short_folder
+from tests.cluster.controlled import Controlled, controlled
+from tests.cluster.mesh.trial_contract import ALPHA
+
+pytestmark = pytest.mark.cluster
+CALLS = 1500
+# Enough to go on while a control starts.
+CALLS_LONG = 20_000
+
+
+@pytest.fixture
+async def fleet() -> AsyncIterator[Controlled]:
+    """A control and two hosts."""
+    with short_folder() as folder:
+        async with controlled(folder) as fleet:
+            await asyncio.gather(fleet.start_host("a"), fleet.start_host("b"))
+            await fleet.until_serving("a", "b")
+            yield fleet
+
+
+async def test_hosts_that_announce_themselves_share_the_calls(fleet: Controlled) -> None:
+    """A stock client knows the one target alone, and reaches both."""
+    client = await fleet.client()
+    await client.until_only("Alpha/Ask", "a", "b")
+    outcome = await client.run("Alpha/Ask", 100, at_once=1)
+    assert outcome.failures == {}
+    assert outcome.answers == {"a": 50, "b": 50}
+
+
+async def test_a_killed_host_costs_no_call_and_is_back_when_it_is(fleet: Controlled) -> None:
+    """Calls that may be made twice all succeed; its lease runs out, and a new one is heard."""
+    client = await fleet.client()
+    await client.until_only("Alpha/Ask", "a", "b")
+
+    async def kill() -> int:
+        await client.has_made(CALLS // 5)
+        await fleet.kill("a")
+        return await client.made()
+
+    outcome, made = await asyncio.gather(client.run("Alpha/Ask", CALLS), kill())
+    assert made < CALLS, "it was killed after the last call"
+    assert outcome.failures == {}
+    assert set(outcome.answers) == {"a", "b"}
+    assert sum(outcome.answers.values()) == CALLS
+    await fleet.until_serving("b")
+    await fleet.start_host("a")
+    await client.until_only("Alpha/Ask", "a", "b")
+
+
+async def test_a_frozen_host_leaves_with_its_lease_and_comes_back(fleet: Controlled) -> None:
+    """No connection breaks, so only the lease says it; thawed, the host takes a new one."""
+    client = await fleet.client()
+    await client.until_only("Alpha/Ask", "a", "b")
+    fleet.send("a", signal.SIGSTOP)
+    await fleet.until_serving("b")
+    await client.until_only("Alpha/Ask", "b")
+    fleet.send("a", signal.SIGCONT)
+    await client.until_only("Alpha/Ask", "a", "b")
+
+
+async def test_a_killed_control_costs_no_call_and_is_heard_again(fleet: Controlled) -> None:
+    """Calls go on while it is gone and while it learns who is there; a new host is heard."""
+    client = await fleet.client()
+    await client.until_only("Alpha/Ask", "a", "b")
+
+    async def kill_and_restart() -> tuple[int, int]:
+        await client.has_made(CALLS // 5)
+        await fleet.kill("control")
+        killed = await client.made()
+        await fleet.start_control()
+        return killed, await client.made()
+
+    outcome, (killed, restarted) = await asyncio.gather(
+        client.run("Alpha/Ask", CALLS_LONG), kill_and_restart()
+    )
+    assert killed < restarted < CALLS_LONG, "it was not back before the last call"
+    assert outcome.failures == {}
+    assert set(outcome.answers) == {"a", "b"}
+    await fleet.until_serving("a", "b")
+    await fleet.start_host("c")
+    await client.until_only("Alpha/Ask", "a", "b", "c")
+
+
+@pytest.mark.real("grpcurl")
+async def test_grpcurl_calls_an_agent_that_announced_itself(fleet: Controlled) -> None:
+    """Over the same target; the group in front answers what it asks of the contract."""
+    argv = (str(demand("grpcurl")["grpcurl"]), "-plaintext", "-max-time", "20")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        (*argv, "xds:///tandem", f"{ALPHA}/Ask"),
+        env={VARIABLE: fleet.bootstrap, "HOME": str(fleet.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"text": "a"' in done.stdout or '"text": "b"' in done.stdout

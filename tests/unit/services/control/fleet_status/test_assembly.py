@@ -1,0 +1,103 @@
+"""Registered hosts as a catalogue; whatever is wrong with one stays its own affair."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.control.fleet_status.assembly import Assembly, assemble, keys_of
+from tandem.control.v1 import registration_pb2 as nouns
+from tandemkit.mesh.catalogue import Catalogue
+from tandemkit.mesh.policy import TrafficPolicy
+from tandemkit.mesh.snapshot import generation
+from tandemkit.mesh.validation import objections
+from tandemkit.rpc.contract import Contract
+from tests.cluster.mesh.trial_contract import ALPHA, ALPHA_FILE, BETA, BETA_FILE
+from tests.unit.services.control.fleet_status.fleet import STORED, host, placement
+
+CONTRACTS = {
+    (STORED[ALPHA].digest, ALPHA): Contract.of(ALPHA_FILE),
+    (STORED[BETA].digest, BETA): Contract.of(BETA_FILE),
+}
+
+
+def made(*present: nouns.Host, departed: tuple[nouns.Host, ...] = (), front: str = "") -> Assembly:
+    """An assembly of which clients would refuse nothing."""
+    found = assemble(present, departed, CONTRACTS, front)
+    assert objections(generation(found.catalogue, TrafficPolicy()).on("laptop")) == []
+    return found
+
+
+def serving(catalogue: Catalogue) -> dict[str, bool]:
+    return {one.name: one.serving for one in catalogue.hosts}
+
+
+def test_hosts_with_known_contracts_are_in_the_catalogue() -> None:
+    """With their agents, by name; nothing is left out."""
+    found = made(host("b", 2), host("a", 1, [placement(ALPHA), placement(BETA)]))
+    assert serving(found.catalogue) == {"hosts/a": True, "hosts/b": True}
+    assert [one.service.full_name for one in found.catalogue.contracts] == [ALPHA, BETA]
+    assert found.left_out == {}
+
+
+def test_a_departed_host_keeps_its_place_and_takes_no_calls() -> None:
+    """Clusters keep their names when the last host of a group dies."""
+    found = made(departed=(host("a", 1),))
+    assert serving(found.catalogue) == {"hosts/a": False}
+    assert len(found.catalogue.contracts) == 1
+
+
+def test_an_agent_without_contract_is_left_out_and_its_neighbour_is_not() -> None:
+    """The reason names the host and the agent."""
+    digest = "0" * 64
+    found = made(host("a", 1, [placement(ALPHA, digest=digest), placement(BETA)]))
+    (one,) = found.catalogue.hosts
+    assert [placed.service for placed in one.placements] == [BETA]
+    assert found.left_out == {f"hosts/a/{ALPHA}": "its contract is not known"}
+
+
+def test_an_address_that_clients_would_refuse_costs_only_its_host() -> None:
+    """xDS wants numbers; one name in it would make clients refuse all endpoints."""
+    found = made(host("a", 1, address="pc2.lan"), host("b", 2))
+    assert serving(found.catalogue) == {"hosts/b": True}
+    assert found.left_out == {"hosts/a": "its address is no IP address"}
+
+
+def test_the_later_of_two_hosts_on_one_port_has_it() -> None:
+    """A host restarted under another name is there before the lease of the first runs out."""
+    found = made(host("z", 1), host("a", 1))
+    assert serving(found.catalogue) == {"hosts/a": True, "hosts/z": False}
+
+
+@pytest.mark.parametrize("instance", ["", "trial-alpha"])
+def test_the_default_instance_may_be_named_or_not(instance: str) -> None:
+    """Both are what a call without the header reaches."""
+    found = made(host("a", 1, [placement(instance=instance)]))
+    assert found.catalogue.hosts[0].placements[0].instance == ""
+
+
+def test_an_instance_told_twice_is_one() -> None:
+    """Else its endpoint would be told twice, and clients refuse that."""
+    found = made(host("a", 1, [placement(), placement(instance="trial-alpha")]))
+    assert len(found.catalogue.hosts[0].placements) == 1
+
+
+def test_routes_are_made_from_the_contract_that_most_hosts_have() -> None:
+    """In a rollout the newer contract takes over once it has more hosts."""
+    newer = Contract.of(ALPHA_FILE)
+    contracts = {**CONTRACTS, ("f" * 64, ALPHA): newer}
+    old, new = placement(), placement(digest="f" * 64)
+    few = (host("a", 1, [old]), host("b", 2, [old]), host("c", 3, [new]))
+    many = (*few, host("d", 4, [new]), host("e", 5, [new]))
+    assert assemble(few, (), contracts).catalogue.contracts[0] is not newer
+    assert assemble(many, (), contracts).catalogue.contracts[0] is newer
+
+
+def test_a_front_that_is_not_there_is_none() -> None:
+    """Its group answers once a host of it has registered."""
+    assert made(host("a", 1), front="other").catalogue.front == ""
+    assert made(host("a", 1), front="trial").catalogue.front == "trial"
+
+
+def test_each_contract_is_needed_once() -> None:
+    """However many hosts serve the agent."""
+    assert keys_of([host("a", 1), host("b", 2)]) == {(STORED[ALPHA].digest, ALPHA)}
