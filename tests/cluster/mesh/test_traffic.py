@@ -11,7 +11,8 @@ import pytest
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.mesh.catalogue import Placement
 from tandemkit.mesh.policy import Fault, Preference, ServicePolicy, Share, TrafficPolicy
-from tandemkit.mesh.routes import INSTANCE_HEADER, SLACK_S
+from tandemkit.mesh.routes import SLACK_S
+from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.testing.parts import demand
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh.driver import Outcome
