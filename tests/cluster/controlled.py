@@ -25,6 +25,7 @@ from tests.cluster.mesh.trial_contract import ALPHA
 from tests.cluster.mesh.trial_fleet import Client
 
 MACHINE, GROUP = "mainpc", "trial"
+CONTROLS = ("control", "second")
 
 
 class Controlled:
@@ -40,13 +41,27 @@ class Controlled:
 
     @property
     def bootstrap(self) -> str:
-        """What a client's environment says."""
-        return bootstrap(Node("client", MACHINE), [self.control])
+        """What a client's environment says: every control that was started."""
+        ports = [port for name, port in self._ports.items() if name in CONTROLS]
+        return bootstrap(Node("client", MACHINE), [f"127.0.0.1:{port}" for port in ports])
 
     async def start_control(self) -> None:
         """With the state that an earlier one left, at the same address."""
         settings = self._settings("control", {"control-fleet-status": {"front": GROUP}})
         await self._start(control_host, "control", "--settings", str(settings))
+
+    async def start_second(self) -> None:
+        """Another machine's control, which follows the registry of the first."""
+        said = {"front": GROUP, "registry": self.control}
+        settings = self._settings("second", {"control-fleet-status": said})
+        await self._start(control_host, "second", "--settings", str(settings))
+
+    async def is_stale(self, name: str) -> bool:
+        """Whether this control says that what it tells may be old."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}") as channel:
+            stub = rpc.FleetStatusServiceStub(channel)
+            told = await stub.ListAgents(pb.ListAgentsRequest(), wait_for_ready=True, timeout=5)
+        return told.HasField("stale_time")
 
     async def start_host(self, name: str) -> None:
         """One that serves both trial agents, answers with its name, and is known to control."""

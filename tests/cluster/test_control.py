@@ -12,6 +12,7 @@ import pytest
 from tandemkit.mesh.bootstrap import VARIABLE
 from tandemkit.testing.parts import demand, short_folder
 from tests.cluster.controlled import Controlled, controlled
+from tests.cluster.eventually import eventually
 from tests.cluster.mesh.trial_contract import ALPHA
 
 pytestmark = pytest.mark.cluster
@@ -89,6 +90,25 @@ async def test_a_killed_control_costs_no_call_and_is_heard_again(fleet: Controll
     assert outcome.failures == {}
     assert set(outcome.answers) == {"a", "b"}
     await fleet.until_serving("a", "b")
+    await fleet.start_host("c")
+    await client.until_only("Alpha/Ask", "a", "b", "c")
+
+
+async def test_a_second_control_goes_on_with_the_last_view(fleet: Controlled) -> None:
+    """It says that the view is old, clients call by it all the same, and without it too."""
+    await fleet.start_second()
+    await eventually(lambda: fleet.is_stale("second"), lambda stale: not stale)
+    await fleet.kill("control")
+    await eventually(lambda: fleet.is_stale("second"))
+    client = await fleet.client()
+    await client.until_only("Alpha/Ask", "a", "b")
+    await fleet.kill("second")
+    outcome = await client.run("Alpha/Ask", CALLS)
+    assert outcome.failures == {}
+    assert set(outcome.answers) == {"a", "b"}
+    await fleet.start_control()
+    await fleet.start_second()
+    await eventually(lambda: fleet.is_stale("second"), lambda stale: not stale)
     await fleet.start_host("c")
     await client.until_only("Alpha/Ask", "a", "b", "c")
 
