@@ -31,13 +31,13 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     2 on bad settings.
     """
     said = _parser(agents).parse_args(arguments)
-    log.write_to(sys.stderr)
     try:
         placed = settings.place(agents, settings.read(said.settings))
         membership = membership_of(said, agents)
     except (settings.BadSettings, BadMembership) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
+    log.write_to(sys.stderr)
     place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership)
     uvloop.run(_serve(placed, place))
 
