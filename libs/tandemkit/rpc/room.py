@@ -9,6 +9,7 @@ import contextvars
 from typing import Any, TypeAlias
 
 from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc import failure
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.failure import Refusal, Refused
@@ -33,8 +34,10 @@ class Room:
         # A timer keeps the context that it was set in, and with it the call that set it.
         self._context = contextvars.Context()
 
-    def enter(self) -> Call:
-        """Takes the current task in, or raises where there is no room."""
+    def enter(self, started_s: float) -> Call:
+        """Takes the current task in, whose call came at `started_s` by the stopwatch; raises where
+        there is no room.
+        """
         if self._calls_max and len(self._due_s) >= self._calls_max:
             raise Refused(self._full())
         call = asyncio.current_task()
@@ -42,11 +45,10 @@ class Room:
         if self._limit_s is None:
             self._due_s[call] = 0.0
         else:
-            loop = call.get_loop()
-            self._due_s[call] = due_s = loop.time() + self._limit_s
+            self._due_s[call] = started_s + self._limit_s
             if not self._timed:
                 self._timed = True
-                loop.call_at(due_s, self._sweep, loop, context=self._context)
+                self._sweep_in(self._limit_s, call.get_loop())
         return call
 
     def leave(self, call: Call) -> Refusal | None:
@@ -65,14 +67,17 @@ class Room:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends the calls whose time is over, and comes back when the next one's will be."""
-        now_s = loop.time()
+        now_s = stopwatch_s()
         for call, due_s in self._due_s.items():
             if due_s > now_s:
-                loop.call_at(due_s, self._sweep, loop, context=self._context)
+                self._sweep_in(due_s - now_s, loop)
                 return
             if call not in self._ended:
                 self._end(call, self._late())
         self._timed = False
+
+    def _sweep_in(self, wait_s: float, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(wait_s, self._sweep, loop, context=self._context)
 
     def _end(self, call: Call, refusal: Refusal) -> None:
         self._ended[call] = refusal
