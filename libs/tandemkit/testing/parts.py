@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
+from itertools import count, islice
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +19,9 @@ from tandemkit.cli.parts import BY_NAME, find
 from tandemkit.core.environment import Environment
 
 _HTTP_TIMEOUT_S = 5.0
+# Below what Linux gives to outgoing connections. Each process begins at another one.
+_PORTS = range(16_000, 32_000)
+_CANDIDATES = (_PORTS[number % len(_PORTS)] for number in count(os.getpid() * 97))
 
 
 def demand(name: str, environment: Environment | None = None) -> Mapping[str, Path]:
@@ -40,13 +45,22 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1 that were free, for servers that cannot take port 0."""
-    with ExitStack() as held:
-        listening = [
-            held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return tuple(one.getsockname()[1] for one in listening)
+def free_ports(number: int) -> tuple[int, ...]:
+    """Ports of 127.0.0.1 that were free, for servers that cannot take port 0.
+
+    None comes twice in a process, and none is of the kernel's own choosing: between here and the
+    server's start it gives those to whoever connects somewhere.
+    """
+    free = (port for port in _CANDIDATES if _is_free(port))
+    return tuple(islice(free, number))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 async def fetch(
