@@ -22,6 +22,7 @@ from tandemkit.cli.reflection import DEFAULT_ADDRESS
 from tandemkit.core import log
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
+from tandemkit.core.errors import Failure
 from tandemkit.core.names import AgentName
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
@@ -143,4 +144,7 @@ def up(*, address: str, as_json: bool) -> None:
         emit(value, as_json=as_json, text=lambda: screen(placed, where))
 
     place = Place(address, environment.home / "state", SystemClock())
-    uvloop.run(_serve(placed, place, show))
+    try:
+        uvloop.run(_serve(placed, place, show))
+    except Failure as error:
+        raise Refusal(f"{error}; TANDEM_HOME names another home for a second fleet.") from error
