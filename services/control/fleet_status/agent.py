@@ -72,6 +72,7 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
         scope.ready_when(follower.known)
         scope.spawn("publication", publication.run())
         scope.spawn("follower", follower.run())
+        scope.spawn("follower:time", follower.pass_time())
         scope.serve_also(discovery.generic_handler(), discovery.close)
         yield Status(follower, discovery)
 

@@ -4,14 +4,17 @@ last stays.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.control.fleet_status.assembly import Key, assemble, keys_of
 from services.control.fleet_status.descriptors import BrokenContract, contract_in
+from services.control.fleet_status.floor import Kind, Treatment
 from services.control.fleet_status.view import View
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.core import log
@@ -23,6 +26,8 @@ from tandemkit.rpc.contract import Contract
 
 _BACKOFF_S, _BACKOFF_S_MAX = 0.1, 2.0
 _LEFT_OUT_LOGGED_MAX = 20
+# How late an end that only time brings may be.
+_LOOK_AGAIN_S = 1.0
 _LOGGER = logging.getLogger("services.control.fleet_status")
 
 
@@ -58,6 +63,8 @@ class Follower:
         self._clock, self._front, self._draw = clock, front, draw
         self._contracts: dict[Key, Contract | str] = {}
         self._left_out: dict[str, str] = {}
+        self._treated: Mapping[str, Treatment] = {}
+        self._turn = asyncio.Lock()
         self._failures = 0
 
     async def known(self) -> None:
@@ -74,6 +81,24 @@ class Follower:
                 self._lost(error)
             await self._clock.sleep(self._pause_s())
 
+    async def pass_time(self) -> None:
+        """Tells what no word of the registry announces: that a host is held out no longer, or
+        forgotten. Where the registry is silent, all stays as it is. Runs until cancelled.
+        """
+        while True:
+            await self._clock.sleep(_LOOK_AGAIN_S)
+            if self.stale_since is None and self._view.pass_time():
+                # A contract that is missing stays missing until the registry is heard again.
+                with suppress(RegistryLost):
+                    await self._publish()
+
+    @property
+    def treatments(self) -> Iterator[tuple[str, Kind, datetime]]:
+        """Hosts that are not told as their leases alone would have it, and until when."""
+        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        for name, one in self._view.treatments.items():
+            yield name, one.kind, now + timedelta(seconds=one.until_s - now_s)
+
     async def _follow(self) -> None:
         if self._view.is_known:
             # What the stream before could not learn any more.
@@ -85,6 +110,11 @@ class Follower:
         raise RegistryLost("the registry ended the stream")
 
     async def _publish(self) -> None:
+        # One at a time: what was looked at earlier must not be told later.
+        async with self._turn:
+            await self._publish_now()
+
+    async def _publish_now(self) -> None:
         present, departed = self._view.hosts, self._view.departed
         wanted = keys_of((*present, *departed))
         known = {key: one for key, one in self._contracts.items() if key in wanted}
@@ -93,6 +123,7 @@ class Follower:
             await self._learn(*key)
         assembly = assemble(present, departed, self._contracts, self._front)
         self._say_left_out(dict(assembly.left_out))
+        self._say_treated(self._view.treatments)
         self.catalogue = assembly.catalogue
         self._publication.publish(assembly.catalogue)
 
@@ -114,6 +145,15 @@ class Follower:
         self._left_out = left_out
         for what, why in sorted(new.items())[:_LEFT_OUT_LOGGED_MAX]:
             log.event(_LOGGER, logging.WARNING, "fleet.left_out", what=what, cause=why)
+
+    def _say_treated(self, treated: Mapping[str, Treatment]) -> None:
+        before, self._treated = self._treated, treated
+        for host, one in treated.items():
+            if host not in before or before[host].kind is not one.kind:
+                fields = {"host": host, "treatment": one.kind.name, "cause": one.kind.value}
+                log.event(_LOGGER, logging.WARNING, "fleet.host_treated", **fields)
+        for host in sorted(before.keys() - treated.keys()):
+            log.event(_LOGGER, logging.INFO, "fleet.host_untreated", host=host)
 
     def _found(self) -> None:
         self._failures = 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from services.control.fleet_status.floor import Kind
 from services.control.fleet_status.follower import Follower
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import fleet_status_service_pb2 as pb
@@ -16,6 +18,7 @@ from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import Page, TokenInvalid, page_of
 
 PAGE_DEFAULT, PAGE_MAX = 100, 1000
+_KINDS = {Kind.DAMPED: pb.Treatment.KIND_DAMPED, Kind.KEPT: pb.Treatment.KIND_KEPT}
 
 
 class Status(rpc.FleetStatusServiceServicer):
@@ -32,6 +35,7 @@ class Status(rpc.FleetStatusServiceServicer):
             )
             for one in catalogue.contracts
         }
+        treated = {host: _treatment(kind, end) for host, kind, end in self._follower.treatments}
         page = _page(sorted(agents), "agents", request)
         shown = {name: agents[name] for name in page.names}
         for host in catalogue.hosts:
@@ -44,6 +48,7 @@ class Status(rpc.FleetStatusServiceServicer):
                         target=_target(host.address, host.port),
                         version=host.version,
                         serving=host.serving and placed.serving,
+                        treatment=treated.get(host.name),
                     )
         told = pb.ListAgentsResponse(agents=shown.values(), next_page_token=page.next_token)
         if self._follower.stale_since is not None:
@@ -79,6 +84,12 @@ def _page(
 
 def _target(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _treatment(kind: Kind, end: datetime) -> pb.Treatment:
+    told = pb.Treatment(kind=_KINDS[kind])
+    told.until_time.FromDatetime(end)
+    return told
 
 
 def _subscriber(stream: Stream) -> pb.Subscriber:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TypeVar
 
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.registry.protocol import Lease, LeaseLost, Registry
 
 Step = TypeVar("Step")
+# What stands under it in the registry are names of hosts that drained.
+DRAINED = "drained/"
 
 
 class Hold:
@@ -37,6 +40,16 @@ class Hold:
         lease = self._standing()
         await self._registry.renew(lease)
         await self._registry.register(lease, self.host, host.SerializeToString(deterministic=True))
+
+    async def leave(self) -> None:
+        """The host goes by its own word: that is noted for as long as the lease lasts, for it is
+        the lease's end alone that a watcher could not tell from a failure.
+        """
+        with suppress(LeaseLost):
+            lease = self._standing()
+            await self._registry.renew(lease)
+            await self._registry.register(lease, f"{DRAINED}{self.host}", self.host.encode())
+            await self._registry.deregister(lease, self.host)
 
     async def close(self) -> None:
         """Ends the lease; the host goes unless a later hold has it."""

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from services.control.registry import wire
 from services.control.registry.holds import Hold, Holds
 from services.control.registry.refusal import lease_lost, out_of_order, refusals_for
+from services.control.registry.wording import Wording
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
@@ -41,10 +42,11 @@ class Front(rpc.RegistryServiceServicer):
     async def WatchHosts(
         self, request: pb.WatchHostsRequest, context: Context
     ) -> AsyncIterator[pb.WatchHostsResponse]:
+        wording = Wording()
         with refusals_for("since_revision", str(request.since_revision)):
             async with aclosing(self._registry.watch(request.since_revision or None)) as events:
                 async for event in events:
-                    if told := wire.watched(event):
+                    if told := wording.of(event):
                         yield told
 
     async def CampaignElection(
@@ -113,7 +115,7 @@ class Front(rpc.RegistryServiceServicer):
                 elif request.HasField("open"):
                     raise out_of_order("a lease is opened once", "open")
                 else:
-                    await hold.close()
+                    await hold.leave()
                     yield True
                     return
             yield False

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
-from tandemkit.registry.protocol import Changed, Event, Leadership, Snapshot
+from tandemkit.registry.protocol import Leadership
 
 LEASE_TTL_S = 3.0
 LEADER_TTL_S = 10.0
-# Registrations under it are hosts; whatever else stands in the registry is not told.
-HOSTS = "hosts/"
 
 
 def lease_ttl_s(opening: pb.HoldLeaseRequest.Open) -> float:
@@ -38,22 +35,3 @@ def told_leadership(won: Leadership) -> pb.Leadership:
 
 def shown_leadership(said: pb.Leadership) -> Leadership:
     return Leadership(said.election, said.candidate, said.token, leader_ttl_s(said))
-
-
-def watched(event: Event) -> pb.WatchHostsResponse | None:
-    """The event as it is told; None where it is not about a host."""
-    told = pb.WatchHostsResponse(revision=event.revision)
-    if isinstance(event, Snapshot):
-        hosts = [one.value for one in event.entries if one.key.startswith(HOSTS)]
-        told.snapshot.hosts.extend(map(nouns.Host.FromString, hosts))
-        # Empty too, it is one.
-        told.snapshot.SetInParent()
-    elif isinstance(event, Changed):
-        if not event.entry.key.startswith(HOSTS):
-            return None
-        told.changed.host.ParseFromString(event.entry.value)
-    else:
-        if not event.key.startswith(HOSTS):
-            return None
-        told.removed.host = event.key
-    return told

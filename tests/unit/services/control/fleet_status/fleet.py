@@ -16,7 +16,7 @@ from tandem.control.config.v1 import registry_pb2
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
-from tandemkit.core.clock import SystemClock
+from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.hosting.contracts import StoredContract, keep_contracts
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing.parts import short_folder
@@ -24,6 +24,7 @@ from tests.cluster.mesh.trial_contract import ALPHA, ALPHA_FILE, BETA, BETA_FILE
 
 # Streams end by themselves when asked to, long before it.
 GRACE_S = 5.0
+_CLOCK = SystemClock()
 STORED = {ALPHA: StoredContract.of(ALPHA_FILE), BETA: StoredContract.of(BETA_FILE)}
 
 
@@ -55,7 +56,10 @@ def host(
 
 @asynccontextmanager
 async def control_at(
-    address: str, state_dir: Path, settings: cfg.FleetStatusSettings | None = None
+    address: str,
+    state_dir: Path,
+    settings: cfg.FleetStatusSettings | None = None,
+    clock: Clock = _CLOCK,
 ) -> AsyncIterator[None]:
     """Registry and fleet status in one host, or the latter alone where its settings name another
     registry.
@@ -64,34 +68,37 @@ async def control_at(
     placed = [Placed(FLEET_STATUS, settings)]
     if not settings.registry:
         placed.insert(0, Placed(REGISTRY, registry_pb2.RegistrySettings()))
-    async with hosting(placed, Place(address, state_dir, SystemClock(), GRACE_S)):
+    async with hosting(placed, Place(address, state_dir, clock, GRACE_S)):
         yield
 
 
 @asynccontextmanager
 async def control(
-    state_dir: Path, settings: cfg.FleetStatusSettings | None = None
+    state_dir: Path, settings: cfg.FleetStatusSettings | None = None, clock: Clock = _CLOCK
 ) -> AsyncIterator[grpc.aio.Channel]:
     """The same, with a channel to it."""
     with short_folder() as folder:
         address = f"unix:{folder}/control"
         async with (
-            control_at(address, state_dir, settings),
+            control_at(address, state_dir, settings, clock),
             grpc.aio.insecure_channel(address) as channel,
         ):
             yield channel
 
 
 @asynccontextmanager
-async def registered(channel: grpc.aio.Channel, said: nouns.Host) -> AsyncIterator[Any]:
-    """The stream that holds its lease of a minute; leaving the block gives it up."""
+async def registered(
+    channel: grpc.aio.Channel, said: nouns.Host, ttl_s: int = 60
+) -> AsyncIterator[Any]:
+    """The stream that holds its lease; leaving the block gives it up, unless it was cancelled."""
     registry = rpc.RegistryServiceStub(channel)
     await keep_contracts(registry, tuple(STORED.values()))
     call: Any = registry.HoldLease()
     opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=said))
-    opening.open.time_to_live.FromSeconds(60)
+    opening.open.time_to_live.FromSeconds(ttl_s)
     await call.write(opening)
     assert await call.read() is not grpc.aio.EOF
     yield call
-    await call.write(pb.HoldLeaseRequest(close=pb.HoldLeaseRequest.Close()))
-    await call.read()
+    if not call.cancelled():
+        await call.write(pb.HoldLeaseRequest(close=pb.HoldLeaseRequest.Close()))
+        await call.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tandem.control.config.v1 import fleet_status_pb2 as cfg
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
 from tandemkit.mesh.snapshot import ENDPOINTS
+from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import failure_of
 from tandemkit.testing.parts import short_folder
 from tests.cluster.mesh.trial_contract import ALPHA, BETA
@@ -105,6 +107,23 @@ async def test_agents_are_listed_with_their_instances(tmp_path: Path) -> None:
     well, unwell = (one.instances[0] for one in told.agents)
     assert (well.instance, well.host, well.machine) == ("trial-alpha", "hosts/a", "laptop")
     assert (well.target, well.serving, unwell.serving) == ("127.0.0.1:1", True, False)
+
+
+async def test_a_host_that_is_kept_is_listed_so(tmp_path: Path) -> None:
+    """It takes calls although its lease ran out; until when is said."""
+    clock = FakeClock()
+    async with control(tmp_path, clock=clock) as channel:
+        stub = rpc.FleetStatusServiceStub(channel)
+        one = pb.FleetInstance()
+        async with registered(channel, host("a", 1), ttl_s=3) as silent:
+            silent.cancel()
+            while not one.HasField("treatment"):
+                await clock.advance(0.5)
+                told = await stub.ListAgents(pb.ListAgentsRequest())
+                one = told.agents[0].instances[0] if told.agents else one
+    assert one.serving
+    assert one.treatment.kind == pb.Treatment.KIND_KEPT
+    assert one.treatment.until_time.ToDatetime(UTC) > clock.now()
 
 
 async def test_an_agent_whose_contract_is_missing_hides_no_other(tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
+from services.control.fleet_status.floor import Kind
 from services.control.fleet_status.follower import Follower, RegistryLost
+from services.control.fleet_status.view import DEPARTED_S
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.mesh.publication import Publication
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.cluster.mesh.trial_contract import ALPHA
 from tests.unit.services.control.fleet_status.fleet import STORED, host
-from tests.unit.services.control.fleet_status.test_view import changed, snapshot
+from tests.unit.services.control.fleet_status.test_view import changed, removed, snapshot
 
 A, B = host("a", 1), host("b", 2)
 # Longer than any pause between two attempts.
@@ -67,6 +70,7 @@ async def following() -> AsyncIterator[Followed]:
     one = Followed()
     async with Tasks() as tasks:
         tasks.spawn("follower", one.follower.run())
+        tasks.spawn("time", one.follower.pass_time())
         yield one
 
 
@@ -136,3 +140,29 @@ async def test_a_contract_stays_the_same_object_while_a_host_has_it() -> None:
         await one.tell(changed(2, B))
         (after,) = one.follower.catalogue.contracts
         assert after is before
+
+
+async def test_who_is_kept_in_spite_of_silence_is_given_up_in_time() -> None:
+    """Nothing has to be said for it; until then it is listed with its end."""
+    async with following() as one:
+        await one.tell(snapshot(1, A))
+        began = one.clock.now()
+        await one.tell(removed(2, A.name))
+        assert one.hosts == ["hosts/a"]
+        kept = (A.name, Kind.KEPT, began + timedelta(seconds=DEPARTED_S))
+        assert list(one.follower.treatments) == [kept]
+        await one.clock.advance(DEPARTED_S + 1)
+        assert one.hosts == []
+        assert list(one.follower.treatments) == []
+
+
+async def test_while_the_registry_is_silent_nobody_is_given_up() -> None:
+    """Its silence is no word about the hosts, however long it lasts."""
+    async with following() as one:
+        await one.tell(snapshot(1, A))
+        await one.tell(removed(2, A.name))
+        await one.tell(None)
+        await one.clock.advance(10 * DEPARTED_S)
+        assert one.hosts == ["hosts/a"]
+        await one.tell(changed(3, B), 1)
+        assert one.hosts == ["hosts/b"]

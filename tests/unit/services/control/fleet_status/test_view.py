@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.control.fleet_status.view import DEPARTED_S, View
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
@@ -11,15 +13,16 @@ from tests.unit.services.control.fleet_status.fleet import host
 A, B = host("a", 1), host("b", 2)
 
 
-def snapshot(revision: int, *hosts: nouns.Host) -> pb.WatchHostsResponse:
-    return pb.WatchHostsResponse(
-        revision=revision, snapshot=pb.WatchHostsResponse.Snapshot(hosts=hosts)
-    )
+def snapshot(
+    revision: int, *hosts: nouns.Host, drained: Sequence[str] = ()
+) -> pb.WatchHostsResponse:
+    said = pb.WatchHostsResponse.Snapshot(hosts=hosts, drained=drained)
+    return pb.WatchHostsResponse(revision=revision, snapshot=said)
 
 
-def removed(revision: int, name: str) -> pb.WatchHostsResponse:
+def removed(revision: int, name: str, *, drained: bool = False) -> pb.WatchHostsResponse:
     return pb.WatchHostsResponse(
-        revision=revision, removed=pb.WatchHostsResponse.Removed(host=name)
+        revision=revision, removed=pb.WatchHostsResponse.Removed(host=name, drained=drained)
     )
 
 

@@ -56,6 +56,44 @@ async def test_a_host_is_seen_from_opening_to_closing(
         assert await told(events) == "hosts/a"
 
 
+async def test_draining_is_told_from_silence(
+    registry: rpc.RegistryServiceAsyncStub, clock: FakeClock
+) -> None:
+    """Watchers need not wait to see whether a host that drained comes back."""
+    drains, falls_silent = await held(registry, host()), await held(registry, host("hosts/b"))
+    async with watching(registry) as events:
+        assert await told(events) == ["hosts/a", "hosts/b"]
+        await drains.step(CLOSE)
+        left = await anext(events)
+        falls_silent.cut()
+        async with watching(registry) as others:
+            later = (await anext(others)).snapshot
+        await clock.advance(3)
+        lapsed = await anext(events)
+    assert (left.removed.host, left.removed.drained) == ("hosts/a", True)
+    assert ([one.name for one in later.hosts], list(later.drained)) == (["hosts/b"], ["hosts/a"])
+    assert (lapsed.removed.host, lapsed.removed.drained) == ("hosts/b", False)
+
+
+async def test_a_host_that_drained_and_came_back_can_fall_silent(
+    registry: rpc.RegistryServiceAsyncStub, clock: FakeClock
+) -> None:
+    """What was noted then says nothing about its new lease, however long the old one was."""
+    first = await held(registry, host(), ttl_s=60)
+    async with watching(registry) as events:
+        assert await told(events) == ["hosts/a"]
+        await first.step(CLOSE)
+        assert await told(events) == "hosts/a"
+        (await held(registry, host())).cut()
+        assert await told(events) == host()
+        async with watching(registry) as others:
+            later = (await anext(others)).snapshot
+        await clock.advance(3)
+        lapsed = await anext(events)
+    assert list(later.drained) == []
+    assert (lapsed.removed.host, lapsed.removed.drained) == ("hosts/a", False)
+
+
 async def test_a_lease_that_is_not_renewed_runs_out(
     registry: rpc.RegistryServiceAsyncStub, clock: FakeClock
 ) -> None:
