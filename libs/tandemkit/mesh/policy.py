@@ -49,12 +49,13 @@ class ServicePolicy:
 @dataclass(frozen=True, slots=True)
 class TrafficPolicy:
     """The whole fleet's. `services` is by full service name; `drained` are names of hosts that get
-    no new calls.
+    no new calls. `version` changes nothing that is told; it says which one is in force.
     """
 
     services: dict[str, ServicePolicy] = field(default_factory=dict)
     drained: frozenset[str] = frozenset()
     calls_max: int = CALLS_MAX
+    version: int = 0
 
     def of(self, service: str) -> ServicePolicy:
         return self.services.get(service, _NO_POLICY)

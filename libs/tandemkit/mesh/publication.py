@@ -26,11 +26,13 @@ _NO_POLICY = TrafficPolicy()
 class Publication:
     """Takes whole states, at any rate, and tells the latest: the first one at once, then at most
     one in COALESCE_S. One that fails its checks is not told; `refused` says why, and the one before
-    stays.
+    stays. Where that is the policy's fault, what is new of the fleet is told with `policy`, the
+    last good one: a mistake of an operator must not hide which hosts are dead.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.refused: tuple[str, ...] = ()
+        self.policy = _NO_POLICY
         self._clock = clock
         self._wanted: tuple[Catalogue, TrafficPolicy] | None = None
         self._asked = asyncio.Event()
@@ -50,11 +52,7 @@ class Publication:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            try:
-                self._tell()
-            except (ValueError, OverflowError) as error:
-                # What has no place in a message, such as a share below zero.
-                self._refuse((f"cannot be written: {error}",))
+            self._tell()
             await self._clock.sleep(COALESCE_S)
 
     def on(self, machine: str) -> Snapshot | None:
@@ -80,29 +78,38 @@ class Publication:
     def _tell(self) -> None:
         assert self._wanted is not None
         catalogue, policy = self._wanted
+        refused = self._try(catalogue, policy)
+        if refused and policy != self.policy:
+            self._try(catalogue, self.policy)
+        if refused and refused != self.refused:
+            why = refused[:_OBJECTIONS_LOGGED_MAX]
+            log.event(_LOGGER, logging.ERROR, "mesh.refused", objections=why)
+        self.refused = refused
+
+    def _try(self, catalogue: Catalogue, policy: TrafficPolicy) -> tuple[str, ...]:
+        """Tells it, unless there are objections, which it returns."""
         before, were = self._told, self._snapshots
-        made = generation(catalogue, policy, before)
         machines = frozenset(host.machine for host in catalogue.hosts)
-        now = {
-            machine: made.on(machine, (before, were[machine]) if before else None)
-            for machine in (were.keys() & machines) | {""}
-        }
+        try:
+            made = generation(catalogue, policy, before)
+            now = {
+                machine: made.on(machine, (before, were[machine]) if before else None)
+                for machine in (were.keys() & machines) | {""}
+            }
+        except (ValueError, OverflowError) as error:
+            # What has no place in a message, such as a share below zero.
+            return (f"cannot be written: {error}",)
         found = tuple(
             said for machine, one in now.items() for said in objections(one, were.get(machine))
         )
         if found:
-            self._refuse(found)
-            return
-        self.refused = ()
+            return found
+        self.policy = policy
         self._told, self._machines = made, machines
         self._snapshots = self._with_retired(now, were)
         for event in self._watchers:
             event.set()
-
-    def _refuse(self, objections: tuple[str, ...]) -> None:
-        self.refused = objections
-        why = objections[:_OBJECTIONS_LOGGED_MAX]
-        log.event(_LOGGER, logging.ERROR, "mesh.refused", objections=why)
+        return ()
 
     def _with_retired(
         self, now: Mapping[str, Snapshot], were: Mapping[str, Snapshot]

@@ -8,18 +8,19 @@ from contextlib import aclosing
 from services.control.registry import wire
 from services.control.registry.holds import Hold, Holds
 from services.control.registry.refusal import lease_lost, out_of_order, refusals_for
+from services.control.registry.watched_values import WatchedValues
 from services.control.registry.wording import Wording
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core.errors import CallerError
-from tandemkit.registry.protocol import LeaseLost, Registry
+from tandemkit.registry.protocol import LeaseLost, Registry, Versioned
 from tandemkit.rpc.context import Context
 
 
 class Front(rpc.RegistryServiceServicer):
-    def __init__(self, registry: Registry, holds: Holds) -> None:
-        self._registry, self._holds = registry, holds
+    def __init__(self, registry: Registry, holds: Holds, watched: WatchedValues) -> None:
+        self._registry, self._holds, self._watched = registry, holds, watched
 
     async def HoldLease(
         self, request_iterator: AsyncIterator[pb.HoldLeaseRequest], context: Context
@@ -81,15 +82,29 @@ class Front(rpc.RegistryServiceServicer):
         value = pb.StoredValue.FromString(found.value)
         return pb.GetValueResponse(value=value, version=found.version)
 
+    async def WatchValue(
+        self, request: pb.WatchValueRequest, context: Context
+    ) -> AsyncIterator[pb.WatchValueResponse]:
+        with refusals_for("key", request.key):
+            async with aclosing(self._watched.watch(request.key)) as seen:
+                async for found in seen:
+                    told = pb.WatchValueResponse()
+                    if found is not None:
+                        told.value.ParseFromString(found.value)
+                        told.version = found.version
+                    yield told
+
     async def PutValue(self, request: pb.PutValueRequest, context: Context) -> pb.PutValueResponse:
         leads = request.HasField("leadership")
+        stored = request.value.SerializeToString(deterministic=True)
         with refusals_for("key", request.key):
             version = await self._registry.put(
                 request.key,
-                request.value.SerializeToString(deterministic=True),
+                stored,
                 expected=request.expected_version if request.HasField("expected_version") else None,
                 leadership=wire.shown_leadership(request.leadership) if leads else None,
             )
+        self._watched.wrote(request.key, Versioned(stored, version))
         return pb.PutValueResponse(version=version)
 
     async def DeleteValue(
@@ -98,6 +113,7 @@ class Front(rpc.RegistryServiceServicer):
         expected = request.expected_version if request.HasField("expected_version") else None
         with refusals_for("key", request.key):
             await self._registry.delete(request.key, expected=expected)
+        self._watched.wrote(request.key, None)
         return pb.DeleteValueResponse()
 
     async def _steps(

@@ -116,19 +116,22 @@ async def test_what_a_client_would_refuse_is_not_told(caplog: pytest.LogCaptureF
         ServicePolicy(preferences=(Preference("x-tester", "\ud800", "green"),)),
     ],
 )
-async def test_what_cannot_be_written_is_refused_like_what_must_not(policy: ServicePolicy) -> None:
-    """An impossible value ends neither the control plane nor what it tells."""
+async def test_an_impossible_policy_hides_no_change_of_the_fleet(policy: ServicePolicy) -> None:
+    """The last good one stays in force, and with it is told which hosts there are."""
     clock = FakeClock()
+    good = TrafficPolicy(drained=frozenset({C.name}), version=1)
     async with running(clock) as publication:
-        publication.publish(catalogue(A))
+        publication.publish(catalogue(A, C), good)
         await clock.advance(COALESCE_S)
-        publication.publish(catalogue(B), TrafficPolicy({ALPHA: policy}))
-        await clock.advance(COALESCE_S)
-        assert told(publication) == [{1}]
-        assert publication.refused
-        publication.publish(catalogue(B))
+        publication.publish(catalogue(B, C), TrafficPolicy({ALPHA: policy}, version=2))
         await clock.advance(COALESCE_S)
         assert told(publication) == [{2}]
+        assert publication.policy == good
+        assert publication.refused
+        publication.publish(catalogue(B, C), TrafficPolicy(version=3))
+        await clock.advance(COALESCE_S)
+        assert told(publication) == [{2}, {3}]
+        assert (publication.policy.version, publication.refused) == (3, ())
 
 
 async def test_what_was_told_is_forgotten() -> None:

@@ -1,0 +1,97 @@
+"""Values that somebody watches. No backend tells of a value's change, so they are looked at: once
+for all watchers of a key, and not at all after a write of our own, which says it by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tandemkit.core.clock import Clock
+from tandemkit.registry.protocol import Unreachable, Versioned
+
+Read = Callable[[str], Awaitable[Versioned | None]]
+# Two looks a second cost an embedded registry nothing to speak of, and Consul 1 ms of CPU time.
+LOOK_AGAIN_S = 0.5
+
+
+@dataclass(eq=False)
+class _Watched:
+    """One key as it was seen last, for all who watch it."""
+
+    watchers_count: int = 0
+    found: Versioned | None = None
+    failure: Unreachable | None = None
+    # Of what was seen; a look that began before another one ended may be the older of the two.
+    number: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def version(self) -> int:
+        return self.found.version if self.found else 0
+
+    def saw(self, found: Versioned | None) -> None:
+        self.number += 1
+        was = self.version
+        self.found, self.failure = found, None
+        if self.version != was:
+            self.wake()
+
+    def wake(self) -> None:
+        """Each change has an event of its own, so that nobody who is busy can miss one."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class WatchedValues:
+    """The one event loop makes this safe without a lock."""
+
+    def __init__(self, read: Read, clock: Clock) -> None:
+        self._read, self._clock = read, clock
+        self._watched: dict[str, _Watched] = {}
+
+    async def run(self) -> None:
+        """Looks at what is watched, until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_AGAIN_S)
+            for key, one in tuple(self._watched.items()):
+                try:
+                    await self._look(key, one)
+                except Unreachable as error:
+                    one.failure = error
+                    one.wake()
+
+    def wrote(self, key: str, found: Versioned | None) -> None:
+        """Tells watchers at once what was written here."""
+        one = self._watched.get(key)
+        # Answers to two writers may come in either order, and versions only rise.
+        if one is not None and (found is None or found.version > one.version):
+            one.saw(found)
+
+    async def watch(self, key: str) -> AsyncGenerator[Versioned | None, None]:
+        """The value as it is, and again when it is another one. Raises Unreachable."""
+        one = self._watched.setdefault(key, _Watched())
+        one.watchers_count += 1
+        try:
+            await self._look(key, one)
+            told: int | None = None
+            while True:
+                changed = one.changed
+                if one.failure is not None:
+                    raise Unreachable from one.failure
+                if one.version != told:
+                    told = one.version
+                    yield one.found
+                else:
+                    await changed.wait()
+        finally:
+            one.watchers_count -= 1
+            if not one.watchers_count:
+                del self._watched[key]
+
+    async def _look(self, key: str, one: _Watched) -> None:
+        number = one.number
+        found = await self._read(key)
+        if number == one.number:
+            one.saw(found)
