@@ -13,7 +13,7 @@ from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.registry.consul_elections import ConsulElections, still_leads
 from tandemkit.registry.consul_feed import Feed
 from tandemkit.registry.consul_follow import Follower, Listener
-from tandemkit.registry.consul_http import ConsulHttp, ConsulSettings, Refused, connected
+from tandemkit.registry.consul_http import ConsulHttp, ConsulSettings, connected
 from tandemkit.registry.consul_kv import Conflict, ConsulKv, operation, version_is, write
 from tandemkit.registry.consul_leases import ConsulLeases
 from tandemkit.registry.consul_liveness import Liveness
@@ -23,6 +23,7 @@ from tandemkit.registry.protocol import (
     Leadership,
     LeadershipLost,
     Lease,
+    Refused,
     VersionConflict,
     Versioned,
     check_name,
@@ -31,7 +32,7 @@ from tandemkit.registry.protocol import (
 )
 from tandemkit.supervise.tasks import Tasks
 
-__all__ = ["ConsulRegistry", "ConsulSettings", "Refused", "consul_registry"]
+__all__ = ["ConsulRegistry", "ConsulSettings", "consul_registry"]
 
 _CLOCK = SystemClock()
 _ALIVE = "alive/"
@@ -173,5 +174,5 @@ class ConsulRegistry:
         self._feed.close()
 
     def _lose_feed(self, error: Exception, silent_s: float) -> None:
-        if isinstance(error, Refused) or silent_s >= self._settings.away_within_s:
+        if isinstance(error, Refused) or silent_s >= self._settings.patience.away_s:
             self._feed.fail(error)

@@ -21,8 +21,8 @@ from aiohttp.client_middlewares import ClientHandlerType
 from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from tandemkit.core.clock import Clock, SystemClock
-from tandemkit.core.errors import Failure
-from tandemkit.registry.protocol import Unreachable
+from tandemkit.registry.protocol import Refused, Unreachable
+from tandemkit.registry.reach import Patience, TlsFiles
 
 _CLOCK = SystemClock()
 _RETRY_WAIT_S = 0.05
@@ -38,20 +38,15 @@ _MAY_PASS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)})
 class ConsulSettings:
     """Where Consul is, and how long it may take. Secrets are paths, read when it is opened.
 
-    With `ca_path` only servers of that CA are trusted; `certificate_path` and `key_path` go
-    together. Two registries on one Consul need two values of `prefix`.
+    Without a CA of ours those of the system are trusted. Two registries on one Consul need two
+    values of `prefix`.
     """
 
     url: str = "http://127.0.0.1:8500"
     token_path: Path | None = None
-    ca_path: Path | None = None
-    certificate_path: Path | None = None
-    key_path: Path | None = None
+    tls: TlsFiles = field(default_factory=TlsFiles)
     prefix: str = "tandem"
-    # One try, one call with all its tries, and a watcher without any answer.
-    try_within_s: float = 1.0
-    answer_within_s: float = 3.0
-    away_within_s: float = 15.0
+    patience: Patience = field(default_factory=Patience)
     # The longest that a blocking query stays open, and so that a cut goes unnoticed.
     poll_s: float = 5.0
     # How late the end of a lease may be noticed.
@@ -60,12 +55,6 @@ class ConsulSettings:
     connections_max: int = 32
     # A watcher further behind than this gets a snapshot.
     changes_kept: int = 10_000
-
-
-class Refused(Failure):
-    """Consul answered, and will not: for lack of a permission, of trust, or of a sound request.
-    Trying again changes nothing.
-    """
 
 
 class _NotSent(Unreachable):
@@ -108,29 +97,30 @@ class ConsulHttp:
     ) -> None:
         self._session = session
         self.settings = settings
+        self._patience = settings.patience
         self._clock = clock
         self._connections = asyncio.Semaphore(settings.connections_max)
 
     async def ask(self, request: Request) -> Answer:
-        """The answer within `answer_within_s`, waiting for a connection included: found, not found,
+        """The answer within our patience, waiting for a connection included: found, not found,
         or a refused transaction.
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception(_harmless_again if request.again else _never_sent),
             wait=wait_random_exponential(multiplier=_RETRY_WAIT_S, max=_RETRY_WAIT_S_MAX),
-            stop=stop_before_delay(self.settings.answer_within_s),
+            stop=stop_before_delay(self._patience.answer_s),
             sleep=self._clock.sleep,
             reraise=True,
         )
         try:
-            async with asyncio.timeout(self.settings.answer_within_s), self._connections:
+            async with asyncio.timeout(self._patience.answer_s), self._connections:
                 return await retrying.wraps(self.ask_once)(request)
         except TimeoutError as error:
             raise Unreachable("consul gave no answer in time") from error
 
     async def ask_once(self, request: Request) -> Answer:
-        """A single try, within `try_within_s` and what a blocking query waits."""
-        limit_s = self.settings.try_within_s + request.wait_s * _LONGER
+        """A single try, for as long as one may take, and what a blocking query waits."""
+        limit_s = self._patience.try_s + request.wait_s * _LONGER
         try:
             async with (
                 asyncio.timeout(limit_s),
@@ -187,12 +177,7 @@ def _credentials(settings: ConsulSettings) -> tuple[dict[str, str], ssl.SSLConte
     headers = {}
     if settings.token_path is not None:
         headers["X-Consul-Token"] = settings.token_path.read_text().strip()
-    if settings.ca_path is None:
-        return headers, True
-    trust = ssl.create_default_context(cafile=settings.ca_path)
-    if settings.certificate_path is not None:
-        trust.load_cert_chain(settings.certificate_path, settings.key_path)
-    return headers, trust
+    return headers, settings.tls.context() or True
 
 
 def _understood(request: Request, answer: Answer) -> Answer:

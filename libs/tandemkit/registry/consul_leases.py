@@ -7,11 +7,11 @@ import re
 from contextlib import suppress
 
 from tandemkit.core.clock import Clock
-from tandemkit.registry.consul_http import ConsulHttp, Refused, Request
+from tandemkit.registry.consul_http import ConsulHttp, Request
 from tandemkit.registry.consul_kv import Conflict, ConsulKv, Row, operation, version_is, write
 from tandemkit.registry.consul_liveness import Liveness, beat
 from tandemkit.registry.consul_registration import REGISTRATIONS, Registration
-from tandemkit.registry.protocol import Entry, Lease, LeaseLost, Unreachable
+from tandemkit.registry.protocol import Entry, Lease, LeaseLost, Refused, Unreachable
 
 LEASES = "alive/leases/"
 # Consul's own bounds. It ends a session between one and two times its TTL after the last renewal.
@@ -31,7 +31,7 @@ class ConsulLeases:
         self._clock = clock
         self._sweep_every_s = http.settings.sweep_every_s
         # An answer that took longer says that others may have waited in vain.
-        self._slow_s = http.settings.try_within_s / 2
+        self._slow_s = http.settings.patience.try_s / 2
 
     async def open(self, owner: str, ttl_s: float) -> Lease:
         key = f"{LEASES}{owner}"

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from tandemkit.core.errors import Failure
+
 # Keys, and the names of owners, candidates and elections: parts of these characters between single
 # slashes, none of them "." or "..", so that a backend may put them into a path as they are.
 NAME_LENGTH_MAX = 512
@@ -100,6 +102,12 @@ class Unreachable(Exception):
     """The backend did not answer in time. Whether a write took effect is not known."""
 
 
+class Refused(Failure):
+    """The backend answered, and will not: for lack of a permission, of trust, or of a sound
+    request. Nothing was done, and trying again changes nothing until somebody acts.
+    """
+
+
 def check_name(name: str) -> None:
     """Raises ValueError for what is no key and no name; every backend asks before it does more."""
     if len(name) > NAME_LENGTH_MAX or _NAME.fullmatch(name) is None:
@@ -121,9 +129,9 @@ def check_ttl(ttl_s: float) -> None:
 class Registry(Protocol):
     """Leases, registrations, a watch, elections, and versioned values.
 
-    Every call ends within the backend's own time limit: with an answer, or by raising
-    Unreachable. A backend retries by itself only what is safe to do twice. ValueError means that
-    nothing was done: a name, value or time to live that `check_*` refuses.
+    Every call ends within the backend's own time limit: with an answer, or by raising Unreachable
+    or Refused, the latter at once. A backend retries by itself only what is safe to do twice.
+    ValueError means that nothing was done: a name, value or time to live that `check_*` refuses.
     """
 
     async def open_lease(self, owner: str, ttl_s: float) -> Lease:
@@ -150,7 +158,7 @@ class Registry(Protocol):
 
         With `since`, the changes after that revision come without a Snapshot where the backend
         still has them; else a Snapshot comes first. A watcher that falls behind gets a Snapshot
-        again, never a gap. Raises Unreachable where the backend stays away too long.
+        again, never a gap. Raises Unreachable where the backend stays away too long, and Refused.
         """
 
     async def elect(self, election: str, candidate: str, ttl_s: float) -> Leadership | None:

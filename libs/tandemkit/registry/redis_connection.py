@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,25 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LateError
 from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from tandemkit.core.clock import Clock, SystemClock
-from tandemkit.registry.protocol import Unreachable
+from tandemkit.registry.protocol import Refused, Unreachable
+from tandemkit.registry.reach import Patience, TlsFiles
 
 T = TypeVar("T")
 Call = Callable[[Redis], Awaitable[T]]
@@ -27,13 +40,18 @@ Call = Callable[[Redis], Awaitable[T]]
 _CLOCK = SystemClock()
 _WAIT_S = 0.05
 _WAIT_S_MAX = 0.5
+_DENIALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+# States that pass: a replica that may be promoted, a cluster that moves, a script that runs, a disk
+# that is full. Where a script meets one, only the text tells.
+_PASSING = (ReadOnlyError, NoScriptError, ClusterError, TryAgainError)
+_PASSING_WORDS = ("BUSY ", "MISCONF ", "NOREPLICAS ", "READONLY ", "UNKILLABLE ")
 
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
     """Where Redis is, and how long it may take. Secrets are paths, read at each connect.
 
-    `socket` goes before `host` and `port`; `ca_path` turns TLS on. Two registries on one server
+    `socket` goes before `host` and `port`; a CA turns TLS on. Two registries on one server
     need two values of `prefix`.
     """
 
@@ -42,14 +60,9 @@ class RedisSettings:
     socket: Path | None = None
     user: str = "default"
     password_path: Path | None = None
-    ca_path: Path | None = None
-    certificate_path: Path | None = None
-    key_path: Path | None = None
+    tls: TlsFiles = field(default_factory=TlsFiles)
     prefix: str = "tandem"
-    # One try, one call with all its tries, and a watcher without any answer.
-    try_within_s: float = 1.0
-    answer_within_s: float = 3.0
-    away_within_s: float = 15.0
+    patience: Patience = field(default_factory=Patience)
     # How late the end of a lease may be noticed.
     sweep_every_s: float = 0.25
     # A watcher further behind than this gets a snapshot. Redis holds them in memory, with values.
@@ -57,7 +70,7 @@ class RedisSettings:
 
     def __post_init__(self) -> None:
         # A watcher's read waits for as long as the sweep is apart; 0 would wait forever.
-        if not 0.001 <= self.sweep_every_s <= self.try_within_s / 2:
+        if not 0.001 <= self.sweep_every_s <= self.patience.try_s / 2:
             raise ValueError("a sweep must come at least twice within a try")
 
 
@@ -80,7 +93,7 @@ class _Password(CredentialProvider):
 
 
 class RedisConnection:
-    """Makes calls within a time limit, and turns every failure of the link into Unreachable."""
+    """Makes calls within a time limit, and turns every failure into Unreachable or Refused."""
 
     def __init__(self, settings: RedisSettings, clock: Clock = _CLOCK) -> None:
         self.settings = settings
@@ -139,11 +152,16 @@ class RedisConnection:
         again: Callable[[BaseException], bool],
         within_s: float | None,
     ) -> T:
-        limit_s = within_s or self.settings.answer_within_s
+        limit_s = within_s or self.settings.patience.answer_s
 
         async def one_try() -> T:
-            async with asyncio.timeout(self.settings.try_within_s):
-                return await attempt()
+            try:
+                async with asyncio.timeout(self.settings.patience.try_s):
+                    return await attempt()
+            except (_NotSent, RedisError, OSError) as error:
+                if refusal := _refusal(error):
+                    raise refusal from error
+                raise
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(again),
@@ -155,8 +173,6 @@ class RedisConnection:
         try:
             async with asyncio.timeout(limit_s):
                 return await retrying.wraps(one_try)()
-        except ResponseError as error:
-            raise Unreachable("redis refused the call") from error
         except (_NotSent, RedisError, OSError) as error:
             raise Unreachable("redis gave no answer in time") from error
 
@@ -170,6 +186,25 @@ def _surely_not_done(error: BaseException) -> bool:
     return isinstance(error, (_NotSent, BusyLoadingError, ReadOnlyError))
 
 
+def _refusal(error: BaseException) -> Refused | None:
+    """What the server or we will say again, however often it is tried; None where it may pass."""
+    told: BaseException | None = error
+    while told is not None:
+        if isinstance(told, ssl.SSLError):
+            return Refused("no trust between us and redis")
+        if isinstance(told, _DENIALS):
+            return Refused("redis denied the login or the command", said=str(told))
+        if isinstance(told, ResponseError) and not _may_change(told):
+            return Refused("redis refused the command", said=str(told))
+        # redis-py raises its own errors while it handles those of the socket.
+        told = told.__cause__ or told.__context__
+    return None
+
+
+def _may_change(error: ResponseError) -> bool:
+    return isinstance(error, _PASSING) or any(word in str(error) for word in _PASSING_WORDS)
+
+
 def _client(settings: RedisSettings) -> Redis:
     path = settings.password_path
     return Redis(
@@ -177,14 +212,14 @@ def _client(settings: RedisSettings) -> Redis:
         port=settings.port,
         unix_socket_path=str(settings.socket) if settings.socket else None,
         credential_provider=_Password(settings.user, path) if path else None,
-        ssl=settings.ca_path is not None,
-        ssl_ca_certs=_text(settings.ca_path),
-        ssl_certfile=_text(settings.certificate_path),
-        ssl_keyfile=_text(settings.key_path),
+        ssl=settings.tls.ca_path is not None,
+        ssl_ca_certs=_text(settings.tls.ca_path),
+        ssl_certfile=_text(settings.tls.certificate_path),
+        ssl_keyfile=_text(settings.tls.key_path),
         # Its timeout is asyncio.wait_for, which on Python 3.11 can lose a cancellation that comes
         # as the call ends; `one_try` has its own.
         socket_timeout=None,
-        socket_connect_timeout=settings.try_within_s,
+        socket_connect_timeout=settings.patience.try_s,
         # Its own retries would also repeat what must not happen twice.
         retry=Retry(NoBackoff(), 0),
         protocol=2,

@@ -77,7 +77,7 @@ class RedisWatch:
 
     @property
     def _away_within_s(self) -> float:
-        return self._connection.settings.away_within_s
+        return self._connection.settings.patience.away_s
 
 
 def _change(fields: dict[bytes, bytes], revision: int) -> Changed | Removed:

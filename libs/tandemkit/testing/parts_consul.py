@@ -9,11 +9,13 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from tandemkit.supervise.processes import Command, Process, run_process, supervised_process
 from tandemkit.testing.parts import demand, fetch, free_ports, short_folder
 
+_POLICIES = count()
 _OFF = ("serf-wan", "dns", "grpc", "grpc-tls")
 
 
@@ -90,6 +92,17 @@ class DurableConsul:
         return await fetch(
             f"{self.url}/v1/{path}", method=method, body=content, headers=self._headers
         )
+
+    async def token_for(self, rules: str) -> str:
+        """A new token that may do what the rules of an ACL policy say, and no more."""
+        policy = json.loads(
+            await self.ask(
+                "acl/policy", method="PUT", body={"Name": f"test-{next(_POLICIES)}", "Rules": rules}
+            )
+        )
+        body = {"Policies": [{"ID": policy["ID"]}]}
+        token = await self.ask("acl/token", method="PUT", body=body)
+        return str(json.loads(token)["SecretID"])
 
     async def _answers(self) -> None:
         await self.ask("catalog/nodes?consistent")

@@ -11,6 +11,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.registry.consul import ConsulSettings, consul_registry
 from tandemkit.registry.embedded import embedded_registry
 from tandemkit.registry.protocol import Registry
+from tandemkit.registry.reach import TlsFiles
 from tandemkit.registry.redis_backend import RedisRegistry
 from tandemkit.registry.redis_connection import RedisSettings
 
@@ -34,9 +35,7 @@ def consul_settings(said: cfg.ConsulBackend) -> ConsulSettings:
     return ConsulSettings(
         url=said.address or _CONSUL_ADDRESS,
         token_path=_path(said.token_file),
-        ca_path=_path(said.ca_file),
-        certificate_path=_path(said.certificate_file),
-        key_path=_path(said.key_file),
+        tls=_tls_files(said.tls),
         prefix=said.prefix or "tandem",
     )
 
@@ -51,9 +50,7 @@ def redis_settings(said: cfg.RedisBackend) -> RedisSettings:
         socket=Path(rest) if is_socket else None,
         user=said.user or "default",
         password_path=_path(said.password_file),
-        ca_path=_path(said.ca_file),
-        certificate_path=_path(said.certificate_file),
-        key_path=_path(said.key_file),
+        tls=_tls_files(said.tls),
         prefix=said.prefix or "tandem",
     )
 
@@ -65,6 +62,10 @@ async def _redis_registry(settings: RedisSettings, clock: Clock) -> AsyncIterato
         yield registry
     finally:
         await registry.aclose()
+
+
+def _tls_files(said: cfg.TlsFiles) -> TlsFiles:
+    return TlsFiles(_path(said.ca_file), _path(said.certificate_file), _path(said.key_file))
 
 
 def _path(text: str) -> Path | None:

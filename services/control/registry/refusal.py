@@ -10,12 +10,18 @@ from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.registry.protocol import (
     LeadershipLost,
     LeaseLost,
+    Refused,
     Unreachable,
     VersionConflict,
 )
 
 # A backend that did not answer in its three seconds will not in the next tenth of one.
 RETRY_S = 1.0
+# What the backend said stays in control's log: it may name tokens.
+_FIX = (
+    "the registry's backend refuses this control; see to the token or password, its rights and the "
+    "certificates in the settings of control-registry, whose log says what was refused"
+)
 
 
 def out_of_order(message: str, field: str) -> CallerError:
@@ -44,6 +50,8 @@ def refusals_for(field: str, value: str) -> Iterator[None]:
     except Unreachable as error:
         reason, message = errors.ERROR_REASON_BACKEND_UNREACHABLE, "the backend did not answer"
         raise TransientError(reason, message, retry_after_s=RETRY_S) from error
+    except Refused as error:
+        raise CallerError(errors.ERROR_REASON_BACKEND_REFUSED, _FIX, **{field: value}) from error
     except ValueError as error:
         message = "the registry stores no such thing"
         raise CallerError(errors.ERROR_REASON_NOT_STORABLE, message, field=field) from error

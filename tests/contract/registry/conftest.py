@@ -9,6 +9,7 @@ for _part in (
     "limits",
     "network",
     "races",
+    "refusals",
     "restarts",
     "values",
     "watches",

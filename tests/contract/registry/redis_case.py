@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.registry.reach import Patience
 from tandemkit.registry.redis_backend import RedisRegistry
 from tandemkit.registry.redis_connection import RedisSettings
 from tandemkit.testing.parts_storage import DurableRedis, durable_redis_server
@@ -27,7 +28,7 @@ class RedisCase:
         self.clock = SystemClock()
         self.server = server
         self.settings = settings
-        self._relay = relay
+        self.relay = relay
         self._opened: list[RedisRegistry] = []
 
     async def open(self) -> RedisRegistry:
@@ -48,10 +49,10 @@ class RedisCase:
         await self.server.start()
 
     async def cut(self) -> None:
-        self._relay.cut()
+        self.relay.cut()
 
     async def heal(self) -> None:
-        self._relay.heal()
+        self.relay.heal()
 
 
 @asynccontextmanager
@@ -59,7 +60,7 @@ async def redis_case(offset: Path | None = None) -> AsyncIterator[RedisCase]:
     async with durable_redis_server(offset) as server:
         connect = partial(asyncio.open_unix_connection, server.socket)
         async with relay_to(connect) as (relay, port):
-            settings = RedisSettings(port=port, try_within_s=0.5, answer_within_s=1.5)
+            settings = RedisSettings(port=port, patience=Patience(try_s=0.5, answer_s=1.5))
             case = RedisCase(server, relay, settings)
             try:
                 yield case

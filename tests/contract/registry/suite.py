@@ -7,6 +7,7 @@ from tests.contract.registry.leases import LeasePromises
 from tests.contract.registry.limits import LimitPromises
 from tests.contract.registry.network import NetworkSuite
 from tests.contract.registry.races import RacePromises
+from tests.contract.registry.refusals import RefusalSuite
 from tests.contract.registry.restarts import RestartSuite
 from tests.contract.registry.values import ValuePromises
 from tests.contract.registry.watches import WatchPromises
@@ -26,4 +27,4 @@ class RegistrySuite(
     """
 
 
-__all__ = ["NetworkSuite", "RegistrySuite", "RestartSuite"]
+__all__ = ["NetworkSuite", "RefusalSuite", "RegistrySuite", "RestartSuite"]

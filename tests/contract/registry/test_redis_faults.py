@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -19,11 +20,15 @@ from tandemkit.registry.protocol import (
     Unreachable,
     VersionConflict,
 )
+from tandemkit.registry.reach import Patience
 from tandemkit.registry.redis_connection import RedisSettings
 from tandemkit.supervise.tasks import Tasks
 from tests.contract.registry.case import outlive, resuming, until, watching
 from tests.contract.registry.leases import LONG_TTL_S
 from tests.contract.registry.redis_case import RedisCase, redis_case
+
+# Tries go on for longer than a test freezes the server.
+PATIENT = Patience(try_s=0.5, answer_s=8.0)
 
 
 @pytest.fixture
@@ -103,7 +108,7 @@ async def test_watchers_agree_through_kills(case: RedisCase, seed: int) -> None:
     a new watcher is told.
     """
     dice = Random(seed)
-    clients = [case.open_with(answer_within_s=8.0) for _ in range(3)]
+    clients = [case.open_with(patience=PATIENT) for _ in range(3)]
     leases = [await one.open_lease(f"host-{at}", LONG_TTL_S) for at, one in enumerate(clients)]
     async with AsyncExitStack() as stack:
         watchers = [await stack.enter_async_context(watching(case, one)) for one in clients]
@@ -156,11 +161,11 @@ async def test_a_lapsed_lease_leaves_nothing_behind(case: RedisCase, inside: Red
 
 async def test_a_write_without_an_answer_is_not_sent_again(case: RedisCase) -> None:
     """A write whose answer is late is Unreachable at once, though another try would be answered."""
-    registry = case.open_with(answer_within_s=8.0)
+    registry = case.open_with(patience=PATIENT)
     await registry.put("policy", b"one")
     async with Tasks() as tasks:
         case.server.freeze()
-        tasks.spawn("thaw", _thaw_after(case, 3 * case.settings.try_within_s))
+        tasks.spawn("thaw", _thaw_after(case, 3 * case.settings.patience.try_s))
         with pytest.raises(Unreachable):
             await registry.put("policy", b"two")
     case.server.thaw()
@@ -171,18 +176,18 @@ async def test_a_write_without_an_answer_is_not_sent_again(case: RedisCase) -> N
 
 async def test_what_is_safe_to_repeat_is_tried_again(case: RedisCase) -> None:
     """A renewal and a read outlast a freeze that is shorter than the limit of a call."""
-    registry = case.open_with(answer_within_s=8.0)
+    registry = case.open_with(patience=PATIENT)
     lease = await registry.open_lease("host-a", LONG_TTL_S)
     async with Tasks() as tasks:
         case.server.freeze()
-        tasks.spawn("thaw", _thaw_after(case, 2 * case.settings.try_within_s))
+        tasks.spawn("thaw", _thaw_after(case, 2 * case.settings.patience.try_s))
         await registry.renew(lease)
     assert await registry.get("policy") is None
 
 
 async def test_a_write_waits_for_a_server_that_is_not_there_yet(case: RedisCase) -> None:
     """What could not be sent is tried again, a write too, and done once the server is back."""
-    registry = case.open_with(answer_within_s=8.0)
+    registry = case.open_with(patience=PATIENT)
     version = await registry.put("policy", b"one")
     await case.server.kill()
     written: list[int] = []
@@ -219,7 +224,7 @@ async def test_a_freeze_ends_what_was_not_renewed(case: RedisCase) -> None:
 
 async def test_a_server_that_is_not_there_is_unreachable(case: RedisCase) -> None:
     """Calls and watchers end by themselves where nobody listens, and work once somebody does."""
-    registry = case.open_with(away_within_s=1.0)
+    registry = case.open_with(patience=replace(case.settings.patience, away_s=1.0))
     await registry.put("policy", b"one")
     await case.server.kill()
     with pytest.raises(Unreachable):
@@ -277,4 +282,4 @@ def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError):
         RedisSettings(sweep_every_s=0.0)
     with pytest.raises(ValueError):
-        RedisSettings(sweep_every_s=1.0, try_within_s=1.0)
+        RedisSettings(sweep_every_s=1.0, patience=Patience(try_s=1.0))

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tandemkit.registry.consul_http import ConsulSettings, Refused, Request, connected
-from tandemkit.registry.protocol import Unreachable
+from tandemkit.registry.consul_http import ConsulSettings, Request, connected
+from tandemkit.registry.protocol import Refused, Unreachable
+from tandemkit.registry.reach import Patience
 from tandemkit.testing.parts import free_ports
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -45,7 +46,8 @@ class Breaking:
 async def settings_for(breaking: Breaking) -> AsyncIterator[ConsulSettings]:
     async with await asyncio.start_server(breaking.serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        yield ConsulSettings(url=f"http://127.0.0.1:{port}", try_within_s=0.5, answer_within_s=1.0)
+        patience = Patience(try_s=0.5, answer_s=1.0)
+        yield ConsulSettings(url=f"http://127.0.0.1:{port}", patience=patience)
 
 
 async def test_a_write_is_sent_once() -> None:
@@ -72,7 +74,7 @@ async def test_what_does_no_harm_twice_is_tried_again(fault: bytes | None) -> No
 async def test_a_write_that_could_not_be_sent_is_tried_again() -> None:
     """Without a connection nothing can have happened."""
     (port,) = free_ports(1)
-    settings = ConsulSettings(url=f"http://127.0.0.1:{port}", answer_within_s=5.0)
+    settings = ConsulSettings(url=f"http://127.0.0.1:{port}", patience=Patience(answer_s=5.0))
     breaking = Breaking(OK)
     async with connected(settings) as http, asyncio.TaskGroup() as tasks:
         asked = tasks.create_task(http.ask(WRITE))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from services.control.registry.agent import AGENT
@@ -11,6 +12,7 @@ from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.registry.consul import ConsulSettings
+from tandemkit.registry.reach import TlsFiles
 from tandemkit.registry.redis_connection import RedisSettings
 from tandemkit.rpc import validation
 from tandemkit.testing.agents import serving
@@ -28,17 +30,13 @@ def test_a_backend_is_reached_as_the_settings_say() -> None:
     consul = cfg.ConsulBackend(
         address="https://consul:8501",
         token_file="/t",
-        ca_file="/ca",
-        certificate_file="/c",
-        key_file="/k",
+        tls=cfg.TlsFiles(ca_file="/ca", certificate_file="/c", key_file="/k"),
         prefix="two",
     )
     assert consul_settings(consul) == ConsulSettings(
         url="https://consul:8501",
         token_path=Path("/t"),
-        ca_path=Path("/ca"),
-        certificate_path=Path("/c"),
-        key_path=Path("/k"),
+        tls=TlsFiles(Path("/ca"), Path("/c"), Path("/k")),
         prefix="two",
     )
     redis = cfg.RedisBackend(address="cache:6380", password_file="/p", user="tandem")
@@ -55,8 +53,11 @@ def test_settings_that_lead_nowhere_are_refused() -> None:
         cfg.ConsulBackend(token_file="token"),
         cfg.RedisBackend(address="cache"),
         cfg.RedisBackend(prefix="A B"),
+        cfg.ConsulBackend(check_interval=Duration(nanos=1)),
+        cfg.TlsFiles(ca_file="/ca", certificate_file="/c"),
+        cfg.TlsFiles(certificate_file="/c", key_file="/k"),
     ]
-    assert [len(validation.violations(one)) for one in wrong] == [1, 1, 1, 1]
+    assert [len(validation.violations(one)) for one in wrong] == [1] * len(wrong)
 
 
 async def test_a_backend_that_is_away_is_said_to_be(tmp_path: Path) -> None:
