@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 import grpc
 
 from services.control.fleet_status.follower import Follower, RegistryLost
+from services.control.fleet_status.policies import PolicyFollower
 from services.control.fleet_status.servicer import Status
+from services.control.fleet_status.telling import Telling
 from tandem.control.config.v1 import fleet_status_pb2 as cfg
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2
@@ -45,6 +47,15 @@ class StubbedRegistry:
         except grpc.aio.AioRpcError as error:
             raise _lost(error) from error
 
+    async def value(self, key: str) -> AsyncIterator[registry_service_pb2.WatchValueResponse]:
+        try:
+            async for told in self._stub.WatchValue(
+                registry_service_pb2.WatchValueRequest(key=key)
+            ):
+                yield told
+        except grpc.aio.AioRpcError as error:
+            raise _lost(error) from error
+
     async def contract(self, digest: str) -> registry_service_pb2.StoredValue | None:
         request = registry_service_pb2.GetValueRequest(key=f"{_CONTRACTS}{digest}")
         try:
@@ -68,13 +79,17 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
     near = None if settings.registry else scope.near
     async with mesh(settings.registry or _NOWHERE, near, clock=scope.clock) as calls:
         registry = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
-        follower = Follower(registry, publication, scope.clock, settings.front)
+        telling = Telling(publication)
+        follower = Follower(registry, telling, scope.clock, settings.front)
+        policies = PolicyFollower(registry, telling, scope.clock)
         scope.ready_when(follower.known)
+        scope.ready_when(policies.known)
         scope.spawn("publication", publication.run())
         scope.spawn("follower", follower.run())
+        scope.spawn("policies", policies.run())
         scope.spawn("follower:time", follower.pass_time())
         scope.serve_also(discovery.generic_handler(), discovery.close)
-        yield Status(follower, discovery)
+        yield Status(follower, policies, discovery)
 
 
 AGENT = Agent(
