@@ -17,7 +17,7 @@ SUMMARIES = {
     "doctor": "Say what is present, what is missing and how to get it.",
     "setup": "Install what tests or models need beyond the environment.",
     "tools": "Build Consul and grpcurl once, or use those on PATH.",
-    "env": "Print what this command uses: interpreter, paths, caches.",
+    "env": "Print what a shell needs to call the fleet as xds:///tandem.",
     "bench": "Run the benchmarks of tests/bench.",
     "pin": "Resolve third-party packages again and write pins.txt.",
     "release": "Make the contracts of today the baseline; collect the change log.",
@@ -29,6 +29,7 @@ Examples:
   ./tandem doctor               is everything here?
   ./tandem up                   serve the fleet on this machine
   ./tandem agents               what serves, and how it is
+  eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 

@@ -21,12 +21,10 @@ from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 from tandemkit.mesh.ads import DiscoveryServer
 from tandemkit.mesh.publication import Publication
+from tandemkit.rpc import channel
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.remote import RemoteFailure
 
-# Nobody listens there. The registry of the same host is called without a connection; until it
-# serves, calls to it fail at once.
-_NOWHERE = "ipv4:127.0.0.1:0"
 # Where hosts store their contracts.
 _CONTRACTS = "contracts/"
 
@@ -77,7 +75,9 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
     publication = Publication(scope.clock)
     discovery = DiscoveryServer(publication)
     near = None if settings.registry else scope.near
-    async with mesh(settings.registry or _NOWHERE, near, clock=scope.clock) as calls:
+    # Not scope.stub: what tells the mesh cannot look for the registry there.
+    target = settings.registry or channel.NOWHERE
+    async with mesh(target, near, clock=scope.clock) as calls:
         registry = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
         telling = Telling(publication)
         follower = Follower(registry, telling, scope.clock, settings.front)
@@ -95,7 +95,8 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
 AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.FleetStatusSettings,
-    calls=(registry_service_pb2.DESCRIPTOR,),
+    # The registry may be another control's, and what it said last stands while it is away.
+    soft_calls=(registry_service_pb2.DESCRIPTOR,),
     build=build,
 )
 main = AGENT.main

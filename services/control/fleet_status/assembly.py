@@ -14,6 +14,8 @@ from tandemkit.core.names import AgentName
 from tandemkit.mesh.catalogue import Catalogue, Host, Placement
 from tandemkit.rpc.contract import Contract
 
+# Who serves this can answer for the fleet.
+_CONTROL = "tandem.control.v1.FleetStatusService"
 # A contract, by its digest and the service that is said to be in it.
 Key = tuple[str, str]
 
@@ -62,8 +64,18 @@ def assemble(
     )
     hosts.sort(key=lambda host: host.name)
     chosen = _chosen((*present, *departed), contracts)
-    groups = {host.group for host in hosts}
-    return Assembly(Catalogue(tuple(hosts), chosen, front if front in groups else ""), left_out)
+    return Assembly(Catalogue(tuple(hosts), chosen, _front(front, hosts)), left_out)
+
+
+def _front(named: str, hosts: Iterable[Host]) -> str:
+    """Unless a group is named, one of the controls that announced themselves."""
+    groups = {
+        host.group
+        for host in hosts
+        if host.group == named
+        or (not named and any(one.service == _CONTROL for one in host.placements))
+    }
+    return min(groups, default="")
 
 
 def _host(
