@@ -32,6 +32,8 @@ class Publication:
 
     def __init__(self, clock: Clock) -> None:
         self.refused: tuple[str, ...] = ()
+        # What is told: no catalogue before the first, and the last good policy.
+        self.catalogue: Catalogue | None = None
         self.policy = _NO_POLICY
         self._clock = clock
         self._wanted: tuple[Catalogue, TrafficPolicy] | None = None
@@ -104,7 +106,7 @@ class Publication:
         )
         if found:
             return found
-        self.policy = policy
+        self.catalogue, self.policy = catalogue, policy
         self._told, self._machines = made, machines
         self._snapshots = self._with_retired(now, were)
         for event in self._watchers:
@@ -122,4 +124,8 @@ class Publication:
         until_s = {name: self._retired_until_s.get(name, moment_s + RETIRED_S) for name in gone}
         self._retired_until_s = {one: end for one, end in until_s.items() if end > moment_s}
         kept = self._retired_until_s.keys()
-        return {machine: one.keeping(kept, were[machine]) for machine, one in now.items()}
+        return {
+            # A machine that was first heard of since then was never told of them.
+            machine: one.keeping(kept & were[machine].clusters.by_name.keys(), were[machine])
+            for machine, one in now.items()
+        }

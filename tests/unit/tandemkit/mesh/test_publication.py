@@ -174,3 +174,23 @@ async def test_a_cluster_without_routes_stays_for_those_who_have_not_heard() -> 
         assert name in await clusters(A)
         await clock.advance(RETIRED_S)
         assert name not in await clusters(A, B)
+
+
+async def test_a_machine_heard_of_later_is_told_nothing_of_what_was_before() -> None:
+    """A client from there that comes while a cluster is kept for others stops nobody."""
+    clock = FakeClock()
+    policy = TrafficPolicy({ALPHA: ServicePolicy((Share("green", 1),))})
+    name = f"{GROUP}@green"
+    async with running(clock) as publication:
+        for bent in (policy, TrafficPolicy()):
+            publication.publish(catalogue(A, C), bent)
+            await clock.advance(COALESCE_S)
+        late = publication.on(THERE)
+        assert late is not None
+        assert name not in late.clusters.by_name
+        publication.publish(catalogue(A, B, C))
+        await clock.advance(COALESCE_S)
+        assert told(publication, THERE) == [{3}, {1, 2}]
+        everywhere = publication.on("")
+        assert everywhere is not None
+        assert name in everywhere.clusters.by_name
