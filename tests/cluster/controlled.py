@@ -15,11 +15,8 @@ import grpc
 
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
-from tandem.control.v1 import registry_service_pb2 as registry_pb2
-from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.supervise.processes import Command, Process, supervised_process
-from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
 from tests.cluster import control_host
 from tests.cluster.eventually import eventually
@@ -50,14 +47,13 @@ class Controlled:
 
     async def start_control(self) -> None:
         """With the state that an earlier one left, at the same address."""
-        settings = self._settings("control", {"control-fleet-status": {"front": GROUP}})
-        await self._start(control_host, "control", "--settings", str(settings))
+        await self._start(control_host, "control", *self._fleet("control"))
 
     async def start_second(self) -> None:
         """Another machine's control, which follows the registry of the first."""
-        said = {"front": GROUP, "registry": self.control}
-        settings = self._settings("second", {"control-fleet-status": said})
-        await self._start(control_host, "second", "--settings", str(settings))
+        settings = self._settings("second", {"control-fleet-status": {"registry": self.control}})
+        fleet = self._fleet("second")
+        await self._start(control_host, "second", *fleet, "--settings", str(settings))
 
     async def is_stale(self, name: str) -> bool:
         """Whether this control says that what it tells may be old."""
@@ -70,8 +66,7 @@ class Controlled:
         """One that serves both trial agents, answers with its name, and is known to control."""
         said = {"text": name}
         settings = self._settings(name, {"trial-alpha": said, "trial-beta": said})
-        fleet = ("--control", self.control, "--machine", MACHINE, "--group", GROUP)
-        arguments = (*fleet, "--host-name", name, "--settings", str(settings))
+        arguments = (*self._fleet(name), "--group", GROUP, "--settings", str(settings))
         await self._start(trial_host, name, *arguments, ready="host.announced")
 
     async def client(self) -> Client:
@@ -97,8 +92,8 @@ class Controlled:
         """SIGSTOP freezes it: its connections stay open, and nothing is answered."""
         os.kill(self._processes[name].pid, number)
 
-    async def until_serving(self, *names: str) -> None:
-        """Returns once control lists just these hosts as serving the first agent."""
+    async def until_serving(self, *names: str, service: str = ALPHA) -> None:
+        """Returns once control lists just these hosts as serving the agent."""
         async with grpc.aio.insecure_channel(self.control) as channel:
             stub = rpc.FleetStatusServiceStub(channel)
 
@@ -109,22 +104,10 @@ class Controlled:
                     one.host
                     for agent in told.agents
                     for one in agent.instances
-                    if agent.service == ALPHA and one.serving
+                    if agent.service == service and one.serving
                 }
 
             await eventually(look, lambda found: found == {f"hosts/{name}" for name in names})
-
-    @asynccontextmanager
-    async def removals(self) -> AsyncIterator[list[str]]:
-        """Names of the hosts that control says are gone, as long as the block lasts."""
-        gone: list[str] = []
-        async with grpc.aio.insecure_channel(self.control) as channel, Tasks() as tasks:
-            stub = registry_rpc.RegistryServiceStub(channel)
-            told = stub.WatchHosts(registry_pb2.WatchHostsRequest(), wait_for_ready=True)
-            events = aiter(told)
-            await anext(events)
-            tasks.spawn("removals", _listen(events, gone))
-            yield gone
 
     async def _start(
         self, module: ModuleType, name: str, *arguments: str, ready: str = "host.serving"
@@ -145,6 +128,9 @@ class Controlled:
             supervised_process(command, ready=is_ready)
         )
 
+    def _fleet(self, name: str) -> tuple[str, ...]:
+        return ("--control", self.control, "--machine", MACHINE, "--host-name", name)
+
     def _settings(self, name: str, said: object) -> Path:
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps(said))
@@ -152,11 +138,6 @@ class Controlled:
 
     def _environment(self) -> dict[str, str]:
         return {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(self.folder)}
-
-
-async def _listen(events: AsyncIterator[registry_pb2.WatchHostsResponse], gone: list[str]) -> None:
-    async for told in events:
-        gone += [told.removed.host] if told.HasField("removed") else []
 
 
 @asynccontextmanager

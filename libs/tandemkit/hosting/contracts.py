@@ -5,7 +5,7 @@ reflection of the whole fleet are made from them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -16,6 +16,7 @@ from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core.errors import Failure
 from tandemkit.registry.protocol import VALUE_BYTES_MAX
+from tandemkit.rpc.contract import with_imports
 
 _PREFIX = "contracts/"
 _PUT_WITHIN_S = 5.0
@@ -35,7 +36,7 @@ class StoredContract:
     @classmethod
     def of(cls, file: FileDescriptor) -> StoredContract:
         files = FileDescriptorSet()
-        for one in _with_imports(file, set()):
+        for one in with_imports(file):
             files.file.add().ParseFromString(one.serialized_pb)
         content = files.SerializeToString(deterministic=True)
         value = pb.StoredValue(schema=FileDescriptorSet.DESCRIPTOR.full_name, content=content)
@@ -61,11 +62,3 @@ async def keep_contracts(
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.ABORTED:
                 raise
-
-
-def _with_imports(file: FileDescriptor, seen: set[str]) -> Iterator[FileDescriptor]:
-    if file.name not in seen:
-        seen.add(file.name)
-        for imported in file.dependencies:
-            yield from _with_imports(imported, seen)
-        yield file

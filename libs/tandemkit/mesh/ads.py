@@ -24,7 +24,7 @@ class DiscoveryServer:
     """
 
     def __init__(self, publication: Publication) -> None:
-        self.publication = publication
+        self._publication = publication
         self._streams: dict[Stream, asyncio.Event] = {}
         self._closed = False
 
@@ -50,7 +50,7 @@ class DiscoveryServer:
         self, requests: AsyncIterator[DiscoveryRequest], context: Context
     ) -> None:
         stream = Stream()
-        with self.publication.watching() as changed:
+        with self._publication.watching() as changed:
             self._streams[stream] = changed
             try:
                 async with Tasks() as tasks:
@@ -63,7 +63,7 @@ class DiscoveryServer:
                 del self._streams[stream]
 
     async def _tell(self, stream: Stream, context: Context) -> None:
-        snapshot = self.publication.on(stream.machine)
+        snapshot = self._publication.on(stream.machine)
         if snapshot is not None:
             for response in stream.due(snapshot):
                 await context.write(response)

@@ -44,8 +44,8 @@ class Catalogue:
     """All hosts and all contracts at one moment. A contract may have no host: calls to it fail at
     once instead of waiting.
 
-    `front` is the group that answers what belongs to no agent, such as reflection and health of the
-    whole fleet; empty: nobody does.
+    `front` is the agent whose hosts answer what belongs to no agent, such as reflection and health
+    of the whole fleet; empty: nobody does.
     """
 
     hosts: tuple[Host, ...] = ()

@@ -27,13 +27,12 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a route asks for. With neither service nor group: nobody."""
+    """What a route asks for. Without a service: nobody."""
 
     service: str = ""
     instance: str = ""
     version: str = ""
     sticky: bool = False
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +75,14 @@ class Pools:
 
     @property
     def names(self) -> dict[tuple[str, str], str]:
-        """What the set of each instance is called, and each group: all that routes can tell of the
-        hosts.
-        """
-        groups = {("", group): group for group in self._groups}
-        return groups | {key: found.name for key, found in self._sets.items()}
+        """What the set of each instance is called: all that routes can tell of the hosts."""
+        return {key: found.name for key, found in self._sets.items()}
 
     def wish(self, wish: Wish) -> str:
         """The name of the pool that answers it. With a version its hosts come first and the others
         only where it has none left: a call that could be answered is.
         """
-        if wish.group in self._groups:
-            members = (host for host in self._groups[wish.group] if host.name in self._open)
-            found = _Set(wish.group, tuple(sorted(members, key=_by_name)))
-        else:
-            found = self._sets.get((wish.service, wish.instance), _NOBODY)
+        found = self._sets.get((wish.service, wish.instance), _NOBODY)
         wish = wish if found is not _NOBODY else Wish()
         name = f"{found.name}@{wish.version}" if wish.version else found.name
         name = f"{name}~ring" if wish.sticky else name

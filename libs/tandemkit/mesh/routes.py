@@ -62,7 +62,7 @@ def route_configuration(
     for contract in sorted(catalogue.contracts, key=lambda one: one.service.full_name):
         everyone.routes.extend(_routes(contract, policy.of(contract.service.full_name), pools))
     if catalogue.front:
-        action = RouteAction(cluster=pools.wish(Wish(group=catalogue.front)))
+        action = RouteAction(cluster=pools.wish(Wish(catalogue.front)))
         everyone.routes.add(match=RouteMatch(prefix=""), route=action)
     return RouteConfiguration(name=TARGET, virtual_hosts=[everyone])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,6 +60,16 @@ class Method:
         )
 
 
+def with_imports(file: FileDescriptor, seen: set[str] | None = None) -> Iterator[FileDescriptor]:
+    """The file and all that it needs, each behind its own imports; none of what was `seen`."""
+    seen = set() if seen is None else seen
+    if file.name not in seen:
+        seen.add(file.name)
+        for imported in file.dependencies:
+            yield from with_imports(imported, seen)
+        yield file
+
+
 @dataclass(frozen=True)
 class Contract:
     """One service: its names, its methods, and the family's reasons to fail."""
@@ -82,6 +93,11 @@ class Contract:
     @cached_property
     def methods(self) -> tuple[Method, ...]:
         return tuple(Method.of(method) for method in self.service.methods)
+
+    @cached_property
+    def file_sizes(self) -> tuple[tuple[FileDescriptor, int], ...]:
+        """Its file and all that it imports, with their bytes, which are dear to count."""
+        return tuple((one, len(one.serialized_pb)) for one in with_imports(self.service.file))
 
     @cached_property
     def aliases(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.elsewhere import Elsewhere
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -23,10 +24,11 @@ WHOLE = ""
 
 class Health:
     """Statuses that are set from inside and watched from outside. The whole serves when every
-    service does.
+    service does. Of a service that was never put, `elsewhere` may know.
     """
 
     def __init__(self) -> None:
+        self.elsewhere: Elsewhere | None = None
         self._statuses: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._draining = False
@@ -36,24 +38,33 @@ class Health:
         self._statuses[service] = SERVING if serving and not self._draining else NOT_SERVING
         whole = all(status == SERVING for name, status in self._statuses.items() if name != WHOLE)
         self._statuses[WHOLE] = SERVING if whole else NOT_SERVING
-        self._wake()
+        self.wake()
 
     def serving(self, service: str) -> bool:
         """Whether `service` serves as far as the outside has been told."""
         return bool(self._statuses.get(service) == SERVING)
 
     def drain(self) -> None:
-        """Turns everything NOT_SERVING for good and ends every watch after it has said so."""
+        """Turns everything of this server NOT_SERVING for good and ends every watch after it has
+        said so.
+        """
         self._draining = True
         self._statuses = dict.fromkeys(self._statuses, NOT_SERVING)
-        self._wake()
+        self.wake()
+
+    def wake(self) -> None:
+        """Has every watch look again. Each change has an event of its own, so that no watcher can
+        miss one while it sends another.
+        """
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
-        status = self._statuses.get(request.service)
+        status = self._status(request.service)
         if status is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+            await self._refuse(request.service, context)
         return health_pb2.HealthCheckResponse(status=status)
 
     async def Watch(
@@ -62,7 +73,8 @@ class Health:
         last: int | None = None
         while True:
             changed = self._changed
-            status = self._statuses.get(request.service, _UNKNOWN)
+            status = self._status(request.service)
+            status = _UNKNOWN if status is None else status
             if status != last:
                 yield health_pb2.HealthCheckResponse(status=status)
                 last = status
@@ -71,9 +83,16 @@ class Health:
             else:
                 await changed.wait()
 
-    def _wake(self) -> None:
-        """Each change has an event of its own, so that no watcher can miss one while it sends
-        another.
-        """
-        self._changed.set()
-        self._changed = asyncio.Event()
+    def _status(self, service: str) -> int | None:
+        status = self._statuses.get(service)
+        if status is None and self.elsewhere is not None:
+            serves = self.elsewhere.serving(service)
+            status = None if serves is None else SERVING if serves else NOT_SERVING
+        return status
+
+    async def _refuse(self, service: str, context: Context) -> None:
+        if self.elsewhere is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+        else:
+            refusal = self.elsewhere.refusal(service)
+            await context.abort(refusal.code, refusal.message, refusal.trailers())

@@ -17,7 +17,6 @@ from tandemkit.rpc.current import SERVING
 from tandemkit.rpc.failure import Refused
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.retries import Tokens
-from tandemkit.supervise.errands import Errands
 
 Headers: TypeAlias = Iterable[tuple[str, str | bytes]] | None
 _POOL = platform.DESCRIPTOR.pool
@@ -36,7 +35,6 @@ class Terms:
     trace_share: float
     draw: Callable[[], float]
     tokens: Tokens = field(default_factory=Tokens)
-    errands: Errands = field(default_factory=Errands)
 
 
 class Line:
@@ -89,10 +87,10 @@ class Line:
         shows that the target lives.
         """
         if code is _CODE.UNAVAILABLE:
-            self.breaker.failed(code.name)
+            self.breaker.failed()
         elif code is _CODE.DEADLINE_EXCEEDED:
             if timeout_s is None or timeout_s >= self._patience_s():
-                self.breaker.failed(code.name)
+                self.breaker.failed()
         elif code is not _CODE.CANCELLED:
             self.heard()
 

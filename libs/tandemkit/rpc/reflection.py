@@ -4,7 +4,7 @@ the messages are the same on the wire, and PyPI's package carries v1alpha alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -13,31 +13,105 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
+from tandemkit.rpc.context import Context
+from tandemkit.rpc.elsewhere import Elsewhere
+
 _OLD, _NEW = "grpc.reflection.v1alpha", "grpc.reflection.v1"
 SERVICES = tuple(f"{package}.ServerReflection" for package in (_NEW, _OLD))
 
 
-class _Symbols:
-    """protobuf's pool, which also finds the file of a method: `grpcurl describe` asks for those."""
+class _Pools:
+    """Several of protobuf's pools as one, which also finds the file of a method: `grpcurl describe`
+    asks for those. KeyError where none knows.
+    """
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, own: Any, elsewhere: Elsewhere | None) -> None:
+        self._own, self._elsewhere = own, elsewhere
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._pool, name)
+    def __iter__(self) -> Iterator[Any]:
+        if self._elsewhere is not None:
+            yield from self._elsewhere.pools
+        yield self._own
+
+    def FindFileByName(self, name: str) -> Any:
+        return self._first("FindFileByName", name)
 
     def FindFileContainingSymbol(self, symbol: str) -> Any:
         try:
-            return self._pool.FindFileContainingSymbol(symbol)
+            return self._first("FindFileContainingSymbol", symbol)
         except KeyError:
-            return self._pool.FindMethodByName(symbol).containing_service.file
+            return self._first("FindMethodByName", symbol).containing_service.file
+
+    def FindMessageTypeByName(self, name: str) -> Any:
+        return self._first("FindMessageTypeByName", name)
+
+    def FindExtensionByNumber(self, message: Any, number: int) -> Any:
+        for pool, known in self._knowing(message):
+            try:
+                return pool.FindExtensionByNumber(known, number)
+            except KeyError:
+                continue
+        raise KeyError(number)
+
+    def FindAllExtensions(self, message: Any) -> list[Any]:
+        """One of each number."""
+        found = {
+            one.number: one
+            for pool, known in self._knowing(message)
+            for one in pool.FindAllExtensions(known)
+        }
+        return list(found.values())
+
+    def _knowing(self, message: Any) -> Iterator[tuple[Any, Any]]:
+        """A descriptor belongs to one pool; each has another of the same name."""
+        for pool in self:
+            try:
+                yield pool, pool.FindMessageTypeByName(message.full_name)
+            except KeyError:
+                continue
+
+    def _first(self, find: str, name: str) -> Any:
+        for pool in self:
+            try:
+                return getattr(pool, find)(name)
+            except KeyError:
+                continue
+        raise KeyError(name)
 
 
-def handlers(services: Iterable[str]) -> tuple[grpc.GenericRpcHandler, ...]:
-    """What answers reflection for `services` and for itself."""
+class _Reflection:
+    """The package's servicer, whose services may change, and which names what is near where there
+    is no such symbol.
+    """
+
+    def __init__(self, own: Iterable[str], pool: Any, elsewhere: Elsewhere | None) -> None:
+        self._own, self._elsewhere = frozenset(own), elsewhere
+        self._pools = _Pools(pool, elsewhere)
+
+    async def ServerReflectionInfo(
+        self, requests: AsyncIterator[Any], context: Context
+    ) -> AsyncIterator[Any]:
+        async for request in requests:
+            also = self._elsewhere.services if self._elsewhere else ()
+            servicer = ReflectionServicer(self._own.union(also), self._pools)
+            async for answer in servicer.ServerReflectionInfo(_only(request), context):
+                symbol = request.file_containing_symbol
+                if self._elsewhere and symbol and answer.HasField("error_response"):
+                    answer.error_response.error_message = self._elsewhere.refusal(symbol).message
+                yield answer
+
+
+async def _only(request: Any) -> AsyncIterator[Any]:
+    yield request
+
+
+def handlers(
+    services: Iterable[str], elsewhere: Elsewhere | None = None
+) -> tuple[grpc.GenericRpcHandler, ...]:
+    """What answers reflection for `services`, for itself, and for what is elsewhere."""
     pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
     _describe_v1(pool)
-    servicer = ReflectionServicer((*services, *SERVICES), _Symbols(pool))
+    servicer = _Reflection((*services, *SERVICES), pool, elsewhere)
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,

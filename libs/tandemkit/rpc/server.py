@@ -16,6 +16,7 @@ from tandemkit.core.errors import Bug
 from tandemkit.rpc import reflection
 from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
+from tandemkit.rpc.elsewhere import Elsewhere, Strangers
 from tandemkit.rpc.health import SERVICE as HEALTH
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.local import LocalAgents, LocalMethod
@@ -48,6 +49,8 @@ class Server:
         self._report = report or Report()
         self._rooms: list[Room] = []
         self._drains: list[Callable[[], None]] = []
+        self._elsewhere: Elsewhere | None = None
+        self._others: list[str] = []
         self._server = grpc.aio.server(options=_OPTIONS)
         self._services: list[str] = []
 
@@ -71,8 +74,15 @@ class Server:
         """Adds a service that is none of our contracts; `drain` ends its streams when the server
         does.
         """
-        self._server.add_generic_rpc_handlers((handler,))
+        self._add(handler)
         self._drains.append(drain)
+
+    def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
+        """From its start on the server answers for agents that it does not serve: their reflection,
+        their health, and calls that name one. What is returned tells watchers of a change.
+        """
+        self._elsewhere = self.health.elsewhere = elsewhere
+        return self.health.wake
 
     async def start(self, address: str) -> int:
         """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
@@ -90,12 +100,14 @@ class Server:
                 response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
             ),
         }
-        self._server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(HEALTH, probes),
-                *reflection.handlers((*self._services, HEALTH)),
-            )
-        )
+        self._add(grpc.method_handlers_generic_handler(HEALTH, probes))
+        for handler in reflection.handlers((*self._services, HEALTH), self._elsewhere):
+            self._add(handler)
+        if self._elsewhere is not None:
+            # Behind all others: it takes what they leave.
+            known = (*self._services, *self._others)
+            strangers = Strangers(known, self._elsewhere.refusal)
+            self._server.add_generic_rpc_handlers((strangers,))
         port = self._server.add_insecure_port(address)
         await self._server.start()
         return port
@@ -110,6 +122,11 @@ class Server:
         async with asyncio.TaskGroup() as ends:
             ends.create_task(self.local.drain(grace_s))
             await self._server.stop(grace_s)
+
+    def _add(self, handler: grpc.GenericRpcHandler) -> None:
+        self._server.add_generic_rpc_handlers((handler,))
+        if isinstance(handler, grpc.ServiceRpcHandler):
+            self._others.append(handler.service_name())
 
     def _handler(
         self, contract: Contract, method: Method, servicer: object

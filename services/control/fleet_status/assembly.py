@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.names import AgentName
 from tandemkit.mesh.catalogue import Catalogue, Host, Placement
 from tandemkit.rpc.contract import Contract
 
-# Who serves this can answer for the fleet.
-_CONTROL = "tandem.control.v1.FleetStatusService"
+# Whoever serves this agent answers what belongs to none: front.py.
+FRONT = Contract.of(pb.DESCRIPTOR).service.full_name
 # A contract, by its digest and the service that is said to be in it.
 Key = tuple[str, str]
 
@@ -39,7 +40,6 @@ def assemble(
     present: Iterable[nouns.Host],
     departed: Iterable[nouns.Host],
     contracts: Mapping[Key, Contract | str],
-    front: str = "",
 ) -> Assembly:
     """`present` in the order in which they changed. In place of a contract may stand why there is
     none.
@@ -64,18 +64,8 @@ def assemble(
     )
     hosts.sort(key=lambda host: host.name)
     chosen = _chosen((*present, *departed), contracts)
-    return Assembly(Catalogue(tuple(hosts), chosen, _front(front, hosts)), left_out)
-
-
-def _front(named: str, hosts: Iterable[Host]) -> str:
-    """Unless a group is named, one of the controls that announced themselves."""
-    groups = {
-        host.group
-        for host in hosts
-        if host.group == named
-        or (not named and any(one.service == _CONTROL for one in host.placements))
-    }
-    return min(groups, default="")
+    front = FRONT if any(one.service.full_name == FRONT for one in chosen) else ""
+    return Assembly(Catalogue(tuple(hosts), chosen, front), left_out)
 
 
 def _host(

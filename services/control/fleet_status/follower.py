@@ -21,6 +21,7 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.mesh.catalogue import Catalogue
+from tandemkit.mesh.publication import Publication
 from tandemkit.rpc.contract import Contract
 
 _BACKOFF_S, _BACKOFF_S_MAX = 0.1, 2.0
@@ -44,35 +45,21 @@ class Registry(Protocol):
         """What a host stored; None where there is no such thing."""
 
 
-class Publishing(Protocol):
-    """Who is told what was found."""
-
-    def publish(self, catalogue: Catalogue) -> None:
-        """In place of whatever was told before."""
-
-
-def pause_s(failures: int, drawn: float) -> float:
-    """Before the next try: doubling, bounded, and up to half of it by chance (`drawn`, 0 to 1)."""
-    doubled_s = _BACKOFF_S * 2.0 ** min(failures - 1, 10)
-    return min(_BACKOFF_S_MAX, doubled_s) * (0.5 + drawn / 2)
-
-
 class Follower:
     """`catalogue` is what was published last. `stale_since` is set while it may be old."""
 
     def __init__(
         self,
         registry: Registry,
-        publication: Publishing,
+        publication: Publication,
         clock: Clock,
-        front: str = "",
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.catalogue = Catalogue()
         self.stale_since: datetime | None = clock.now()
         self._view = View(clock)
         self._registry, self._publication = registry, publication
-        self._clock, self._front, self._draw = clock, front, draw
+        self._clock, self._draw = clock, draw
         self._contracts: dict[Key, Contract | str] = {}
         self._left_out: dict[str, str] = {}
         self._treated: Mapping[str, Treatment] = {}
@@ -91,7 +78,7 @@ class Follower:
                 await self._follow()
             except RegistryLost as error:
                 self._lost(error)
-            await self._clock.sleep(pause_s(self._failures, self._draw()))
+            await self._clock.sleep(self._pause_s())
 
     async def pass_time(self) -> None:
         """Tells what no word of the registry announces: that a host is held out no longer, or
@@ -133,7 +120,7 @@ class Follower:
         self._contracts = known
         for key in sorted(wanted - known.keys()):
             await self._learn(*key)
-        assembly = assemble(present, departed, self._contracts, self._front)
+        assembly = assemble(present, departed, self._contracts)
         self._say_left_out(dict(assembly.left_out))
         self._say_treated(self._view.treatments)
         self.catalogue = assembly.catalogue
@@ -181,3 +168,7 @@ class Follower:
             hosts_count = len(self.catalogue.hosts)
             fields = {"hosts_count": hosts_count, "cause": str(error)}
             log.event(_LOGGER, logging.WARNING, "fleet.view_stale", **fields)
+
+    def _pause_s(self) -> float:
+        doubled_s = _BACKOFF_S * 2.0 ** min(self._failures - 1, 10)
+        return min(_BACKOFF_S_MAX, doubled_s) * (0.5 + self._draw() / 2)

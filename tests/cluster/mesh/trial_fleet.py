@@ -146,7 +146,7 @@ class Fleet:
         hosts = tuple(
             dataclasses.replace(host, serving=name != without) for name, host in self.hosts.items()
         )
-        catalogue = Catalogue(hosts, tuple(contracts), front=GROUP)
+        catalogue = Catalogue(hosts, tuple(contracts), front=ALPHA)
         self.publication.publish(catalogue, policy or TrafficPolicy())
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:

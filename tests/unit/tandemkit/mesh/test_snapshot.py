@@ -167,9 +167,12 @@ def test_a_fault_brings_its_filter_and_takes_it_away_again() -> None:
     assert [part.version for part in undone.parts] == [part.version for part in without.parts]
 
 
-def test_the_front_group_answers_what_no_contract_names() -> None:
-    """Reflection and health of the fleet stand on the same target."""
-    assert routes_of(snapshot(A, front=GROUP))[""].cluster == GROUP
+def test_the_hosts_of_the_front_answer_what_no_contract_names() -> None:
+    """Reflection and health of the fleet stand on the same target; one that is sick does not."""
+    assert routes_of(snapshot(A, front=ALPHA))[""].cluster == GROUP
+    sick = host("d", 4, placements=(Placement(ALPHA, serving=False), Placement(BETA)))
+    told = snapshot(A, sick, front=ALPHA)
+    assert priorities(told, routes_of(told)[""].cluster) == [{1}]
     assert "" not in routes_of(snapshot(A))
 
 

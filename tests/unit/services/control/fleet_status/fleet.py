@@ -11,22 +11,26 @@ import grpc
 
 from services.control.fleet_status.agent import AGENT as FLEET_STATUS
 from services.control.registry.agent import AGENT as REGISTRY
-from services.control.traffic_policy.agent import AGENT as TRAFFIC_POLICY
 from tandem.control.config.v1 import fleet_status_pb2 as cfg
-from tandem.control.config.v1 import registry_pb2, traffic_policy_pb2
+from tandem.control.config.v1 import registry_pb2
+from tandem.control.v1 import fleet_status_service_pb2
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.hosting.contracts import StoredContract, keep_contracts
 from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.rpc.contract import Contract
 from tandemkit.testing.parts import short_folder
-from tests.cluster.mesh.trial_contract import ALPHA, ALPHA_FILE, BETA, BETA_FILE
+from tests.cluster.mesh.trial_contract import ALPHA, ALPHA_FILE, BETA_FILE
 
 # Streams end by themselves when asked to, long before it.
 GRACE_S = 5.0
 _CLOCK = SystemClock()
-STORED = {ALPHA: StoredContract.of(ALPHA_FILE), BETA: StoredContract.of(BETA_FILE)}
+STORED = {
+    Contract.of(file).service.full_name: StoredContract.of(file)
+    for file in (ALPHA_FILE, BETA_FILE, fleet_status_service_pb2.DESCRIPTOR)
+}
 
 
 def placement(service: str = ALPHA, *, digest: str = "", **more: Any) -> nouns.Placement:
@@ -62,12 +66,11 @@ async def control_at(
     settings: cfg.FleetStatusSettings | None = None,
     clock: Clock = _CLOCK,
 ) -> AsyncIterator[None]:
-    """Registry, fleet status and traffic policy in one host, or without the registry where the
-    settings name another one.
+    """Registry and fleet status in one host, or the latter alone where its settings name another
+    registry.
     """
     settings = settings or cfg.FleetStatusSettings()
-    policy = traffic_policy_pb2.TrafficPolicySettings(registry=settings.registry)
-    placed = [Placed(FLEET_STATUS, settings), Placed(TRAFFIC_POLICY, policy)]
+    placed = [Placed(FLEET_STATUS, settings)]
     if not settings.registry:
         placed.insert(0, Placed(REGISTRY, registry_pb2.RegistrySettings()))
     async with hosting(placed, Place(address, state_dir, clock, GRACE_S)):

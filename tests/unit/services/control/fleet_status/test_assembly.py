@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.control.fleet_status.assembly import Assembly, assemble, keys_of
+from services.control.fleet_status.assembly import FRONT, Assembly, assemble, keys_of
+from tandem.control.v1 import fleet_status_service_pb2
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.mesh.catalogue import Catalogue
 from tandemkit.mesh.policy import TrafficPolicy
@@ -17,12 +18,13 @@ from tests.unit.services.control.fleet_status.fleet import STORED, host, placeme
 CONTRACTS = {
     (STORED[ALPHA].digest, ALPHA): Contract.of(ALPHA_FILE),
     (STORED[BETA].digest, BETA): Contract.of(BETA_FILE),
+    (STORED[FRONT].digest, FRONT): Contract.of(fleet_status_service_pb2.DESCRIPTOR),
 }
 
 
-def made(*present: nouns.Host, departed: tuple[nouns.Host, ...] = (), front: str = "") -> Assembly:
+def made(*present: nouns.Host, departed: tuple[nouns.Host, ...] = ()) -> Assembly:
     """An assembly of which clients would refuse nothing."""
-    found = assemble(present, departed, CONTRACTS, front)
+    found = assemble(present, departed, CONTRACTS)
     assert objections(generation(found.catalogue, TrafficPolicy()).on("laptop")) == []
     return found
 
@@ -92,10 +94,11 @@ def test_routes_are_made_from_the_contract_that_most_hosts_have() -> None:
     assert assemble(many, (), contracts).catalogue.contracts[0] is newer
 
 
-def test_a_front_that_is_not_there_is_none() -> None:
-    """Its group answers once a host of it has registered."""
-    assert made(host("a", 1), front="other").catalogue.front == ""
-    assert made(host("a", 1), front="trial").catalogue.front == "trial"
+def test_a_control_that_has_registered_is_the_front() -> None:
+    """Until one has, nobody answers what belongs to no agent."""
+    assert made(host("a", 1)).catalogue.front == ""
+    control = host("c", 3, [placement(FRONT)], group="control")
+    assert made(host("a", 1), control).catalogue.front == FRONT
 
 
 def test_each_contract_is_needed_once() -> None:
