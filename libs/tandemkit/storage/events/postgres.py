@@ -1,0 +1,251 @@
+"""Events in a PostgreSQL database: for several machines. What it needs: docs/design/events.md."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from tandemkit.core.clock import Clock
+from tandemkit.storage.events.chain import head_of, snapshot_digest
+from tandemkit.storage.events.group_commit import Append, GroupCommit, Outcome, settled
+from tandemkit.storage.events.news import News
+from tandemkit.storage.events.protocol import (
+    PAGE_EVENTS_MAX,
+    Appended,
+    Damaged,
+    Event,
+    Head,
+    NewEvent,
+    Snapshot,
+    StreamConflict,
+    Unreachable,
+    check_events,
+    check_limit,
+    check_name,
+)
+from tandemkit.storage.events.rows import (
+    beyond,
+    chained,
+    event_of,
+    values_of,
+)
+from tandemkit.supervise.tasks import Tasks
+
+_Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+# Whoever asks is waiting: an answer that takes longer is none.
+ANSWER_S_MAX = 5.0
+_CONNECTIONS_MAX = 4
+_PAUSE_S = 0.5
+_CHANNEL = "tandem_events"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tandem_events (
+    position bigint PRIMARY KEY,
+    stream text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    kind text NOT NULL,
+    content bytea NOT NULL,
+    time_us bigint NOT NULL,
+    digest bytea NOT NULL,
+    UNIQUE (stream, version)
+);
+CREATE TABLE IF NOT EXISTS tandem_events_head (
+    one integer PRIMARY KEY CHECK (one = 1),
+    position bigint NOT NULL,
+    digest bytea NOT NULL
+);
+INSERT INTO tandem_events_head VALUES (1, 0, decode(repeat('00', 32), 'hex'))
+ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS tandem_events_snapshots (
+    stream text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL,
+    kind text NOT NULL,
+    content bytea NOT NULL,
+    digest bytea NOT NULL
+);
+CREATE OR REPLACE FUNCTION tandem_events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'events are append-only'; END $$;
+CREATE OR REPLACE TRIGGER tandem_events_are_append_only
+BEFORE UPDATE OR DELETE OR TRUNCATE ON tandem_events
+FOR EACH STATEMENT EXECUTE FUNCTION tandem_events_are_append_only();
+"""
+# Two that start at once would both find nothing there, and both create it.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('tandem_events'))"
+_HEAD = "SELECT position, digest FROM tandem_events_head"
+_MOVE_HEAD = "UPDATE tandem_events_head SET position = %s, digest = %s"
+_VERSION = "SELECT coalesce(max(version), 0) FROM tandem_events WHERE stream = %s"
+_KNOWN = "SELECT * FROM tandem_events WHERE id = ANY(%s)"
+_INSERT = "INSERT INTO tandem_events VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+_READ = "SELECT * FROM tandem_events WHERE stream = %s AND version > %s ORDER BY version LIMIT %s"
+_READ_ALL = "SELECT * FROM tandem_events WHERE position > %s ORDER BY position LIMIT %s"
+_READ_SOME = (
+    "SELECT * FROM tandem_events WHERE position > %s AND stream >= %s AND stream < %s"
+    " ORDER BY position LIMIT %s"
+)
+_SNAPSHOT = (
+    "SELECT stream, version, kind, content, digest FROM tandem_events_snapshots WHERE stream = %s"
+)
+_KEEP = """
+INSERT INTO tandem_events_snapshots VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (stream) DO UPDATE SET version = excluded.version, kind = excluded.kind,
+    content = excluded.content, digest = excluded.digest
+WHERE excluded.version > tandem_events_snapshots.version
+"""
+
+
+class PostgresEvents:
+    """`tandemkit.storage.events.protocol.EventStore`, from `postgres_events`."""
+
+    def __init__(self, connections: AsyncConnectionPool[_Connection], clock: Clock) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._news = News()
+        self._group = GroupCommit(self._commit)
+        self.commit = self._group.run
+
+    async def append(
+        self, stream: str, events: Sequence[NewEvent], expected: int | None = None
+    ) -> Appended:
+        check_name(stream)
+        check_events(events)
+        return await self._group.append(Append(stream, tuple(events), expected))
+
+    async def read(
+        self, stream: str, after: int = 0, limit: int = PAGE_EVENTS_MAX
+    ) -> tuple[Event, ...]:
+        check_limit(limit)
+        return tuple(map(event_of, await self._rows(_READ, stream, after, limit)))
+
+    async def read_all(
+        self, after: int = 0, prefix: str = "", limit: int = PAGE_EVENTS_MAX
+    ) -> tuple[Event, ...]:
+        check_limit(limit)
+        if not prefix:
+            return tuple(map(event_of, await self._rows(_READ_ALL, after, limit)))
+        some = await self._rows(_READ_SOME, after, prefix, beyond(prefix), limit)
+        return tuple(map(event_of, some))
+
+    def follow(self, after: int = 0, prefix: str = "") -> AsyncGenerator[Event, None]:
+        return self._news.follow(self.read_all, after, prefix)
+
+    async def keep_snapshot(self, snapshot: Snapshot) -> None:
+        async with self._connected() as connection:
+            ((version,),) = await _rows(connection, _VERSION, snapshot.stream)
+            if not 0 < snapshot.version <= version:
+                raise StreamConflict(snapshot.stream, snapshot.version, version)
+            values = (snapshot.stream, snapshot.version, snapshot.kind, snapshot.content)
+            await connection.execute(_KEEP, (*values, snapshot_digest(snapshot)))
+
+    async def snapshot(self, stream: str) -> Snapshot | None:
+        rows = await self._rows(_SNAPSHOT, stream)
+        if not rows:
+            return None
+        ((*values, digest),) = rows
+        found = Snapshot(*values)
+        if snapshot_digest(found) != digest:
+            raise Damaged("a snapshot is not what was kept", stream=stream)
+        return found
+
+    async def head(self) -> Head:
+        ((position, digest),) = await self._rows(_HEAD)
+        return Head(position, digest)
+
+    async def set_up(self) -> None:
+        async with self._connected() as connection:
+            await connection.execute(_ONE_AT_A_TIME)
+            await connection.execute(_SCHEMA)
+
+    async def listen(self) -> None:
+        """Learns what others write, until cancelled. While it cannot, followers are sent away."""
+        while True:
+            try:
+                async with self._connected() as connection:
+                    await connection.set_autocommit(True)
+                    await connection.execute(f"LISTEN {_CHANNEL}")
+                    # What was written while nobody listened.
+                    self._news.arrived()
+                    async for _ in connection.notifies():
+                        self._news.arrived()
+            except Unreachable:
+                self._news.lost()
+            await self._clock.sleep(_PAUSE_S)
+
+    async def _commit(self, batch: Sequence[Append]) -> Sequence[Outcome]:
+        time_us = int(self._clock.now().timestamp() * 1e6)
+        async with self._connected() as connection:
+            # Other writers wait here, so that positions become visible in their order.
+            ((position, digest),) = await _rows(connection, f"{_HEAD} FOR UPDATE")
+            head = Head(position, digest)
+            outcomes: list[Outcome] = []
+            for wanted in batch:
+                outcome, head = await _appended(connection, wanted, head, time_us)
+                outcomes.append(outcome)
+            if head.position > position:
+                await connection.execute(_MOVE_HEAD, (head.position, head.digest))
+                await connection.execute(f"NOTIFY {_CHANNEL}")
+        return outcomes
+
+    async def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        async with self._connected() as connection:
+            return await _rows(connection, query, *values)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[_Connection]:
+        """One transaction."""
+        try:
+            async with self._connections.connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise Unreachable("PostgreSQL does not answer", cause=type(error).__name__) from error
+
+
+async def _appended(
+    connection: _Connection, wanted: Append, head: Head, time_us: int
+) -> tuple[Outcome, Head]:
+    ((version,),) = await _rows(connection, _VERSION, wanted.stream)
+    identities = [event.id for event in wanted.events]
+    found = map(event_of, await _rows(connection, _KNOWN, identities))
+    known = {event.id: event for event in found}
+    if (outcome := settled(wanted, version, known)) is not None:
+        return outcome, head
+    events, appended = chained(wanted, head, version, time_us)
+    async with connection.cursor() as cursor:
+        await cursor.executemany(_INSERT, [values_of(event) for event in events])
+    return appended, head_of(events[-1])
+
+
+async def _rows(connection: _Connection, query: str, *values: object) -> list[tuple[Any, ...]]:
+    found = await connection.execute(query.encode(), values)
+    return await found.fetchall()
+
+
+@asynccontextmanager
+async def postgres_events(dsn: str, clock: Clock) -> AsyncIterator[PostgresEvents]:
+    """The events of the database that libpq finds by `dsn`; its tables are created if need be.
+    Raises Unreachable.
+    """
+    limit_ms = int(ANSWER_S_MAX * 1000)
+    options = {
+        "connect_timeout": int(ANSWER_S_MAX),
+        "options": f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}",
+    }
+    connections = AsyncConnectionPool(
+        dsn,
+        kwargs=options,
+        min_size=1,
+        # One more listens.
+        max_size=_CONNECTIONS_MAX + 1,
+        timeout=ANSWER_S_MAX,
+        open=False,
+    )
+    async with connections:
+        store = PostgresEvents(connections, clock)
+        await store.set_up()
+        async with Tasks() as tasks:
+            tasks.spawn("events:commit", store.commit())
+            tasks.spawn("events:listen", store.listen())
+            yield store

@@ -1,0 +1,6 @@
+"""The suite's asserts explain themselves like those of a test module."""
+
+import pytest
+
+for _part in ("case", "suite"):
+    pytest.register_assert_rewrite(f"tests.contract.events.{_part}")
