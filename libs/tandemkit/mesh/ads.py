@@ -10,8 +10,9 @@ import grpc
 from envoy.service.discovery.v3.ads_pb2 import DESCRIPTOR
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
+from tandemkit.mesh.edge import EdgeView
 from tandemkit.mesh.publication import Publication
-from tandemkit.mesh.streams import Stream
+from tandemkit.mesh.streams import EDGE, Stream
 from tandemkit.rpc.context import Context
 from tandemkit.supervise.tasks import Tasks
 
@@ -27,6 +28,7 @@ class DiscoveryServer:
         self._publication = publication
         self._streams: dict[Stream, asyncio.Event] = {}
         self._closed = False
+        self._edge = EdgeView()
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -65,6 +67,8 @@ class DiscoveryServer:
     async def _tell(self, stream: Stream, context: Context) -> None:
         snapshot = self._publication.on(stream.machine)
         if snapshot is not None:
+            if stream.cluster == EDGE:
+                snapshot = self._edge.of(snapshot)
             for response in stream.due(snapshot):
                 await context.write(response)
 

@@ -17,6 +17,8 @@ from tandemkit.mesh.snapshot import CLUSTER, ENDPOINTS, LISTENER, Resources, Sna
 
 # Of these a response is the whole: what it leaves out is gone. Of the others it is a part.
 _WHOLE = frozenset({LISTENER, CLUSTER})
+# An Envoy says by its node's cluster that it is one.
+EDGE = "tandem-edge"
 _CAUSE_CHARS_MAX = 500
 _LOGGER = logging.getLogger("tandemkit.mesh")
 
@@ -42,6 +44,8 @@ class Stream:
     def __init__(self) -> None:
         self.node = ""
         self.machine = ""
+        # The client's kind, as it says itself.
+        self.cluster = ""
         self.ended = False
         self.subscriptions: dict[str, Subscription] = {}
         self._responses_count = 0
@@ -50,6 +54,7 @@ class Stream:
         """A subscription, its change, or the answer to a response: often all in one."""
         if request.HasField("node"):
             self.node, self.machine = request.node.id, request.node.locality.zone
+            self.cluster = request.node.cluster
         one = self.subscriptions.setdefault(request.type_url, Subscription())
         if request.response_nonce and request.response_nonce != one.nonce:
             # It crossed a newer response, which will be answered with all that this one says.
@@ -71,6 +76,8 @@ class Stream:
             if one is None or (one.told is resources and not one.anew):
                 continue
             names = _names_due(one, resources)
+            if names is not None and resources.type_url == CLUSTER and self.cluster == EDGE:
+                self._ask_again(resources.changed_since(one.told))
             one.told, one.fresh, one.anew = resources, frozenset(), False
             if names is not None:
                 self._responses_count += 1
@@ -78,6 +85,15 @@ class Stream:
                 # Two messages of one type, one behind the other, are their merger.
                 nonce = DiscoveryResponse(nonce=one.nonce).SerializeToString()
                 yield resources.body(names) + _unknown(resources, names) + nonce
+
+    def _ask_again(self, changed: frozenset[str]) -> None:
+        """An Envoy makes a changed cluster anew, and waits until it has heard its endpoints again,
+        though they are what they were.
+        """
+        if ENDPOINTS in self.subscriptions:
+            one = self.subscriptions[ENDPOINTS]
+            one.fresh |= changed & one.names
+            one.anew = one.anew or bool(one.fresh)
 
     def _answered(self, one: Subscription, request: DiscoveryRequest) -> None:
         one.accepted_version = request.version_info

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.hosting.edge import EdgePlace, RunningEdge, edge
 from tandemkit.mesh.ads import DiscoveryServer
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.mesh.catalogue import Catalogue, Host, Placement
@@ -26,7 +27,7 @@ from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
-from tandemkit.testing.parts import free_ports
+from tandemkit.testing.parts import demand, free_ports
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh import driver, trial_host
 from tests.cluster.mesh.driver import MADE, RUN, Calls, Outcome
@@ -78,12 +79,14 @@ class Fleet:
         self.publication = Publication(SystemClock())
         self.processes: dict[str, Process] = {}
         self.hosts: dict[str, Host] = {}
+        self.discoveries: list[DiscoveryServer] = []
         self._stack = stack
 
     async def control(self, port: int = 0) -> tuple[Server, int]:
         """One more control plane on the same publication, and its port."""
         server = Server()
         discovery = DiscoveryServer(self.publication)
+        self.discoveries.append(discovery)
         server.also(discovery.generic_handler(), discovery.close)
         bound = await server.start(f"127.0.0.1:{port}")
         self._stack.push_async_callback(server.drain, 0.0)
@@ -124,8 +127,26 @@ class Fleet:
         text = bootstrap(Node(name, machine), [f"127.0.0.1:{port}" for port in ports])
         if believing:
             text = text.replace("ignore_resource_deletion", "unheard_of")
+        return await self._driven(name, "xds:///tandem", text)
+
+    async def plain_client(self, port: int) -> Client:
+        """One that knows a single address and nothing of xDS."""
+        return await self._driven(f"plain-{port}", f"ipv4:127.0.0.1:{port}")
+
+    async def edge(self, *ports: int, machine: str = HERE, **more: Any) -> RunningEdge:
+        """An Envoy that the control planes on these ports drive."""
+        place = EdgePlace(
+            program=demand("envoy")["envoy"],
+            log_path=self.folder / "edge.log",
+            node=Node("edge", machine),
+            control_planes=[f"127.0.0.1:{port}" for port in ports],
+            **more,
+        )
+        return await self._stack.enter_async_context(edge(place))
+
+    async def _driven(self, name: str, target: str, bootstrap: str = "") -> Client:
         address = f"unix:{self.folder}/{name}.sock"
-        command = self._command(driver, name, address, "xds:///tandem", bootstrap=text)
+        command = self._command(driver, name, address, target, bootstrap=bootstrap)
         channel = grpc.aio.insecure_channel(address)
         client = Client(await self._stack.enter_async_context(channel))
 

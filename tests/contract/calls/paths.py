@@ -14,6 +14,7 @@ import grpc
 
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.server import Server
+from tests.contract.calls.edge_path import through_the_edge
 
 Path: TypeAlias = Callable[[Server], AbstractAsyncContextManager[Any]]
 
@@ -60,6 +61,7 @@ PATHS: dict[str, Path] = {
     "in-process": in_process,
     "mesh": mesh_direct,
     "mesh-in-process": mesh_in_process,
+    "edge": through_the_edge,
 }
 
 

@@ -108,3 +108,8 @@ def ask(text: str = "hello") -> Any:
 
 def said(text: str) -> Any:
     return probe.ProbeResponse(text=text)
+
+
+def early(metadata: Any) -> list[Any]:
+    """Initial metadata without the date, which an HTTP proxy on the way adds."""
+    return [pair for pair in metadata if pair[0] != "date"]

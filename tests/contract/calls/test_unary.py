@@ -12,7 +12,7 @@ import pytest
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.testing import probe
 from tandemkit.testing.failures import Failure, failure_of
-from tests.contract.calls.scripted import Reached, Waiting, ask, said
+from tests.contract.calls.scripted import Reached, Waiting, ask, early, said
 
 CODE = grpc.StatusCode
 LIMIT_BYTES = 4 * 1024 * 1024
@@ -98,7 +98,7 @@ async def test_the_call_tells_of_its_failure_too(it: Reached) -> None:
     trailing = [("why", "moved"), ("raw-bin", b"\0")]
     assert list(caught.value.trailing_metadata()) == trailing
     assert list(await call.trailing_metadata()) == trailing
-    assert list(caught.value.initial_metadata()) == [("started", "yes")]
+    assert early(caught.value.initial_metadata()) == [("started", "yes")]
     assert (call.done(), call.cancelled()) == (True, False)
     with pytest.raises(grpc.aio.AioRpcError):
         await call.wait_for_connection()
