@@ -18,6 +18,7 @@ from tandemkit.registry.consul_kv import Conflict, ConsulKv, operation, version_
 from tandemkit.registry.consul_leases import ConsulLeases
 from tandemkit.registry.consul_liveness import Liveness
 from tandemkit.registry.consul_registration import REGISTRATIONS, Registrations
+from tandemkit.registry.consul_services import ConsulServices
 from tandemkit.registry.protocol import (
     Event,
     Leadership,
@@ -60,7 +61,7 @@ class ConsulRegistry:
     """See `consul_registry`, which runs its chores."""
 
     def __init__(self, http: ConsulHttp, clock: Clock) -> None:
-        self._settings = http.settings
+        self._http, self._settings = http, http.settings
         self._kv = ConsulKv(http)
         self._liveness = Liveness(clock)
         self._leases = ConsulLeases(http, self._kv, self._liveness, clock)
@@ -168,6 +169,10 @@ class ConsulRegistry:
             await self._kv.commit([*checks, operation("delete", name)])
         except Conflict as error:
             raise VersionConflict(key) from error
+
+    def services(self, interval_s: float) -> ConsulServices:
+        """What the same Consul shows people; each agent is asked for its health that often."""
+        return ConsulServices(self._http, interval_s)
 
     async def aclose(self) -> None:
         """Ends every watch; leaving `consul_registry` closes the connections."""

@@ -2,112 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from tandemkit.registry.consul_http import ConsulHttp, Request
-from tandemkit.registry.protocol import check_name
 
-_INTERVAL_S = 10.0
+CHECK_INTERVAL_S = 10.0
 _CHECK_WITHIN_S = 2.0
+# Whether its host is there at all is asked less often: it is for the case that no control lives.
+_REACHED_EVERY_S = 30.0
 # Consul's own floor: it removes a critical service after a minute at the earliest.
 _GONE_AFTER = "1m"
-_FLEET, _HOST = "tandem-fleet", "tandem-host"
-
-
-@dataclass(frozen=True, slots=True)
-class ServingHost:
-    """A host and where its gRPC server listens, as seen from the Consul agent of its machine."""
-
-    name: str
-    address: str
-    port: int
+# What is ours among the services of a Consul agent, whose it is, and as what it was announced.
+_FLEET, _AGENT = "tandem-fleet", "tandem-agent"
+_HOLD, _MARK = "tandem-hold", "tandem-mark"
 
 
 @dataclass(frozen=True, slots=True)
 class ServedAgent:
-    """One agent of a host: its instance's name, such as `utility-files`, the full name of its
-    contract, which is also what its health is asked by, and its version label.
+    """One agent of one host. `hold` is the host's lease: who announces it anew has another one.
+
+    The address is as seen from the Consul agent of this machine. `meta` is for people.
     """
 
-    name: str
-    contract: str
-    version: str
+    host: str
+    instance: str
+    service: str
+    address: str
+    port: int
+    hold: str
+    is_serving: bool = True
     tags: tuple[str, ...] = ()
+    meta: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """One agent may be served by several hosts of a machine."""
+        return f"{self.host}:{self.instance}"
+
+    @property
+    def mark(self) -> str:
+        """Tells whether it is shown as it is."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An agent as this machine's Consul has it: its key, and what it was announced with."""
+
+    agent: str
+    hold: str
+    mark: str
 
 
 class ConsulServices:
-    """What this machine's Consul agent knows of our hosts. Every call says how things are, so it
-    may be made again, and after a restart of either side.
-    """
+    """What this machine's Consul agent shows of our fleet. Every call may be made again."""
 
-    def __init__(self, http: ConsulHttp, *, interval_s: float = _INTERVAL_S) -> None:
+    def __init__(self, http: ConsulHttp, interval_s: float = CHECK_INTERVAL_S) -> None:
         self._http = http
         self._fleet = http.settings.prefix
         self._interval_s = interval_s
 
-    async def announce(self, host: ServingHost, agents: Sequence[ServedAgent]) -> None:
-        """Shows these agents, each with a gRPC check of its own health, and none of the host's
-        others. A service is critical until its first check has passed.
-        """
-        check_name(host.name)
-        for agent in agents:
-            body = self._service(host, agent)
-            path = "/v1/agent/service/register"
-            replace = {"replace-existing-checks": "true"}
-            await self._http.ask(Request("PUT", path, replace, body, again=True))
-        wanted = {_identity(host.name, agent.name) for agent in agents}
-        known = await self._known()
-        await self._remove(one for one in known if known[one] == host.name and one not in wanted)
-
-    async def withdraw(self, host: str) -> None:
-        """Takes the host's services away at once: when it drains, or when its lease has ended."""
-        known = await self._known()
-        await self._remove(one for one in known if known[one] == host)
-
-    async def retain(self, hosts: Collection[str]) -> None:
-        """Takes away what belongs to other hosts than these: what died while nobody watched."""
-        known = await self._known()
-        await self._remove(one for one in known if known[one] not in hosts)
-
-    async def _known(self) -> dict[str, str]:
-        """The ids of this fleet's services on this machine, with their hosts."""
+    async def shown(self) -> list[Shown]:
+        """Everything of this fleet, whoever announced it."""
         path, ours = "/v1/agent/services", {"filter": f'Meta["{_FLEET}"] == "{self._fleet}"'}
         found = (await self._http.ask(Request("GET", path, ours, again=True))).parsed()
-        return {identity: one["Meta"].get(_HOST, "") for identity, one in found.items()}
+        metas = [one["Meta"] for one in found.values()]
+        return [
+            Shown(said.get(_AGENT, ""), said.get(_HOLD, ""), said.get(_MARK, "")) for said in metas
+        ]
 
-    async def _remove(self, identities: Iterable[str]) -> None:
-        for identity in identities:
-            path = f"/v1/agent/service/deregister/{quote(identity, safe='')}"
-            # Not found is as good as removed.
-            await self._http.ask(Request("PUT", path, again=True))
+    async def announce(self, agent: ServedAgent) -> None:
+        """Adds or replaces it. What its checks found last stays, unless it says something else of
+        itself than before: then its own word holds until the next check.
+        """
+        path, replace = "/v1/agent/service/register", {"replace-existing-checks": "true"}
+        await self._http.ask(Request("PUT", path, replace, self._service(agent), again=True))
 
-    def _service(self, host: ServingHost, agent: ServedAgent) -> dict[str, Any]:
-        where = f"[{host.address}]" if ":" in host.address else host.address
-        check = {
+    async def withdraw(self, one: Shown) -> None:
+        """Takes it away at once; harmless where it is gone."""
+        identity = quote(self._identity(one.agent), safe="")
+        # Not found is as good as removed.
+        await self._http.ask(Request("PUT", f"/v1/agent/service/deregister/{identity}", again=True))
+
+    def _identity(self, agent: str) -> str:
+        """Two fleets may share a Consul."""
+        return f"{self._fleet}:{agent}"
+
+    def _service(self, agent: ServedAgent) -> dict[str, Any]:
+        said = {"host": agent.host, "instance": agent.instance, "service": agent.service}
+        own = {_FLEET: self._fleet, _AGENT: agent.key, _HOLD: agent.hold, _MARK: agent.mark}
+        return {
+            "ID": self._identity(agent.key),
+            "Name": agent.instance,
+            "Address": agent.address,
+            "Port": agent.port,
+            "Tags": list(agent.tags),
+            "Meta": {**dict(agent.meta), **said, **own},
+            "Checks": self._checks(agent),
+        }
+
+    def _checks(self, agent: ServedAgent) -> list[dict[str, str]]:
+        """Its health, and whether its host is there: who is ill stays in sight as critical, and
+        only whose host is gone Consul removes.
+        """
+        where = f"[{agent.address}]" if ":" in agent.address else agent.address
+        where, within = f"{where}:{agent.port}", _duration(_CHECK_WITHIN_S)
+        identity, word = self._identity(agent.key), "serving" if agent.is_serving else "not-serving"
+        health = {
+            # Of a check that it knows Consul keeps the state, so each word has one of its own.
+            "CheckID": f"{identity}:{word}",
             "Name": "gRPC health",
-            "GRPC": f"{where}:{host.port}/{agent.contract}",
+            "GRPC": f"{where}/{agent.service}",
             "Interval": _duration(self._interval_s),
-            "Timeout": _duration(_CHECK_WITHIN_S),
+            "Timeout": within,
+            "Status": "passing" if agent.is_serving else "critical",
+        }
+        reached = {
+            "CheckID": f"{identity}:reached",
+            "Name": "host is reached",
+            "TCP": where,
+            "Interval": _duration(max(self._interval_s, _REACHED_EVERY_S)),
+            "Timeout": within,
+            "Status": "passing",
             "DeregisterCriticalServiceAfter": _GONE_AFTER,
         }
-        meta = {_FLEET: self._fleet, _HOST: host.name}
-        return {
-            "ID": _identity(host.name, agent.name),
-            "Name": agent.name,
-            "Address": host.address,
-            "Port": host.port,
-            "Tags": list(agent.tags),
-            "Meta": {**meta, "contract": agent.contract, "version": agent.version},
-            "Check": check,
-        }
-
-
-def _identity(host: str, agent: str) -> str:
-    """One agent may be served by several hosts of a machine; names have no colon."""
-    return f"{host.replace('/', ':')}:{agent}"
+        return [health, reached]
 
 
 def _duration(duration_s: float) -> str:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from services.control.registry.backends import opened
 from services.control.registry.holds import Holds
 from services.control.registry.servicer import Front
+from services.control.registry.showing import Showing
 from services.control.registry.watched_values import WatchedValues
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
@@ -22,11 +23,17 @@ _PROBE_KEY = "probe"
 
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.RegistrySettings) -> AsyncIterator[Front]:
-    async with opened(settings, scope.state_dir, scope.clock) as registry:
+    async with opened(settings, scope.state_dir, scope.clock) as backend:
+        registry = backend.registry
         scope.ready_when(lambda: registry.get(_PROBE_KEY))
         watched = WatchedValues(registry.get, scope.clock)
         scope.spawn("watched-values", watched.run())
-        yield Front(registry, Holds(registry), watched)
+        holds = Holds(registry)
+        if backend.services is not None:
+            showing = Showing(registry, backend.services, holds.owners, scope.clock)
+            for name, work in showing.chores():
+                scope.spawn(f"showing-{name}", work)
+        yield Front(registry, holds, watched)
 
 
 AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.RegistrySettings, build=build)

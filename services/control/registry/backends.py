@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandemkit.core.clock import Clock
 from tandemkit.registry.consul import ConsulSettings, consul_registry
+from tandemkit.registry.consul_services import CHECK_INTERVAL_S, ConsulServices
 from tandemkit.registry.embedded import embedded_registry
 from tandemkit.registry.protocol import Registry
 from tandemkit.registry.reach import TlsFiles
@@ -19,16 +21,29 @@ _CONSUL_ADDRESS = "http://127.0.0.1:8500"
 _REDIS_ADDRESS = "127.0.0.1:6379"
 
 
-def opened(
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A registry, and where people see its hosts' agents, if that is anywhere."""
+
+    registry: Registry
+    services: ConsulServices | None = None
+
+
+@asynccontextmanager
+async def opened(
     settings: cfg.RegistrySettings, folder: Path, clock: Clock
-) -> AbstractAsyncContextManager[Registry]:
-    """A registry that is let go of on the way out. Does not wait for a server."""
+) -> AsyncIterator[Backend]:
+    """It is let go of on the way out. Does not wait for a server."""
     backend = settings.WhichOneof("backend")
     if backend == "consul":
-        return consul_registry(consul_settings(settings.consul), clock)
-    if backend == "redis":
-        return _redis_registry(redis_settings(settings.redis), clock)
-    return embedded_registry(folder, clock)
+        async with consul_registry(consul_settings(settings.consul), clock) as consul:
+            yield Backend(consul, consul.services(_check_interval_s(settings.consul)))
+    elif backend == "redis":
+        async with _redis_registry(redis_settings(settings.redis), clock) as redis:
+            yield Backend(redis)
+    else:
+        async with embedded_registry(folder, clock) as embedded:
+            yield Backend(embedded)
 
 
 def consul_settings(said: cfg.ConsulBackend) -> ConsulSettings:
@@ -66,6 +81,12 @@ async def _redis_registry(settings: RedisSettings, clock: Clock) -> AsyncIterato
 
 def _tls_files(said: cfg.TlsFiles) -> TlsFiles:
     return TlsFiles(_path(said.ca_file), _path(said.certificate_file), _path(said.key_file))
+
+
+def _check_interval_s(said: cfg.ConsulBackend) -> float:
+    if not said.HasField("check_interval"):
+        return CHECK_INTERVAL_S
+    return said.check_interval.ToTimedelta().total_seconds()
 
 
 def _path(text: str) -> Path | None:

@@ -21,16 +21,16 @@ class Hold:
 
     def __init__(self, registry: Registry, host: str, ttl_s: float) -> None:
         self.host, self.ttl_s = host, ttl_s
+        # Each hold's lease has an owner of its own. The registry would end an older one of the same
+        # owner at once, and watchers would see the host go; so it gives way by its key instead.
+        self.owner = f"{host}/{secrets.token_hex(8)}"
         self._registry = registry
         self._lease: Lease | None = None
         self._is_overtaken = False
         self._waiting: asyncio.Timeout | None = None
 
     async def begin(self, host: nouns.Host) -> None:
-        # Each hold's lease has an owner of its own. The registry would end an older one of the same
-        # owner at once, and watchers would see the host go; so it gives way by its key instead.
-        owner = f"{self.host}/{secrets.token_hex(8)}"
-        self._lease = await self._registry.open_lease(owner, self.ttl_s)
+        self._lease = await self._registry.open_lease(self.owner, self.ttl_s)
         await self.change(host)
 
     async def renew(self) -> None:
@@ -85,6 +85,10 @@ class Holds:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._latest: dict[str, Hold] = {}
+
+    def owners(self) -> set[str]:
+        """Of the leases that stand."""
+        return {hold.owner for hold in self._latest.values()}
 
     async def open(self, host: nouns.Host, ttl_s: float) -> Hold:
         """A hold that registers `host`; an earlier one of it gives way, without a gap."""

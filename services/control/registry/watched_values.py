@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tandemkit.core.clock import Clock
-from tandemkit.registry.protocol import Unreachable, Versioned
+from tandemkit.registry.protocol import Refused, Unreachable, Versioned
 
 Read = Callable[[str], Awaitable[Versioned | None]]
 # Two looks a second cost an embedded registry nothing to speak of, and Consul 1 ms of CPU time.
@@ -22,7 +22,7 @@ class _Watched:
 
     watchers_count: int = 0
     found: Versioned | None = None
-    failure: Unreachable | None = None
+    failure: Unreachable | Refused | None = None
     # Of what was seen; a look that began before another one ended may be the older of the two.
     number: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,7 +58,7 @@ class WatchedValues:
             for key, one in tuple(self._watched.items()):
                 try:
                     await self._look(key, one)
-                except Unreachable as error:
+                except (Unreachable, Refused) as error:
                     one.failure = error
                     one.wake()
 
@@ -70,7 +70,9 @@ class WatchedValues:
             one.saw(found)
 
     async def watch(self, key: str) -> AsyncGenerator[Versioned | None, None]:
-        """The value as it is, and again when it is another one. Raises Unreachable."""
+        """The value as it is, and again when it is another one. Raises Unreachable and
+        Refused.
+        """
         one = self._watched.setdefault(key, _Watched())
         one.watchers_count += 1
         try:
@@ -79,7 +81,7 @@ class WatchedValues:
             while True:
                 changed = one.changed
                 if one.failure is not None:
-                    raise Unreachable from one.failure
+                    raise type(one.failure)(str(one.failure)) from one.failure
                 if one.version != told:
                     told = one.version
                     yield one.found

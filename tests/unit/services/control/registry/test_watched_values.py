@@ -12,7 +12,7 @@ import pytest
 from services.control.registry.watched_values import LOOK_AGAIN_S, WatchedValues
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
-from tandemkit.registry.protocol import Unreachable, Versioned
+from tandemkit.registry.protocol import Refused, Unreachable, Versioned
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.unit.services.control.registry.hosts import failure
@@ -27,12 +27,12 @@ class Shelf:
     def __init__(self) -> None:
         self.found: Versioned | None = None
         self.reads_count = 0
-        self.is_away = False
+        self.failure: Unreachable | Refused | None = None
 
     async def read(self, _key: str) -> Versioned | None:
         self.reads_count += 1
-        if self.is_away:
-            raise Unreachable
+        if self.failure is not None:
+            raise self.failure
         return self.found
 
 
@@ -87,15 +87,16 @@ async def test_many_watchers_cost_one_look() -> None:
         assert shelf.reads_count == 1
 
 
-async def test_a_backend_that_is_away_ends_the_watch() -> None:
+@pytest.mark.parametrize("failure", [Unreachable("away"), Refused("denied")])
+async def test_a_backend_that_fails_ends_the_watch(failure: Unreachable | Refused) -> None:
     """Whoever watches knows from then on that what it knows may be old."""
     async with watched() as (values, shelf, clock):
         seen = values.watch(KEY)
         await anext(seen)
-        shelf.is_away = True
-        with pytest.raises(Unreachable):
+        shelf.failure = failure
+        with pytest.raises(type(failure)):
             await asyncio.gather(anext(seen), clock.advance(LOOK_AGAIN_S))
-        shelf.is_away = False
+        shelf.failure = None
         again = values.watch(KEY)
         assert await anext(again) is None
         await again.aclose()
