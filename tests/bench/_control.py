@@ -1,5 +1,5 @@
-"""A control plane for a benchmark of calls through `xds:///tandem`, and the process that may ask
-it: gRPC reads where its control plane is from the environment, once.
+"""The process that may ask a control plane for `xds:///tandem`: gRPC reads where that is from the
+environment, once.
 """
 
 from __future__ import annotations
@@ -7,20 +7,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
-from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
-from tandemkit.mesh.ads import DiscoveryServer
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
-from tandemkit.mesh.catalogue import Catalogue, Host, Placement
-from tandemkit.mesh.publication import Publication
-from tandemkit.rpc.contract import Contract
-from tandemkit.rpc.server import Server
-from tandemkit.supervise.tasks import Tasks
-
-MACHINE = "bench"
+from tandemkit.testing.control import MACHINE
 
 
 def run_again(script: str, arguments: Sequence[str]) -> int:
@@ -31,22 +22,3 @@ def run_again(script: str, arguments: Sequence[str]) -> int:
         environment = {**Environment.read().variables, VARIABLE: told}
         argv = [sys.executable, script, *arguments, "--control", address]
         return subprocess.run(argv, env=environment, check=False).returncode
-
-
-@asynccontextmanager
-async def control(address: str, contract: Contract, agent_port: int) -> AsyncIterator[None]:
-    """Tells whoever asks at `address` that the agent listens on that port of this machine."""
-    publication = Publication(SystemClock())
-    service = contract.service.full_name
-    host = Host("bench", "bench", MACHINE, "127.0.0.1", agent_port, (Placement(service),))
-    publication.publish(Catalogue((host,), (contract,), front=service))
-    server = Server()
-    discovery = DiscoveryServer(publication)
-    server.also(discovery.generic_handler(), discovery.close)
-    async with Tasks() as tasks:
-        tasks.spawn("publication", publication.run())
-        await server.start(address)
-        try:
-            yield
-        finally:
-            await server.drain(0)

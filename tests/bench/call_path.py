@@ -20,7 +20,8 @@ from tandemkit.rpc.client import mesh
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
-from tests.bench._control import control, run_again
+from tandemkit.testing.control import control
+from tests.bench._control import run_again
 from tests.bench._echo import Call, Echo, against, bare_server, echo_on, kit_server, rounds
 
 BARE = "bare grpc.aio"

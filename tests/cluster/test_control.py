@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tandemkit.hosting.membership import LEASE_S
 from tandemkit.testing.parts import short_folder
 from tests.cluster.controlled import Controlled, controlled
 from tests.cluster.eventually import eventually
 
 pytestmark = pytest.mark.cluster
 CALLS = 1500
+RATE = 200
 # Enough to go on while a control starts.
 CALLS_LONG = 20_000
 
@@ -66,6 +68,23 @@ async def test_a_frozen_host_leaves_with_its_lease_and_comes_back(fleet: Control
     await client.until_only("Alpha/Ask", "b")
     fleet.send("a", signal.SIGCONT)
     await client.until_only("Alpha/Ask", "a", "b")
+
+
+async def test_a_frozen_control_evicts_nobody(fleet: Controlled) -> None:
+    """It wakes long after all leases should have ended, and nobody could have been heard: no host
+    leaves for a moment, and no call fails.
+    """
+    client = await fleet.client()
+    await client.until_only("Alpha/Ask", "a", "b")
+    async with fleet.removals() as removed:
+        fleet.send("control", signal.SIGSTOP)
+        outcome = await client.run("Alpha/Add", round(2 * LEASE_S * RATE), per_s=RATE)
+        fleet.send("control", signal.SIGCONT)
+        await fleet.start_host("c")
+        await client.until_only("Alpha/Ask", "a", "b", "c")
+        assert removed == []
+    assert outcome.failures == {}
+    assert set(outcome.answers) == {"a", "b"}
 
 
 async def test_a_killed_control_costs_no_call_and_is_heard_again(fleet: Controlled) -> None:

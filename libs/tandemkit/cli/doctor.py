@@ -63,10 +63,6 @@ def _required(environment: Environment) -> Iterator[Finding]:
 
 
 def _optional(environment: Environment) -> Iterator[Finding]:
-    how = "install Go 1.25 or newer (./tandem tools builds with it)"
-    yield _program("go", ("version",), how, environment)
-    how = "install Node 20 or newer (for calls from a browser or from JavaScript)"
-    yield _program("node", ("--version",), how, environment)
     yield _buf(environment)
     for part in PARTS:
         yield _part(part, environment)
@@ -89,14 +85,6 @@ def _buf(environment: Environment) -> Finding:
     how = "add buf-bin to the test group of pyproject.toml and run ./tandem pin"
     detail = f"./pants test :: fetches it ({pinned}, pinned in pins.txt)"
     return Finding("buf", _FETCHED if pinned else _MISSING, True, detail, how)
-
-
-def _program(name: str, version: tuple[str, ...], how: str, environment: Environment) -> Finding:
-    path = shutil.which(name, path=environment.path)
-    if path is None:
-        return Finding(name, _MISSING, False, "", how)
-    said = subprocess.run((path, *version), capture_output=True, text=True, check=False)
-    return Finding(name, _PRESENT, False, f"{said.stdout.strip()} at {path}", how)
 
 
 def _python_39(environment: Environment) -> str | None:

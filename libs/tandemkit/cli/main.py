@@ -14,10 +14,11 @@ SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents that serve at an address, and how they are.",
+    "clients": "Write a client package for another language.",
     "doctor": "Say what is present, what is missing and how to get it.",
     "setup": "Install what tests or models need beyond the environment.",
     "tools": "Build Consul and grpcurl once, or use those on PATH.",
-    "env": "Print what this command uses: interpreter, paths, caches.",
+    "env": "Print what a shell needs to call the fleet as xds:///tandem.",
     "bench": "Run the benchmarks of tests/bench.",
     "pin": "Resolve third-party packages again and write pins.txt.",
     "release": "Make the contracts of today the baseline; collect the change log.",
@@ -29,7 +30,9 @@ Examples:
   ./tandem doctor               is everything here?
   ./tandem up                   serve the fleet on this machine
   ./tandem agents               what serves, and how it is
+  eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
+  ./tandem clients go ../tandem-go
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 
 \b
@@ -109,6 +112,10 @@ def _of_repository(name: str) -> click.Command:
             from tandemkit.cli import surroundings
 
             return surroundings.env
+        case "clients":
+            from tandemkit.cli.clients import command
+
+            return command.clients
         case _:
             return _of_pins(name)
 

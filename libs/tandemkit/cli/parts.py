@@ -21,12 +21,13 @@ class Source(StrEnum):
     PACKAGE = "package"
     BUILT = "built"
     DEBIAN = "debian"
+    PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`programs` must all be found. `provider` is the Python distribution, the Go module or the
-    Debian packages.
+    """`programs` must all be found. `provider` is the Python distribution, the Go module, the
+    Debian packages, or what a person has to install.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Part:
                 return "./tandem tools builds it (needs Go 1.25 or newer)"
             case Source.DEBIAN:
                 return f"./tandem setup test installs it (apt-get install {self.provider})"
+            case Source.PERSON:
+                return f"install {self.provider}"
 
 
 PARTS = (
@@ -59,6 +62,12 @@ PARTS = (
     Part("wireguard", ("wg", "ip"), Source.DEBIAN, "wireguard-tools iproute2"),
     Part("nftables", ("nft", "ip"), Source.DEBIAN, "nftables iproute2"),
     Part("faketime", ("faketime",), Source.DEBIAN, "faketime"),
+    # What clients in other languages are built with. Debian's own Go and Rust are too old; this
+    # Rust is the one that it builds browsers with.
+    Part("go", ("go",), Source.PERSON, "Go 1.25 or newer"),
+    Part("node", ("node", "npm"), Source.DEBIAN, "nodejs npm"),
+    Part("java", ("java", "javac", "mvn"), Source.DEBIAN, "openjdk-17-jdk-headless maven"),
+    Part("rust", ("cargo", "rustc"), Source.DEBIAN, "cargo-web rustc-web"),
 )
 BY_NAME = {part.name: part for part in PARTS}
 
@@ -75,6 +84,8 @@ def _program(part: Part, program: str, environment: Environment) -> Path | None:
         return _packaged(part.provider, program)
     if part.source is Source.BUILT and (built := built_tools(environment)):
         return _on_path(program, str(built)) or _on_path(program, environment.path)
+    if part.source is Source.PERSON:
+        return _on_path(program, environment.path)
     return _on_path(program, ":".join((environment.path, *_SERVER_FOLDERS)))
 
 

@@ -24,7 +24,7 @@ from tandemkit.core.environment import Environment
 PROGRAMS = ("consul", "grpcurl")
 # The `tool` lines of tools/go.mod came with 1.24; Consul 1.22 itself asks for 1.25.
 _GO_MIN = (1, 25)
-_BUILD = ("-mod=readonly", "-trimpath", "-ldflags=-s -w")
+GO_BUILD = ("-mod=readonly", "-trimpath", "-ldflags=-s -w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _on_path(root: Path, environment: Environment) -> dict[str, Path] | None:
 
 
 async def _build(root: Path, home: Path, environment: Environment, steps: Steps) -> None:
-    go = _go(environment)
+    go = go_program(environment)
     variables = {**environment.variables, "CGO_ENABLED": "0"}
     source = root / "tools"
     listed = (go, "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", "tool")
@@ -83,7 +83,7 @@ async def _build(root: Path, home: Path, environment: Environment, steps: Steps)
     counted = await asyncio.to_thread(count, listed, cwd=source, env=variables)
     packages = len(counted.stdout.splitlines())
     with fresh_folder(home) as folder:
-        argv = (go, "build", "-v", *_BUILD, "-o", f"{folder}/bin/", "tool")
+        argv = (go, "build", "-v", *GO_BUILD, "-o", f"{folder}/bin/", "tool")
         compiled = functools.partial(_compiled, packages)
         await steps.run(Step("compiling", argv, variables, source, compiled))
 
@@ -93,7 +93,7 @@ def _compiled(packages: int, log: str) -> str:
     return f"{len(log.splitlines())} of at most {packages} packages"
 
 
-def _go(environment: Environment) -> str:
+def go_program(environment: Environment) -> str:
     go = shutil.which("go", path=environment.path)
     if go is None:
         raise Refusal("Go is not on PATH; install Go 1.25 or newer, then run this again.")

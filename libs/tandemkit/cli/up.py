@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.util
-import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +13,9 @@ import uvloop
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
+from tandem.control.v1 import registration_pb2 as nouns
 from tandem.fleet.v1 import stanza_pb2
+from tandemkit.cli import running
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.output import Refusal, as_json, emit, examples, table
 from tandemkit.cli.reflection import DEFAULT_ADDRESS
@@ -26,7 +26,17 @@ from tandemkit.core.errors import Failure
 from tandemkit.core.names import AgentName
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
-from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.host import Place, Placed
+from tandemkit.hosting.membership import (
+    BadMembership,
+    Membership,
+    address_for_callers,
+    machine_name,
+)
+from tandemkit.hosting.process import serve
+
+# The hosts of which this is one: they serve all agents.
+GROUP = "up"
 
 
 def agent_of(service: str) -> Agent:
@@ -71,28 +81,32 @@ def fleet(folder: Path) -> tuple[Placed, ...]:
 
 
 def check_free(address: str) -> tuple[str, int]:
-    """Host and port, which nobody else listens on; gRPC would only say that it failed."""
+    """Host and port, which nobody else listens on; gRPC would only say that it failed. Port 0 is
+    chosen here, for clients of the mesh are told the port before anybody listens on it.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise Refusal(f"{address!r} is not of the form host:port.")
     try:
-        socket.create_server((host, int(port))).close()
+        with socket.create_server((host, int(port))) as found:
+            return host, int(found.getsockname()[1])
     except (OSError, OverflowError) as error:
         raise Refusal(
             f"cannot listen on {address}; if another ./tandem up runs there, end it, "
             "or take a free port with --address 127.0.0.1:0."
         ) from error
-    return host, int(port)
 
 
-async def _serve(placed: Sequence[Placed], place: Place, show: Callable[[int], None]) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with hosting(placed, place) as port:
-        show(port)
-        await stopped.wait()
-        click.echo("tandem: draining; calls in progress may finish.", err=True)
+def membership(address: str, advertised: str) -> Membership:
+    """This process as the first host of its own fleet, whose control it serves itself."""
+    try:
+        callers = advertised or address_for_callers(address)
+        machine = machine_name()
+        host = nouns.Host(name=f"hosts/{machine}-{GROUP}", machine=machine, group=GROUP)
+        host.address = socket.gethostbyname(callers)
+        return Membership.checked((f"{callers}:{address.rpartition(':')[2]}",), host)
+    except (BadMembership, OSError) as error:
+        raise Refusal(f"clients cannot be told of {address}: {error}.") from error
 
 
 def screen(placed: Sequence[Placed], address: str) -> str:
@@ -110,6 +124,7 @@ def screen(placed: Sequence[Placed], address: str) -> str:
             f"  ./tandem agents{elsewhere}",
             f"  ./tandem call {sample}{elsewhere}",
             f"  grpcurl -plaintext {address} list",
+            '  eval "$(./tandem env)"; grpcurl -plaintext xds:///tandem list',
         )
     )
 
@@ -130,21 +145,28 @@ def _sample(agent: Agent) -> str:
     epilog=examples("./tandem up", "./tandem up --address 127.0.0.1:0 --json"),
 )
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port; 0: any.")
+@click.option("--advertise", default="", help="How clients reach --address (default: as it is).")
 @as_json
-def up(*, address: str, as_json: bool) -> None:
+def up(*, address: str, advertise: str, as_json: bool) -> None:
     """Serve all agents of deploy/fleet on this machine, from source, until Ctrl-C."""
     environment = Environment.read()
-    host, _ = check_free(address)
+    host, port = check_free(address)
+    where = f"{host}:{port}"
+    fleet_of_one = membership(where, advertise)
     placed = fleet(root_of(environment) / "deploy" / "fleet")
     log.write_to()
 
-    def show(port: int) -> None:
-        where = f"{host}:{port}"
+    def served(_port: int) -> None:
         value = {"address": where, "agents": [one.name for one in placed]}
         emit(value, as_json=as_json, text=lambda: screen(placed, where))
 
-    place = Place(address, environment.home / "state", SystemClock())
+    place = Place(where, environment.home / "state", SystemClock(), membership=fleet_of_one)
     try:
-        uvloop.run(_serve(placed, place, show))
+        with running.noted(environment.home, fleet_of_one.controls):
+            uvloop.run(serve(placed, place, served, _say_draining))
     except Failure as error:
         raise Refusal(f"{error}; TANDEM_HOME names another home for a second fleet.") from error
+
+
+def _say_draining() -> None:
+    click.echo("tandem: draining; calls in progress may finish.", err=True)

@@ -57,6 +57,17 @@ class Environment:
         return EVERY_PART in self.required or part in self.required
 
 
+def hand_to_libraries(changes: Mapping[str, str | None]) -> None:
+    """For C libraries in this process that read their settings from the environment and nowhere
+    else; None takes a variable away. Threads may read it meanwhile, so: before any work begins.
+    """
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 def _folder(variables: Mapping[str, str], name: str) -> Path | None:
     # The XDG rules: a relative path is invalid and counts as unset.
     text = variables.get(name, "")

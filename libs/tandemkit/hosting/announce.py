@@ -7,6 +7,7 @@ should. docs/design/control.md says what watchers see of each way to end.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,16 +39,23 @@ Roster = Callable[[], nouns.Host]
 class Announcement:
     """What is said where: `roster` is the host as it is at the moment that it is asked."""
 
-    control: str
+    controls: Sequence[str]
     ttl_s: float
     roster: Roster
     contracts: Sequence[StoredContract]
     # Set whenever the roster may have changed.
     news: asyncio.Event
 
+    @property
+    def answer_within_s(self) -> float:
+        """How long a control may be silent: where there is another one, not so long that the lease
+        runs out before that is told.
+        """
+        return self.ttl_s if len(self.controls) == 1 else self.ttl_s / 3
+
 
 class _Unconfirmed(Failure):
-    """Control ended the stream without a word, or did not answer within the time to live."""
+    """Control ended the stream without a word, or did not answer in time."""
 
 
 def pause_s(failures: int, drawn: float) -> float:
@@ -74,15 +82,17 @@ class Announcer:
         self._without_lease.set()
 
     async def hold(self) -> None:
-        async with channel.shared(self._said.control) as wire:
-            stub = rpc.RegistryServiceStub(wire)
-            while not self._leaving.is_set():
-                try:
-                    await self._hold_once(stub)
-                except (grpc.aio.AioRpcError, _Unconfirmed) as error:
-                    self._failures += 1
-                    self._report(error)
-                    await self._clock.sleep(pause_s(self._failures, self._draw()))
+        """At the first control, and whenever one is lost at the next."""
+        for control in itertools.cycle(self._said.controls):
+            if self._leaving.is_set():
+                return
+            try:
+                async with channel.shared(control) as wire:
+                    await self._hold_once(control, rpc.RegistryServiceStub(wire))
+            except (grpc.aio.AioRpcError, _Unconfirmed) as error:
+                self._failures += 1
+                self._report(control, error)
+                await self._clock.sleep(pause_s(self._failures, self._draw()))
 
     async def tick(self) -> None:
         """Makes each renewal due."""
@@ -100,7 +110,7 @@ class Announcer:
             async with asyncio.timeout(LEAVE_S_MAX):
                 await self._without_lease.wait()
 
-    async def _hold_once(self, stub: rpc.RegistryServiceAsyncStub) -> None:
+    async def _hold_once(self, control: str, stub: rpc.RegistryServiceAsyncStub) -> None:
         await keep_contracts(stub, self._said.contracts)
         if self._leaving.is_set():
             return
@@ -111,7 +121,7 @@ class Announcer:
             opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=known))
             opening.open.time_to_live.FromNanoseconds(int(self._said.ttl_s * 1e9))
             await self._step(call, opening)
-            log.event(_LOGGER, logging.INFO, "host.announced", host=known.name)
+            log.event(_LOGGER, logging.INFO, "host.announced", host=known.name, control=control)
             while not self._leaving.is_set():
                 await self._said.news.wait()
                 self._said.news.clear()
@@ -136,7 +146,7 @@ class Announcer:
 
     async def _step(self, call: Any, request: pb.HoldLeaseRequest) -> None:
         try:
-            async with asyncio.timeout(self._said.ttl_s):
+            async with asyncio.timeout(self._said.answer_within_s):
                 # A write to a stream that is over would say only that it is; reading says why.
                 with suppress(asyncio.InvalidStateError):
                     await call.write(request)
@@ -146,14 +156,14 @@ class Announcer:
         if answer is grpc.aio.EOF:
             raise _Unconfirmed("control ended the stream")
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, control: str, error: Exception) -> None:
         if isinstance(error, grpc.aio.AioRpcError):
             found = RemoteFailure.of(error)
             fields = {"code": found.code.name, "reason": found.reason, "cause": found.message}
         else:
             fields = {"cause": str(error)}
         level = logging.WARNING if self._failures == 1 else logging.INFO
-        log.event(_LOGGER, level, "host.unannounced", control=self._said.control, **fields)
+        log.event(_LOGGER, level, "host.unannounced", control=control, **fields)
 
 
 @asynccontextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +12,23 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import Message
 
 from tandem.control.v1 import registration_pb2 as nouns
-from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
+from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.contracts import StoredContract
+from tandemkit.hosting.layers import in_layers
 from tandemkit.hosting.membership import Membership
+from tandemkit.hosting.needs import Fleet, Needs
+from tandemkit.hosting.probing import Probe
 from tandemkit.hosting.scope import Scope
+from tandemkit.mesh.bootstrap import TARGET
+from tandemkit.rpc import channel
+from tandemkit.rpc.client import Mesh, mesh
 from tandemkit.rpc.server import DRAIN_GRACE_S, Server
 from tandemkit.supervise.tasks import Tasks
 
 if TYPE_CHECKING:
     from tandemkit.hosting.agent import Agent
-
-PROBE_INTERVAL_S = 2.0
-_LOGGER = logging.getLogger("tandemkit.hosting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
-    by, and which fleet it belongs to, if any.
+    by, and which fleet it belongs to, if any. `trace_share` of the calls that its agents make of
+    their own accord begin a recorded trace.
     """
 
     address: str
@@ -53,17 +56,22 @@ class Place:
     clock: Clock
     grace_s: float = DRAIN_GRACE_S
     membership: Membership | None = None
+    trace_share: float = 0.0
 
 
 @asynccontextmanager
 async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
-    """Serves all of `placed` on one port, which it yields, and drains on the way out."""
+    """Serves all of `placed` on one port, which it yields, and drains on the way out. Raises Bug
+    where they wait for each other.
+    """
     server, news = Server(), asyncio.Event()
-    async with Tasks() as tasks, AsyncExitStack() as built:
-        scopes = [await _build(one, place, tasks, server, built) for one in placed]
-        for one, scope in zip(placed, scopes, strict=True):
-            await _probe(one, scope, server)
-            tasks.spawn(f"{scope.name}:probe", _watch_over(one, scope, server, news))
+    async with _outgoing(server, place) as calls, Tasks() as tasks, AsyncExitStack() as built:
+        site = _Site(place, server, tasks, calls)
+        for one in in_layers(placed):
+            scope = await _build(one, site, built)
+            probe = Probe(one.agent.promise.service.full_name, scope, server.health, news)
+            await probe.look()
+            tasks.spawn(f"{scope.name}:probe", probe.run())
         port = await server.start(place.address)
         try:
             async with AsyncExitStack() as known:
@@ -95,35 +103,33 @@ def _announcement(
         return host
 
     stored = tuple({one.digest: one for one in contracts.values()}.values())
-    return Announcement(membership.control, membership.lease_s, roster, stored, news)
+    return Announcement(membership.controls, membership.lease_s, roster, stored, news)
 
 
-async def _build(
-    one: Placed, place: Place, tasks: Tasks, server: Server, built: AsyncExitStack
-) -> Scope:
-    state_dir = place.state_dir / one.name
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What all agents of a host share."""
+
+    place: Place
+    server: Server
+    tasks: Tasks
+    mesh: Mesh
+
+
+def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:
+    """What the agents call each other on. It ends behind the last of them and of their tasks."""
+    target = channel.NOWHERE if place.membership is None else TARGET
+    return mesh(target, server.local.way, clock=place.clock, trace_share=place.trace_share)
+
+
+async def _build(one: Placed, site: _Site, built: AsyncExitStack) -> Scope:
+    state_dir = site.place.state_dir / one.name
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scope = Scope(one.name, place.clock, state_dir, tasks, server)
+    declared = (*one.agent.calls, *one.agent.soft_calls)
+    callees = Callees(one.agent.name, declared, site.mesh)
+    scope = Scope(one.name, site.place.clock, state_dir, site.tasks, site.server, callees)
+    controls = site.place.membership.controls if site.place.membership else ()
+    scope.ready_when(Needs(one.agent.calls, site.server.health.serving, Fleet(controls)).met)
     servicer = await built.enter_async_context(one.agent.build(scope, one.settings))
-    server.mount(one.agent.promise, servicer)
+    site.server.mount(one.agent.promise, servicer)
     return scope
-
-
-async def _watch_over(one: Placed, scope: Scope, server: Server, news: asyncio.Event) -> None:
-    while True:
-        await scope.clock.sleep(PROBE_INTERVAL_S)
-        if await _probe(one, scope, server):
-            news.set()
-
-
-async def _probe(one: Placed, scope: Scope, server: Server) -> bool:
-    """Turns what the agent says of itself into its health; whether that changed is also logged."""
-    service = one.agent.promise.service.full_name
-    was = server.health.serving(service)
-    error = await scope.unwell()
-    server.health.put(service, serving=error is None)
-    if was and error is not None:
-        log.event(_LOGGER, logging.WARNING, "agent.unwell", agent=scope.name, cause=str(error))
-    elif not was and error is None:
-        log.event(_LOGGER, logging.INFO, "agent.serving", agent=scope.name)
-    return was != (error is None)

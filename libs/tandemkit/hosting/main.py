@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +14,9 @@ import uvloop
 from tandemkit.core import environment, log
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting import settings
-from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.host import Place, Placed
 from tandemkit.hosting.membership import BadMembership, add_options, membership_of
+from tandemkit.hosting.process import serve
 
 if TYPE_CHECKING:
     from tandemkit.hosting.agent import Agent
@@ -38,29 +37,31 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
     log.write_to(sys.stderr)
-    place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership)
+    place = Place(
+        said.listen, said.state, SystemClock(), said.grace_s, membership, said.trace_share
+    )
     uvloop.run(_serve(placed, place))
 
 
 async def _serve(placed: Sequence[Placed], place: Place) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    async with hosting(placed, place) as port:
+    def served(port: int) -> None:
         host = place.address.rpartition(":")[0]
         where = place.address if place.address.startswith("unix:") else f"{host}:{port}"
         names = [one.name for one in placed]
         log.event(_LOGGER, logging.INFO, "host.serving", address=where, agents=names)
-        await stopped.wait()
+
+    def draining() -> None:
         log.event(_LOGGER, logging.INFO, "host.draining", grace_s=place.grace_s)
+
+    await serve(placed, place, served, draining)
     log.event(_LOGGER, logging.INFO, "host.stopped")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
 
 
 def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
@@ -91,6 +92,13 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         type=float,
         default=10.0,
         help="how long calls in progress may finish after SIGTERM (default %(default)s)",
+    )
+    parser.add_argument(
+        "--trace-share",
+        type=_share,
+        default=0.0,
+        help="share, 0 to 1, of the calls made by agents of their own accord that begin a "
+        "recorded trace (default %(default)s)",
     )
     add_options(parser)
     return parser

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tandem.control.v1 import registration_pb2 as nouns
+from tandemkit.mesh.bootstrap import Node, bootstrap
 from tandemkit.rpc import validation
 
 if TYPE_CHECKING:
@@ -29,21 +30,44 @@ class BadMembership(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The control that the host is announced at, and as what: `host` lacks the port and the
-    placements, which are known once it serves.
+    """The controls that the host is announced at, the nearest first, and as what: `host` lacks the
+    port and the placements, which are known once it serves. All controls front one registry.
     """
 
-    control: str
+    controls: tuple[str, ...]
     host: nouns.Host
     lease_s: float = LEASE_S
+
+    @classmethod
+    def checked(
+        cls, controls: Sequence[str], host: nouns.Host, lease_s: float = LEASE_S
+    ) -> Membership:
+        """Raises BadMembership."""
+        if not all(controls) or len(set(controls)) < len(controls):
+            raise BadMembership("--control names each control once, separated by commas")
+        host = nouns.Host.FromString(host.SerializeToString())
+        # Stands in for the one that the kernel may yet have to choose.
+        host.port = 1
+        if broken := validation.violations(host):
+            raise BadMembership("; ".join(f"host.{one.field}: {one.description}" for one in broken))
+        if not _LEASE_S_MIN <= lease_s <= _LEASE_S_MAX:
+            raise BadMembership(f"--lease-s is from {_LEASE_S_MIN:g} to {_LEASE_S_MAX:g}")
+        return cls(tuple(controls), host, lease_s)
+
+    @property
+    def bootstrap(self) -> str:
+        """What this process's own clients of the mesh have to know."""
+        node = Node(self.host.name.removeprefix("hosts/"), self.host.machine)
+        return bootstrap(node, self.controls)
 
 
 def add_options(parser: ArgumentParser) -> None:
     options = parser.add_argument_group("membership of a fleet")
     options.add_argument(
         "--control",
-        help="host:port or unix:/path of the control to announce this host at (default: none, and "
-        "nobody is told)",
+        help="host:port or unix:/path of the controls to announce this host at, separated by "
+        "commas, the nearest first: the next one while the first is lost (default: none; nobody "
+        "is told, and agents reach those of this host alone)",
     )
     options.add_argument("--machine", help="name of the machine (default: its hostname)")
     options.add_argument(
@@ -66,30 +90,30 @@ def membership_of(said: Namespace, agents: Sequence[Agent]) -> Membership | None
     """None where no control was named. Raises BadMembership."""
     if said.control is None:
         return None
-    machine = said.machine or _label(socket.gethostname())
+    machine = said.machine or machine_name()
     group = said.group or _label(_default_group(agents))
     host = nouns.Host(
         name=f"hosts/{said.host_name or _label(f'{machine}-{group}')}",
         machine=machine,
         group=group,
-        address=said.advertise or _listening_on(said.listen),
+        address=said.advertise or address_for_callers(said.listen),
         version=said.version_label,
-        # Stands in for the one that the kernel may yet have to choose.
-        port=1,
     )
-    if broken := validation.violations(host):
-        raise BadMembership("; ".join(f"host.{one.field}: {one.description}" for one in broken))
-    if not _LEASE_S_MIN <= said.lease_s <= _LEASE_S_MAX:
-        raise BadMembership(f"--lease-s is from {_LEASE_S_MIN:g} to {_LEASE_S_MAX:g}")
-    return Membership(said.control, host, said.lease_s)
+    return Membership.checked(said.control.split(","), host, said.lease_s)
 
 
-def _listening_on(address: str) -> str:
+def machine_name() -> str:
+    """Of the machine that this runs on, unless somebody says another."""
+    return _label(socket.gethostname())
+
+
+def address_for_callers(address: str) -> str:
+    """The host in `address`, which is listened on. Raises BadMembership where that is none."""
     host = address.rpartition(":")[0].strip("[]")
     if address.startswith("unix:"):
         raise BadMembership("a host on a unix socket cannot be announced; --listen on host:port")
     if _is_everywhere(host):
-        raise BadMembership(f"--listen {address} is no address for callers; --advertise one")
+        raise BadMembership(f"{address} is no address for callers; --advertise one")
     return host
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 
 from tandemkit.core.clock import Clock
+from tandemkit.hosting.callees import Callees
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.tasks import Tasks, failure_of
 
 Check = Callable[[], Awaitable[object]]
+Stub = TypeVar("Stub")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Scope:
     state_dir: Path
     _tasks: Tasks
     _server: Server
+    _callees: Callees
     _checks: list[Check] = field(default_factory=list)
 
     def ready_when(self, check: Check) -> None:
@@ -42,9 +46,18 @@ class Scope:
         """
         self._tasks.spawn(f"{self.name}:{name}", work)
 
+    def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
+        """A stub of another agent, made of the generated class: `scope.stub(EmbedServiceStub)`. Its
+        calls find the agent wherever it serves, in this process first. Raises Bug where AGENT
+        declares it neither in `calls` nor in `soft_calls`.
+        """
+        return self._callees.stub(make)
+
     @property
     def near(self) -> Near:
-        """For a mesh whose calls to agents of this host are not to leave the process."""
+        """For a mesh of an agent's own, whose calls to agents of this host are not to leave the
+        process. Any other agent has `stub`.
+        """
         return self._server.local.way
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:

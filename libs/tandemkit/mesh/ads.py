@@ -25,7 +25,7 @@ class DiscoveryServer:
     """
 
     def __init__(self, publication: Publication) -> None:
-        self._publication = publication
+        self.publication = publication
         self._streams: dict[Stream, asyncio.Event] = {}
         self._closed = False
         self._edge = EdgeView()
@@ -52,7 +52,7 @@ class DiscoveryServer:
         self, requests: AsyncIterator[DiscoveryRequest], context: Context
     ) -> None:
         stream = Stream()
-        with self._publication.watching() as changed:
+        with self.publication.watching() as changed:
             self._streams[stream] = changed
             try:
                 async with Tasks() as tasks:
@@ -65,7 +65,7 @@ class DiscoveryServer:
                 del self._streams[stream]
 
     async def _tell(self, stream: Stream, context: Context) -> None:
-        snapshot = self._publication.on(stream.machine)
+        snapshot = self.publication.on(stream.machine)
         if snapshot is not None:
             if stream.cluster == EDGE:
                 snapshot = self._edge.of(snapshot)

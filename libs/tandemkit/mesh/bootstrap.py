@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from tandemkit.core.errors import Bug
 
-# The variable from which a gRPC client in any language takes the text below.
+# The variable from which a gRPC client in any language takes the text below, and the one that names
+# a file with it, which clients prefer.
 VARIABLE = "GRPC_XDS_BOOTSTRAP_CONFIG"
+FILE_VARIABLE = "GRPC_XDS_BOOTSTRAP"
+# What every client calls: one channel for all agents.
+TARGET = "xds:///tandem"
 # A control plane that forgot a resource is in trouble; what it said before is the better guess.
 _SERVER_FEATURES = ("xds_v3", "ignore_resource_deletion")
 

@@ -71,7 +71,9 @@ class Breaker:
         now_s = self._clock.monotonic_s()
         if now_s < self._until_s:
             return self._until_s - now_s
-        self.state = State.HALF_OPEN
+        if self.state is State.OPEN:
+            self.state = State.HALF_OPEN
+            self._say(logging.INFO, "breaker.half_open")
         self._until_s = now_s + self._open_s
         return 0.0
 
@@ -83,33 +85,33 @@ class Breaker:
             self._say(logging.INFO, "breaker.closed")
         self.failures = 0
 
-    def failed(self) -> None:
-        """Nobody was there, or nobody answered in time."""
+    def failed(self, cause: str) -> None:
+        """Nobody was there, or nobody answered in time: `cause` is the code that says which."""
         now_s = self._clock.monotonic_s()
         if not self.failures:
             self._since_s = now_s
         self.failures += 1
         if self.state is State.HALF_OPEN:
             self._open_s = min(self._open_s * 2, OPEN_S_MAX)
-            self._open(now_s)
+            self._open(now_s, cause)
         elif (
             self.state is State.CLOSED
             and self.failures >= FAILURES_MIN
             and now_s - self._since_s >= ROW_S_MIN
         ):
-            self._open(now_s)
-            self._say(logging.WARNING, "breaker.open")
+            self._open(now_s, cause)
 
     def view(self) -> BreakerView:
         left_s = max(0.0, self._until_s - self._clock.monotonic_s())
         open_for_s = 0.0 if self.state is State.CLOSED else left_s
         return BreakerView(self.target, self.method, self.state, self.failures, open_for_s)
 
-    def _open(self, now_s: float) -> None:
+    def _open(self, now_s: float, cause: str) -> None:
         self.state = State.OPEN
         self._until_s = now_s + self._open_s
+        self._say(logging.WARNING, "breaker.open", cause=cause, open_for_s=self._open_s)
 
-    def _say(self, level: int, event: str) -> None:
-        log.event(
-            _LOGGER, level, event, target=self.target, rpc=self.method, failures=self.failures
-        )
+    def _say(self, level: int, event: str, **more: object) -> None:
+        """One line for each change of state, of which there are at most two a second."""
+        said = {"target": self.target, "rpc": self.method, "failures": self.failures, **more}
+        log.event(_LOGGER, level, event, **said)

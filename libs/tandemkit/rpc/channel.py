@@ -12,6 +12,8 @@ import grpc
 from grpc import experimental
 
 XDS = "xds:"
+# Nobody listens there. For a mesh whose calls stay in the process: any other one fails at once.
+NOWHERE = "ipv4:127.0.0.1:0"
 # A dead link shows within 3 s, and a quiet one stays open through address translation. A lost
 # server is looked for again after 0.1 s, then ever less often, but every 2 s.
 OPTIONS = (

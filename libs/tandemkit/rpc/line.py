@@ -17,6 +17,7 @@ from tandemkit.rpc.current import SERVING
 from tandemkit.rpc.failure import Refused
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.retries import Tokens
+from tandemkit.supervise.errands import Errands
 
 Headers: TypeAlias = Iterable[tuple[str, str | bytes]] | None
 _POOL = platform.DESCRIPTOR.pool
@@ -35,6 +36,7 @@ class Terms:
     trace_share: float
     draw: Callable[[], float]
     tokens: Tokens = field(default_factory=Tokens)
+    errands: Errands = field(default_factory=Errands)
 
 
 class Line:
@@ -87,10 +89,10 @@ class Line:
         shows that the target lives.
         """
         if code is _CODE.UNAVAILABLE:
-            self.breaker.failed()
+            self.breaker.failed(code.name)
         elif code is _CODE.DEADLINE_EXCEEDED:
             if timeout_s is None or timeout_s >= self._patience_s():
-                self.breaker.failed()
+                self.breaker.failed(code.name)
         elif code is not _CODE.CANCELLED:
             self.heard()
 

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks that only a test, or a sleep, moves."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ class FakeClock:
             turned = loop.create_future()
             loop.call_soon(turned.set_result, None)
             await turned
+
+
+class Hasty(FakeClock):
+    """A clock on which a sleep is over at once, and time has passed all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept_s: list[float] = []
+
+    async def sleep(self, duration_s: float) -> None:
+        self.slept_s.append(duration_s)
+        await self.advance(duration_s)

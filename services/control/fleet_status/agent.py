@@ -11,7 +11,9 @@ import grpc
 
 from services.control.fleet_status.follower import Follower, RegistryLost
 from services.control.fleet_status.front import Front
+from services.control.fleet_status.policies import PolicyFollower
 from services.control.fleet_status.servicer import Status
+from services.control.fleet_status.telling import Telling
 from tandem.control.config.v1 import fleet_status_pb2 as cfg
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2
@@ -20,12 +22,10 @@ from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 from tandemkit.mesh.ads import DiscoveryServer
 from tandemkit.mesh.publication import Publication
+from tandemkit.rpc import channel
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.remote import RemoteFailure
 
-# Nobody listens there. The registry of the same host is called without a connection; until it
-# serves, calls to it fail at once.
-_NOWHERE = "ipv4:127.0.0.1:0"
 # Where hosts store their contracts.
 _CONTRACTS = "contracts/"
 
@@ -42,6 +42,15 @@ class StubbedRegistry:
         request = registry_service_pb2.WatchHostsRequest(since_revision=since_revision)
         try:
             async for told in self._stub.WatchHosts(request):
+                yield told
+        except grpc.aio.AioRpcError as error:
+            raise _lost(error) from error
+
+    async def value(self, key: str) -> AsyncIterator[registry_service_pb2.WatchValueResponse]:
+        try:
+            async for told in self._stub.WatchValue(
+                registry_service_pb2.WatchValueRequest(key=key)
+            ):
                 yield told
         except grpc.aio.AioRpcError as error:
             raise _lost(error) from error
@@ -67,23 +76,30 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
     publication = Publication(scope.clock)
     discovery = DiscoveryServer(publication)
     near = None if settings.registry else scope.near
-    async with mesh(settings.registry or _NOWHERE, near, clock=scope.clock) as calls:
+    # Not scope.stub: what tells the mesh cannot look for the registry there.
+    target = settings.registry or channel.NOWHERE
+    async with mesh(target, near, clock=scope.clock) as calls:
         registry = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
-        follower = Follower(registry, publication, scope.clock)
+        telling = Telling(publication)
+        follower = Follower(registry, telling, scope.clock)
+        policies = PolicyFollower(registry, telling, scope.clock)
         scope.ready_when(follower.known)
+        scope.ready_when(policies.known)
         scope.spawn("publication", publication.run())
         scope.spawn("follower", follower.run())
+        scope.spawn("policies", policies.run())
         scope.spawn("follower:time", follower.pass_time())
         front = Front(publication)
         scope.spawn("front", front.follow(scope.answer_for(front)))
         scope.serve_also(discovery.generic_handler(), discovery.close)
-        yield Status(follower, discovery)
+        yield Status(follower, policies, discovery)
 
 
 AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.FleetStatusSettings,
-    calls=(registry_service_pb2.DESCRIPTOR,),
+    # The registry may be another control's, and what it said last stands while it is away.
+    soft_calls=(registry_service_pb2.DESCRIPTOR,),
     build=build,
 )
 main = AGENT.main

@@ -21,7 +21,6 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.mesh.catalogue import Catalogue
-from tandemkit.mesh.publication import Publication
 from tandemkit.rpc.contract import Contract
 
 _BACKOFF_S, _BACKOFF_S_MAX = 0.1, 2.0
@@ -45,13 +44,26 @@ class Registry(Protocol):
         """What a host stored; None where there is no such thing."""
 
 
+class Publishing(Protocol):
+    """Who is told what was found."""
+
+    def publish(self, catalogue: Catalogue) -> None:
+        """In place of whatever was told before."""
+
+
+def pause_s(failures: int, drawn: float) -> float:
+    """Before the next try: doubling, bounded, and up to half of it by chance (`drawn`, 0 to 1)."""
+    doubled_s = _BACKOFF_S * 2.0 ** min(failures - 1, 10)
+    return min(_BACKOFF_S_MAX, doubled_s) * (0.5 + drawn / 2)
+
+
 class Follower:
     """`catalogue` is what was published last. `stale_since` is set while it may be old."""
 
     def __init__(
         self,
         registry: Registry,
-        publication: Publication,
+        publication: Publishing,
         clock: Clock,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -78,7 +90,7 @@ class Follower:
                 await self._follow()
             except RegistryLost as error:
                 self._lost(error)
-            await self._clock.sleep(self._pause_s())
+            await self._clock.sleep(pause_s(self._failures, self._draw()))
 
     async def pass_time(self) -> None:
         """Tells what no word of the registry announces: that a host is held out no longer, or
@@ -168,7 +180,3 @@ class Follower:
             hosts_count = len(self.catalogue.hosts)
             fields = {"hosts_count": hosts_count, "cause": str(error)}
             log.event(_LOGGER, logging.WARNING, "fleet.view_stale", **fields)
-
-    def _pause_s(self) -> float:
-        doubled_s = _BACKOFF_S * 2.0 ** min(self._failures - 1, 10)
-        return min(_BACKOFF_S_MAX, doubled_s) * (0.5 + self._draw() / 2)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.control.fleet_status.floor import Kind
 from services.control.fleet_status.follower import Follower
+from services.control.fleet_status.policies import PolicyFollower
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
@@ -18,12 +19,15 @@ from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import Page, TokenInvalid, page_of
 
 PAGE_DEFAULT, PAGE_MAX = 100, 1000
+REFUSALS_MAX = 20
 _KINDS = {Kind.DAMPED: pb.Treatment.KIND_DAMPED, Kind.KEPT: pb.Treatment.KIND_KEPT}
 
 
 class Status(rpc.FleetStatusServiceServicer):
-    def __init__(self, follower: Follower, discovery: DiscoveryServer) -> None:
-        self._follower, self._discovery = follower, discovery
+    def __init__(
+        self, follower: Follower, policies: PolicyFollower, discovery: DiscoveryServer
+    ) -> None:
+        self._follower, self._policies, self._discovery = follower, policies, discovery
 
     async def ListAgents(
         self, request: pb.ListAgentsRequest, context: Context
@@ -67,6 +71,20 @@ class Status(rpc.FleetStatusServiceServicer):
             subscribers=(_subscriber(streams[key]) for key in page.names),
             next_page_token=page.next_token,
         )
+
+    async def GetPublication(
+        self, request: pb.GetPublicationRequest, context: Context
+    ) -> pb.GetPublicationResponse:
+        publication, policies = self._discovery.publication, self._policies
+        refusals = (policies.unreadable,) if policies.unreadable else ()
+        told = pb.GetPublicationResponse(
+            policy_version=publication.policy.version,
+            latest_policy_version=policies.version,
+            refusals=(*refusals, *publication.refused[:REFUSALS_MAX]),
+        )
+        if policies.stale_since is not None:
+            told.policy_stale_time.FromDatetime(policies.stale_since)
+        return told
 
 
 def _page(

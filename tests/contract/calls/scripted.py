@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
-from tests.contract.calls.paths import Path
+from tests.contract.calls.paths import PATHS, Reach
 
 
 class ProbeStub:
@@ -84,20 +85,26 @@ class Waiting:
 class Reached:
     """The agent, and a stub for it on one of the paths."""
 
+    path: str
     agent: Scripted
     server: Server
-    channel: Any
     stub: Any
+    reach: Reach
+
+    @property
+    def mesh(self) -> Mesh:
+        assert self.reach.mesh is not None
+        return self.reach.mesh
 
 
 @asynccontextmanager
-async def reached_by(path: Path) -> AsyncIterator[Reached]:
+async def reached_by(path: str, mesh_port: int) -> AsyncIterator[Reached]:
     agent, server = Scripted(), Server()
     server.mount(Contract.of(probe.DESCRIPTOR), agent)
     server.health.put(probe.SERVICE, serving=True)
-    async with path(server) as channel:
+    async with PATHS[path](server, mesh_port) as reach:
         try:
-            yield Reached(agent, server, channel, ProbeStub(channel))
+            yield Reached(path, agent, server, ProbeStub(reach.channel), reach)
         finally:
             await server.drain(0)
 

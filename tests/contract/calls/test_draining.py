@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import grpc
+import pytest
 
 from tests.contract.calls.scripted import Reached, Waiting, ask
 from tests.contract.calls.test_unary import failed
 
 CODE = grpc.StatusCode
+# Of one loop with the control plane; so is every module of the suite.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_call_in_progress_is_let_finish(it: Reached) -> None:

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
+import pytest
 
 from tandemkit.testing import probe
 from tests.contract.calls.scripted import Reached, ask, said
 from tests.contract.calls.test_unary import LIMIT_BYTES, failed
 
 CODE = grpc.StatusCode
+# Of one loop with the control plane; so is every module of the suite.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 MESSAGE_CHARS = 1024 * 1024
 # Far above what gRPC's windows grow to, far below what an unheld sender would be ahead.
 AHEAD_MAX, MESSAGES = 32, 100

@@ -9,6 +9,8 @@ import pytest
 
 from tests.contract.calls.scripted import Reached, Waiting, ask, early, said
 
+# Of one loop with the control plane; so is every module of the suite.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 _SENT = (("plain", "text"), ("plain", "twice"), ("raw-bin", b"\x00\xff"))
 
 

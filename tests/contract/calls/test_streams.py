@@ -15,6 +15,8 @@ from tests.contract.calls.scripted import Reached, Waiting, ask, said
 from tests.contract.calls.test_unary import failed
 
 CODE = grpc.StatusCode
+# Of one loop with the control plane; so is every module of the suite.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def count(requests: Any, _context: Any) -> Any:
@@ -133,6 +135,35 @@ async def test_writing_and_iterating_do_not_mix(it: Reached) -> None:
     with pytest.raises(grpc.aio.UsageError, match="may not be mixed"):
         await call.write(ask("b"))
     assert (await call).text == "a"
+
+
+async def test_reading_and_iterating_do_not_mix(it: Reached) -> None:
+    """Whichever comes first bars the other, and iterating again goes on where it was."""
+    it.agent.script = three
+    call = it.stub.Tail(ask())
+    assert (await call.read()).text == "0"
+    with pytest.raises(grpc.aio.UsageError, match="may not be mixed"):
+        aiter(call)
+    assert (await call.read()).text == "1"
+    call = it.stub.Tail(ask())
+    async for response in call:
+        assert response.text == "0"
+        break
+    with pytest.raises(grpc.aio.UsageError, match="may not be mixed"):
+        await call.read()
+    assert [response.text async for response in call] == ["1", "2"]
+
+
+async def test_who_asked_about_a_stream_is_told(it: Reached) -> None:
+    """With the caller's own call, when the last message was read."""
+    it.agent.script = three
+    told: list[Any] = []
+    call = it.stub.Tail(ask())
+    call.add_done_callback(told.append)
+    assert len([response async for response in call]) == 3
+    assert await call.code() == CODE.OK
+    call.add_done_callback(told.append)
+    assert told == [call, call]
 
 
 async def test_an_iterator_that_fails_hangs_up(it: Reached) -> None:

@@ -15,6 +15,8 @@ from tests.contract.calls.scripted import Reached, Waiting, ask, said
 from tests.contract.calls.test_unary import failed
 
 CODE = grpc.StatusCode
+# Of one loop with the control plane; so is every module of the suite.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_the_callers_deadline_ends_both_sides(it: Reached) -> None:

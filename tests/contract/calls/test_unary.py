@@ -15,6 +15,8 @@ from tandemkit.testing.failures import Failure, failure_of
 from tests.contract.calls.scripted import Reached, Waiting, ask, early, said
 
 CODE = grpc.StatusCode
+# Of one loop with the control plane; so is every module of the suite.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LIMIT_BYTES = 4 * 1024 * 1024
 _COLOUR: ContextVar[str] = ContextVar("colour", default="none")
 
@@ -148,7 +150,7 @@ async def test_a_request_that_breaks_a_rule_is_refused(it: Reached) -> None:
 
 async def test_bytes_pass_for_a_caller_without_types(it: Reached) -> None:
     """Who sends a message's bytes gets bytes; what is no message is the caller's fault."""
-    raw = it.channel.unary_unary(probe.path("Echo"))
+    raw = it.reach.channel.unary_unary(probe.path("Echo"))
     assert await raw(ask().SerializeToString()) == said("hello").SerializeToString()
     assert (await failed(raw(b"\xff\xff\xff"))).code == CODE.INVALID_ARGUMENT
 
@@ -224,10 +226,63 @@ async def test_one_call_too_many_is_refused_and_room_returns(it: Reached) -> Non
 
 
 async def test_who_asked_to_be_told_is_told(it: Reached) -> None:
-    """A callback runs with the call when it is over, and at once where it is over already."""
-    told: list[bool] = []
+    """A callback runs with the caller's own call when that is over, or at once where it is."""
+    told: list[Any] = []
     call = it.stub.Echo(ask())
-    call.add_done_callback(lambda one: told.append(one.done()))
+    for _ in range(2):
+        call.add_done_callback(lambda one: told.append((one, one.done())))
     await call
-    call.add_done_callback(lambda one: told.append(one.done()))
-    assert told == [True, True]
+    call.add_done_callback(lambda one: told.append((one, one.done())))
+    assert told == [(call, True)] * 3
+
+
+async def test_who_asked_is_told_of_a_call_that_nobody_awaits(it: Reached) -> None:
+    """The end of a call does not depend on who waits for it."""
+    it.agent.script = waiting = Waiting()
+    told = asyncio.get_running_loop().create_future()
+    call = it.stub.Echo(ask())
+    call.add_done_callback(told.set_result)
+    await waiting.entered.wait()
+    waiting.freed.set()
+    assert await told is call
+
+
+async def test_who_asked_is_told_of_every_end(it: Reached) -> None:
+    """Once: after the last attempt where there are several, and where the caller gives up."""
+    told: list[CODE] = []
+
+    async def note(call: Any) -> None:
+        told.append(await call.code())
+
+    async def script(_request: Any, _context: Any) -> Any:
+        raise TransientError(probe.BUSY, "busy", retry_after_s=0.01)
+
+    async with asyncio.TaskGroup() as notes:
+        it.agent.script = script
+        call = it.stub.Echo(ask())
+        call.add_done_callback(lambda one: notes.create_task(note(one)))
+        await failed(call)
+        it.agent.script = waiting = Waiting()
+        call = it.stub.Echo(ask())
+        call.add_done_callback(lambda one: notes.create_task(note(one)))
+        await waiting.entered.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert told == [CODE.UNAVAILABLE, CODE.CANCELLED]
+
+
+async def test_a_failure_is_the_same_for_all_who_await_it(it: Reached) -> None:
+    """At the same time or later: every one of them gets the error with its details."""
+
+    async def script(_request: Any, _context: Any) -> Any:
+        raise TransientError(probe.BUSY, "busy", retry_after_s=0.01)
+
+    it.agent.script = script
+    call = it.stub.Echo(ask())
+
+    async def outcome() -> Any:
+        return (await failed(call)).reason
+
+    assert set(await asyncio.gather(outcome(), outcome())) == {"BUSY"}
+    assert await outcome() == "BUSY"

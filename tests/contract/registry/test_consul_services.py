@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.hosting.agent import Agent
-from tandemkit.hosting.host import PROBE_INTERVAL_S, Place, Placed, hosting
+from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.probing import PROBE_INTERVAL_S
 from tandemkit.hosting.scope import Scope
 from tandemkit.registry.consul_http import ConsulSettings, connected
 from tandemkit.registry.consul_services import ConsulServices, ServedAgent, Shown

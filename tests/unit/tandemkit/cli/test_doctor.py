@@ -37,7 +37,7 @@ def test_parts_that_a_package_carries_are_not_called_missing(tmp_path: Path) -> 
 def test_all_that_is_missing_has_a_remedy(tmp_path: Path) -> None:
     """The answer to `what now` stands in the same line."""
     missing = [one for one in examine(bare(tmp_path)) if one.state == "missing"]
-    assert {one.name for one in missing} >= {"python 3.9", "go", "node", "consul", "grpcurl"}
+    assert {one.name for one in missing} >= {"python 3.9", "go", "consul", "grpcurl"}
     assert all(one.how_to_get in one.row[-1] for one in missing)
     assert all(one.how_to_get for one in missing)
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from tandemkit.cli.agents import agents
 from tandemkit.cli.call import call
 from tandemkit.cli.output import Refusal
-from tandemkit.cli.up import check_free, fleet, screen
+from tandemkit.cli.up import check_free, fleet, membership, screen
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing import probe
@@ -108,7 +108,9 @@ def test_a_taken_port_is_refused_before_anything_is_built() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(Refusal, match="or take a free port"):
             check_free(address)
-    assert check_free("127.0.0.1:0") == ("127.0.0.1", 0)
+    host, port = check_free("127.0.0.1:0")
+    assert host == "127.0.0.1"
+    assert port > 0
 
 
 @pytest.mark.parametrize("address", ["", "8200", "127.0.0.1:http", "127.0.0.1:", "127.0.0.1:99999"])
@@ -116,6 +118,16 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
     """Wrong usage is a sentence, not a traceback."""
     with pytest.raises(Refusal):
         check_free(address)
+
+
+def test_the_first_host_of_a_fleet_is_its_own_control() -> None:
+    """Clients are told an address that they can use, as a number."""
+    here = membership("localhost:9", "")
+    assert (here.controls, here.host.address) == (("localhost:9",), "127.0.0.1")
+    there = membership("0.0.0.0:9", "127.0.0.2")
+    assert (there.controls, there.host.address) == (("127.0.0.2:9",), "127.0.0.2")
+    with pytest.raises(Refusal, match=r"0\.0\.0\.0:9 is no address for callers; --advertise"):
+        membership("0.0.0.0:9", "")
 
 
 @pytest.mark.parametrize(

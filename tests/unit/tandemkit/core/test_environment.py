@@ -1,11 +1,12 @@
 """What the process was started with, read once and typed."""
 
+import subprocess
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandemkit.core.environment import Environment
+from tandemkit.core.environment import Environment, hand_to_libraries
 
 
 def test_unset_variables_have_the_places_that_the_xdg_rules_give() -> None:
@@ -33,3 +34,15 @@ def test_a_part_is_required_exactly_where_it_is_named(parts: set[str], comma: st
 def test_all_requires_every_part() -> None:
     """`all` needs no list that somebody forgets to extend."""
     assert Environment.read({"TANDEM_REQUIRE": "all"}).requires("anything")
+
+
+def test_libraries_see_what_they_are_handed() -> None:
+    """So do the processes that start from here; what is taken back is gone."""
+
+    def seen() -> str:
+        return subprocess.check_output(("sh", "-c", "echo ${TANDEM_TRIAL-none}"), text=True)
+
+    hand_to_libraries({"TANDEM_TRIAL": "a"})
+    assert seen() == "a\n"
+    hand_to_libraries({"TANDEM_TRIAL": None})
+    assert seen() == "none\n"

@@ -108,7 +108,7 @@ async def test_an_agent_that_falls_ill_leaves_alone(tmp_path: Path) -> None:
 
 async def test_a_host_finds_a_control_that_comes_back(tmp_path: Path) -> None:
     """It serves on without one, and announces itself again, its contracts included."""
-    host = Membership(f"unix:{tmp_path}/control", HOST, lease_s=1)
+    host = Membership((f"unix:{tmp_path}/control",), HOST, lease_s=1)
     place = Place("127.0.0.1:0", tmp_path, SystemClock(), 0.0, host)
     async with hosting((Placed(AGENT, probe.ProbeRequest()),), place) as port:
         for _ in range(2):
@@ -116,6 +116,19 @@ async def test_a_host_finds_a_control_that_comes_back(tmp_path: Path) -> None:
                 announced = (await fleet.hears("changed")).changed.host
                 assert announced.port == port
                 await _check_contract(fleet, announced.placements[0].contract_digest)
+
+
+async def test_a_host_goes_on_to_the_next_control_and_back(tmp_path: Path) -> None:
+    """Whichever of them is there has it, before its lease at the other could tell."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    host = Membership((f"unix:{one}/control", f"unix:{other}/control"), HOST, lease_s=60)
+    place = Place("127.0.0.1:0", tmp_path, SystemClock(), 0.0, host)
+    async with hosting((Placed(AGENT, probe.ProbeRequest()),), place) as port:
+        for folder in (other, one, other):
+            async with control(folder) as fleet:
+                assert (await fleet.hears("changed")).changed.host.port == port
 
 
 async def _check_contract(fleet: Control, digest: str) -> None:
@@ -152,6 +165,9 @@ def test_our_largest_contract_fits() -> None:
         (("--host-name", "One"), "host.name: "),
         (("--listen", "unix:/s"), "cannot be announced"),
         (("--listen", "0.0.0.0:0"), "--advertise"),
+        (("--control", "127.0.0.1:1,"), "each control once"),
+        (("--control", "127.0.0.1:1,127.0.0.1:1"), "each control once"),
+        (("--trace-share", "2"), "--trace-share"),
         (("--lease-s", "0.5"), "--lease-s is from 1 to 60"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandemkit.hosting.agent import Agent
-from tandemkit.hosting.host import PROBE_INTERVAL_S
+from tandemkit.hosting.probing import PROBE_INTERVAL_S
 from tandemkit.hosting.scope import Scope
 from tandemkit.testing import probe
 from tandemkit.testing.agents import serving

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.main import serve_agents
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing import probe
@@ -62,6 +63,32 @@ async def test_sigterm_lets_a_call_finish_and_then_ends_the_process(tmp_path: Pa
     assert events[-1] == "host.stopped"
     assert "host.draining" in events
     assert (tmp_path / "state/probe-probe/diary").read_text() == "built with \nclosed\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_the_process_at_once(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Whoever asks twice does not want to wait for a call in progress."""
+    async with (
+        started(tmp_path) as (process, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        echo: Any = channel.unary_unary(probe.path("Echo"))
+        hanging = echo(b"\n\x04hang")
+        assert await echo(b"\n\x02hi")
+        os.kill(process.pid, number)
+        await _until_draining(tmp_path / "log")
+        os.kill(process.pid, number)
+        assert await process.wait() == -number
+        with pytest.raises(grpc.aio.AioRpcError):
+            await hanging
+    assert "host.stopped" not in {line["event"] for line in lines(tmp_path / "log")}
+
+
+async def _until_draining(log_path: Path) -> None:
+    while not any(line["event"] == "host.draining" for line in lines(log_path)):
+        await SystemClock().sleep(0.005)
 
 
 async def test_it_serves_on_a_socket_when_told(tmp_path: Path) -> None:

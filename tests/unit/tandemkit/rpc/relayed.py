@@ -18,20 +18,7 @@ from tandemkit.rpc.context import time_left_s
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
-from tandemkit.testing.clock import FakeClock
 from tests.unit.tandemkit.rpc.probed import Probe
-
-
-class Hasty(FakeClock):
-    """A clock on which a sleep is over at once, and time has passed all the same."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept_s: list[float] = []
-
-    async def sleep(self, duration_s: float) -> None:
-        self.slept_s.append(duration_s)
-        await self.advance(duration_s)
 
 
 class ProbeStub:

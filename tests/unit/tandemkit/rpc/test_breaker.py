@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from itertools import pairwise
+from typing import Any
 
 import grpc
 import pytest
@@ -21,9 +22,9 @@ async def tripped(clock: FakeClock) -> Breaker:
     """A breaker that has just opened."""
     it = Breaker("target", probe.path("Echo"), clock)
     for _ in range(breaker.FAILURES_MIN - 1):
-        it.failed()
+        it.failed("UNAVAILABLE")
     await clock.advance(breaker.ROW_S_MIN)
-    it.failed()
+    it.failed("UNAVAILABLE")
     assert it.state is State.OPEN
     return it
 
@@ -32,7 +33,7 @@ async def test_a_burst_of_failures_is_one_event() -> None:
     """Calls in flight at the same time die together; that alone stops nobody."""
     it = Breaker("target", "method", FakeClock())
     for _ in range(100):
-        it.failed()
+        it.failed("UNAVAILABLE")
     assert it.state is State.CLOSED
 
 
@@ -41,7 +42,7 @@ async def test_few_failures_do_not_open_it_however_long_they_last() -> None:
     clock = FakeClock()
     it = Breaker("target", "method", clock)
     for _ in range(breaker.FAILURES_MIN - 1):
-        it.failed()
+        it.failed("UNAVAILABLE")
         await clock.advance(3600)
     assert it.state is State.CLOSED
 
@@ -51,7 +52,7 @@ async def test_an_answer_ends_the_row() -> None:
     clock = FakeClock()
     it = Breaker("target", "method", clock)
     for _ in range(10 * breaker.FAILURES_MIN):
-        it.failed()
+        it.failed("UNAVAILABLE")
         await clock.advance(breaker.ROW_S_MIN)
         if it.failures == breaker.FAILURES_MIN - 1:
             it.answered()
@@ -79,6 +80,31 @@ async def test_one_probe_decides() -> None:
     assert (it.state, it.failures, it.view().open_for_s) == (State.CLOSED, 0, 0.0)
 
 
+async def test_every_change_of_state_leaves_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """With what it is about, and the cause where it opens; failures in between leave none."""
+    clock = FakeClock()
+    with caplog.at_level(logging.INFO, "tandemkit.rpc"):
+        it = await tripped(clock)
+        it.failed("UNAVAILABLE")
+        await clock.advance(breaker.OPEN_S_MIN)
+        it.refused_for_s()
+        it.failed("DEADLINE_EXCEEDED")
+        await clock.advance(2 * breaker.OPEN_S_MIN)
+        it.refused_for_s()
+        it.answered()
+    lines: list[Any] = [(one.msg, one.__dict__["tandem_fields"]) for one in caplog.records]
+    assert [event for event, _fields in lines] == [
+        "breaker.open",
+        "breaker.half_open",
+        "breaker.open",
+        "breaker.half_open",
+        "breaker.closed",
+    ]
+    assert {fields["rpc"] for _event, fields in lines} == {probe.path("Echo")}
+    opened = [(one["cause"], one["open_for_s"]) for event, one in lines if event == "breaker.open"]
+    assert opened == [("UNAVAILABLE", 1.0), ("DEADLINE_EXCEEDED", 2.0)]
+
+
 async def test_each_failed_probe_doubles_the_wait_up_to_a_limit() -> None:
     """A target that stays away is asked ever less often, but for ever."""
     clock = FakeClock()
@@ -88,7 +114,7 @@ async def test_each_failed_probe_doubles_the_wait_up_to_a_limit() -> None:
         waits_s.append(it.refused_for_s())
         await clock.advance(waits_s[-1])
         assert it.refused_for_s() == 0.0
-        it.failed()
+        it.failed("UNAVAILABLE")
     assert waits_s == [1.0, 2.0, 4.0, breaker.OPEN_S_MAX, breaker.OPEN_S_MAX]
 
 
@@ -116,7 +142,7 @@ async def test_what_is_not_closed_lets_one_call_through_a_period(steps: list[str
                 it.answered()
                 passed_s.clear()
             case "failed":
-                it.failed()
+                it.failed("UNAVAILABLE")
             case "wait":
                 await clock.advance(breaker.OPEN_S_MIN / 2)
     gaps_s = [later - sooner for sooner, later in pairwise(passed_s)]

@@ -11,8 +11,9 @@ from tandemkit.rpc import failure, retries
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.retries import Tokens, pause_s
 from tandemkit.testing import probe
+from tandemkit.testing.clock import Hasty
 from tests.unit.tandemkit.rpc.probed import refused
-from tests.unit.tandemkit.rpc.relayed import Hasty, chained, grpc_error, request
+from tests.unit.tandemkit.rpc.relayed import chained, grpc_error, request
 
 CODE = grpc.StatusCode
 

@@ -11,8 +11,9 @@ import grpc
 
 from services.control.fleet_status.agent import AGENT as FLEET_STATUS
 from services.control.registry.agent import AGENT as REGISTRY
+from services.control.traffic_policy.agent import AGENT as TRAFFIC_POLICY
 from tandem.control.config.v1 import fleet_status_pb2 as cfg
-from tandem.control.config.v1 import registry_pb2
+from tandem.control.config.v1 import registry_pb2, traffic_policy_pb2
 from tandem.control.v1 import fleet_status_service_pb2
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
@@ -66,11 +67,12 @@ async def control_at(
     settings: cfg.FleetStatusSettings | None = None,
     clock: Clock = _CLOCK,
 ) -> AsyncIterator[None]:
-    """Registry and fleet status in one host, or the latter alone where its settings name another
-    registry.
+    """Registry, fleet status and traffic policy in one host, or without the registry where the
+    settings name another one.
     """
     settings = settings or cfg.FleetStatusSettings()
-    placed = [Placed(FLEET_STATUS, settings)]
+    policy = traffic_policy_pb2.TrafficPolicySettings(registry=settings.registry)
+    placed = [Placed(FLEET_STATUS, settings), Placed(TRAFFIC_POLICY, policy)]
     if not settings.registry:
         placed.insert(0, Placed(REGISTRY, registry_pb2.RegistrySettings()))
     async with hosting(placed, Place(address, state_dir, clock, GRACE_S)):

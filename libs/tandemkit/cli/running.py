@@ -1,0 +1,32 @@
+"""Where the fleet of a home was started last: `up` notes it for the commands of other terminals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tandemkit.cli.reflection import DEFAULT_ADDRESS
+
+_NOTE = "running.json"
+
+
+@contextmanager
+def noted(home: Path, controls: Sequence[str]) -> Iterator[None]:
+    """One that is killed leaves its note behind; the next one writes its own."""
+    note = home / _NOTE
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    note.write_text(json.dumps({"controls": list(controls)}))
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def controls_of(home: Path) -> tuple[str, ...]:
+    """Those of the fleet that was started with this home, or where one would be by default."""
+    try:
+        return tuple(json.loads((home / _NOTE).read_text())["controls"])
+    except FileNotFoundError:
+        return (DEFAULT_ADDRESS,)

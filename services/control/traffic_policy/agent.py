@@ -1,0 +1,118 @@
+"""What operators change of the fleet's traffic at run time, kept in the registry. Contract:
+tandem.control.v1.TrafficPolicyService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import grpc
+
+from services.control.traffic_policy.ledger import Ledger
+from services.control.traffic_policy.servicer import Policies
+from services.control.traffic_policy.shelf import Overtaken, Shelf, Stored
+from tandem.control.config.v1 import traffic_policy_pb2 as cfg
+from tandem.control.v1 import errors_pb2 as errors
+from tandem.control.v1 import registration_pb2 as nouns
+from tandem.control.v1 import registry_service_pb2 as registry
+from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
+from tandem.control.v1 import traffic_policy_service_pb2 as pb
+from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+from tandemkit.rpc.client import mesh
+from tandemkit.rpc.remote import RemoteFailure
+
+# Nobody listens there. The registry of the same host is called without a connection; until it
+# serves, calls to it fail at once.
+_NOWHERE = "ipv4:127.0.0.1:0"
+_RETRY_S = 1.0
+_CODE = grpc.StatusCode
+
+
+class StubbedRegistry:
+    """The registry behind a stub."""
+
+    def __init__(self, stub: registry_rpc.RegistryServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def read(self, key: str) -> Stored:
+        try:
+            found = await self._stub.GetValue(registry.GetValueRequest(key=key))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is _CODE.NOT_FOUND:
+                return Stored(None, 0)
+            raise _lost(error) from error
+        return Stored(found.value, found.version)
+
+    async def write(self, key: str, value: registry.StoredValue, expected: int) -> None:
+        request = registry.PutValueRequest(key=key, value=value, expected_version=expected)
+        try:
+            await self._stub.PutValue(request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is _CODE.ABORTED:
+                raise Overtaken from error
+            if error.code() is _CODE.INVALID_ARGUMENT:
+                reason = errors.ERROR_REASON_NOT_STORABLE
+                message = "the policy is larger than what the registry stores"
+                raise CallerError(reason, message, field="policy") from error
+            raise _lost(error) from error
+
+    async def remove(self, key: str) -> None:
+        with _answering():
+            await self._stub.DeleteValue(registry.DeleteValueRequest(key=key))
+
+    async def watch(self, key: str) -> AsyncGenerator[Stored, None]:
+        call: Any = self._stub.WatchValue(registry.WatchValueRequest(key=key))
+        try:
+            with _answering():
+                async for told in call:
+                    yield Stored(told.value if told.HasField("value") else None, told.version)
+        finally:
+            call.cancel()
+
+    async def hosts(self) -> list[nouns.Host]:
+        call: Any = self._stub.WatchHosts(registry.WatchHostsRequest())
+        try:
+            with _answering():
+                told = await anext(aiter(call), registry.WatchHostsResponse())
+        finally:
+            call.cancel()
+        return list(told.snapshot.hosts)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: grpc.aio.AioRpcError) -> CallerError | TransientError:
+    said = RemoteFailure.of(error)
+    if said.code is _CODE.FAILED_PRECONDITION:
+        return CallerError(errors.ERROR_REASON_BACKEND_REFUSED, said.message)
+    reason, message = errors.ERROR_REASON_BACKEND_UNREACHABLE, "the registry does not answer"
+    return TransientError(reason, message, retry_after_s=_RETRY_S, cause=said.message)
+
+
+@asynccontextmanager
+async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncIterator[Policies]:
+    near = None if settings.registry else scope.near
+    async with mesh(settings.registry or _NOWHERE, near, clock=scope.clock) as calls:
+        stubbed = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
+        ledger = Ledger(Shelf(stubbed), scope.clock)
+        scope.ready_when(ledger.latest)
+        yield Policies(ledger)
+
+
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.TrafficPolicySettings,
+    calls=(registry.DESCRIPTOR,),
+    build=build,
+)
+main = AGENT.main

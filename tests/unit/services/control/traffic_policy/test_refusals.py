@@ -1,0 +1,129 @@
+"""What is refused, and that nothing of it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from tandem.control.v1 import traffic_policy_pb2 as nouns
+from tandemkit.testing.parts import short_folder
+from tests.unit.services.control.fleet_status.fleet import host, placement
+from tests.unit.services.control.traffic_policy.policies import (
+    FILES,
+    Caller,
+    failure,
+    faulty,
+    policies,
+    policies_at,
+    preferring,
+    shares,
+)
+
+CODE = grpc.StatusCode
+TWICE = nouns.ServicePolicy(service=FILES, shares=[nouns.VersionShare(version="a", weight=1)] * 2)
+FORBIDDEN = ("X-Tester", ":path", "grpc-timeout", "x-tandem-instance", "a-bin", "", "te")
+
+
+async def test_a_name_that_the_fleet_does_not_have_is_refused(tmp_path: Path) -> None:
+    """With those that look like it; whoever means one that comes later says so."""
+    async with policies(tmp_path) as caller:
+        said = host("a", 1, [placement(FILES, digest="0" * 64)])
+        said.version = "v1"
+        await caller.register(said)
+        misspelt = shares("tandem.utility.v1.FileService", v1=1)
+        for call, kind, near in (
+            (caller.set(misspelt, allow_absent=False), "service", FILES),
+            (caller.set(shares(FILES, v1=9, v11=1), allow_absent=False), "version", "v1"),
+            (caller.drain("hosts/aa", allow_absent=False), "host", "hosts/a"),
+        ):
+            refused = await failure(call)
+            assert (refused.code, refused.reason) == (CODE.NOT_FOUND, "NOT_IN_FLEET")
+            assert (refused.metadata["kind"], refused.metadata["near"]) == (kind, near)
+        assert await caller.set(shares(FILES, v1=1, v2=0), allow_absent=False) == 1
+        assert await caller.drain("hosts/a", allow_absent=False) == 2
+        # What stands in the policy already may stay when its bearer is gone.
+        assert await caller.set(shares(FILES, v1=1, v9=1)) == 3
+        assert await caller.set(shares(FILES, v1=2, v9=1), allow_absent=False) == 4
+
+
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        (shares(v1=0, v2=0), "policy"),
+        (shares(v1=-1, v2=2), "policy.shares[0].weight"),
+        (shares("FilesService", v1=1), "policy.service"),
+        (TWICE, "policy"),
+        (preferring("a", "a"), "policy"),
+        *((preferring(header), "policy.preferences[0].header") for header in FORBIDDEN),
+        (preferring("a", value=""), "policy.preferences[0].value"),
+        (faulty(percent=0), "policy.fault.percent"),
+        (faulty(percent=101), "policy.fault.percent"),
+        (faulty(percent=float("nan")), "policy.fault.percent"),
+        (faulty(abort_code=0), "policy.fault"),
+        (faulty(abort_code=17), "policy.fault.abort_code"),
+        (faulty(delay=Duration(seconds=301)), "policy.fault.delay"),
+        (faulty(delay=Duration()), "policy.fault.delay"),
+        (
+            nouns.ServicePolicy(service=FILES, concurrent_calls_max=-1),
+            "policy.concurrent_calls_max",
+        ),
+    ],
+)
+async def test_a_policy_that_means_nothing_is_refused(
+    tmp_path: Path, policy: nouns.ServicePolicy, field: str
+) -> None:
+    """With the field at fault, before anything is asked of the registry."""
+    async with policies(tmp_path) as caller:
+        refused = await failure(caller.set(policy))
+        assert refused.code is CODE.INVALID_ARGUMENT
+        assert list(refused.violations) == [field]
+        assert await caller.version() == 0
+
+
+async def test_a_change_needs_an_author_and_a_reason(tmp_path: Path) -> None:
+    """A history without them explains nothing."""
+    async with policies(tmp_path) as caller:
+        refused = await failure(caller.set(shares(v1=1), note=nouns.ChangeNote()))
+        assert list(refused.violations) == ["note.author", "note.reason"]
+
+
+async def test_what_clients_would_refuse_is_never_kept(tmp_path: Path) -> None:
+    """Nor what would keep operators from taking it back."""
+    said = nouns.ServicePolicy(service="tandem.control.v1.TrafficPolicyService")
+    said.fault.CopyFrom(faulty().fault)
+    async with policies(tmp_path) as caller:
+        refused = await failure(caller.set(said))
+        assert (refused.code, refused.reason) == (CODE.INVALID_ARGUMENT, "POLICY_REFUSED")
+        assert "undone" in refused.metadata["cause"]
+        assert await caller.changes() == []
+
+
+async def test_a_policy_that_the_registry_cannot_hold_is_refused(tmp_path: Path) -> None:
+    """The one in force stays."""
+    async with policies(tmp_path) as caller:
+        preferred = [
+            nouns.VersionPreference(header=f"h{number}", value="x" * 250, version="v")
+            for number in range(50)
+        ]
+        many = [
+            nouns.ServicePolicy(service=f"tandem.a{number}.v1.OneService", preferences=preferred)
+            for number in range(20)
+        ]
+        refused = await failure(caller.replace(nouns.TrafficPolicy(services=many), 0))
+        assert (refused.code, refused.reason) == (CODE.INVALID_ARGUMENT, "NOT_STORABLE")
+        assert await caller.version() == 0
+
+
+async def test_without_a_registry_nothing_is_promised(tmp_path: Path) -> None:
+    """A caller may try again: what was not answered may have been done, and is then so already."""
+    with short_folder() as folder:
+        address = f"unix:{folder}/control"
+        async with (
+            policies_at(address, tmp_path, registry="127.0.0.1:1"),
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            refused = await failure(Caller(channel).set(shares(v1=1)))
+    assert (refused.code, refused.reason) == (CODE.UNAVAILABLE, "BACKEND_UNREACHABLE")
