@@ -31,7 +31,7 @@ async def edged(server: Server, **more: Any) -> AsyncIterator[RunningEdge]:
     placed = (Placement(probe.SERVICE),)
     host = Host("only", "probe", "here", "127.0.0.1", port, placed)
     publication, control = Publication(SystemClock()), Server()
-    publication.publish(Catalogue((host,), _CATALOGUED, front="probe"))
+    publication.publish(Catalogue((host,), _CATALOGUED, front=probe.SERVICE))
     discovery = DiscoveryServer(publication)
     control.also(discovery.generic_handler(), discovery.close)
     told_at = await control.start("127.0.0.1:0")
