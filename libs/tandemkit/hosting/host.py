@@ -16,6 +16,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.contracts import StoredContract
+from tandemkit.hosting.heed import Heard, Heed
 from tandemkit.hosting.layers import in_layers
 from tandemkit.hosting.membership import Membership
 from tandemkit.hosting.needs import Fleet, Needs
@@ -78,6 +79,8 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
                 if place.membership is not None:
                     said = _announcement(placed, place.membership, server, port, news)
                     await known.enter_async_context(announced(said, place.clock, tasks))
+                    heard = Heard(said.controls, place.membership.host.name, server)
+                    tasks.spawn("policy", Heed(heard, place.clock).run())
                 yield port
         finally:
             await server.drain(place.grace_s)

@@ -55,10 +55,11 @@ class Scope:
 
     @property
     def near(self) -> Near:
-        """For a mesh of an agent's own, whose calls to agents of this host are not to leave the
-        process. Any other agent has `stub`.
+        """For a mesh of the control plane's own agents, whose calls to those of this host never
+        leave the process: the mesh that they would pass is what they make, and policy does not
+        apply. Any other agent has `stub`.
         """
-        return self._server.local.way
+        return self._server.local.inside
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
         """Has the host's server answer for agents that it does not serve. What is returned tells

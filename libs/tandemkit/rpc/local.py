@@ -62,7 +62,8 @@ class LocalMethod:
 
 class LocalAgents:
     """The methods mounted on one server, for callers on its event loop. `way` is what a mesh asks
-    before each call.
+    before each call; `inside` what the control plane's own agents ask, whose calls to each other
+    make the mesh and cannot pass through it.
     """
 
     def __init__(self, serving: Callable[[str], bool]) -> None:
@@ -82,25 +83,27 @@ class LocalAgents:
         way = _Way(local, self._errands, self._deadlines, self._context)
         self._ways[local.method.path] = service, way
 
-    def permit(self, permits: Callable[[str], bool]) -> None:
+    def permit(self, permits: Callable[[str], bool] | None) -> None:
         """From now on `permits` is asked whether policy lets a service's calls stay in the process:
-        not while it has weights, faults or a drain for it.
+        not while it has weights, faults or a drain for it. None: all of them may.
         """
         self._permits = permits
 
     def way(self, path: str, headers: Metadata | None = None) -> Way | None:
         """What runs a call of the method here; None where it has to go through the mesh."""
+        if self._permits is not None and not self._permits(path.split("/", 2)[1]):
+            return None
+        return self.inside(path, headers)
+
+    def inside(self, path: str, headers: Metadata | None = None) -> Way | None:
+        """The same, whatever policy says."""
         found = self._ways.get(path)
         if found is None or (headers and any(key == INSTANCE_HEADER for key, _value in headers)):
             return None
         service, way = found
         if way.sticky or asyncio.get_running_loop() is not self._loop:
             return None
-        if not self._serving(service):
-            return None
-        if self._permits is not None and not self._permits(service):
-            return None
-        return way
+        return way if self._serving(service) else None
 
     async def drain(self, grace_s: float) -> None:
         """Lets calls in progress finish for `grace_s`, then cancels them."""

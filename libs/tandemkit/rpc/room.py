@@ -27,7 +27,7 @@ class Room:
 
     def __init__(self, method: Method) -> None:
         self._limit_s = method.deadline_s
-        self._calls_max = method.concurrent_calls_max
+        self._promised_max = self._calls_max = method.concurrent_calls_max
         self._due_s: dict[Call, float] = {}
         self._ended: dict[Call, Refusal] = {}
         self._timed = False
@@ -50,6 +50,13 @@ class Room:
                 self._timed = True
                 self._sweep_in(self._limit_s, call.get_loop())
         return call
+
+    def limit(self, calls_max: int) -> None:
+        """What policy lets in, where that is less than the contract does; 0: as the contract says.
+        Calls in progress stay.
+        """
+        limits = [one for one in (calls_max, self._promised_max) if one]
+        self._calls_max = min(limits, default=0)
 
     def leave(self, call: Call) -> Refusal | None:
         """Lets it go; returns why it was ended, if it was, and lets its task run on to say so."""

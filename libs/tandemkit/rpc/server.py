@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -47,7 +47,7 @@ class Server:
         self.health = Health()
         self.local = LocalAgents(self.health.serving)
         self._report = report or Report()
-        self._rooms: list[Room] = []
+        self._rooms: list[tuple[str, Room]] = []
         self._drains: list[Callable[[], None]] = []
         self._elsewhere: Elsewhere | None = None
         self._others: list[str] = []
@@ -84,6 +84,13 @@ class Server:
         self._elsewhere = self.health.elsewhere = elsewhere
         return self.health.wake
 
+    def limit(self, calls_max: Mapping[str, int]) -> None:
+        """Calls of one method in progress that policy lets in, by service; a service that is not
+        named has its contract's limits alone.
+        """
+        for service, room in self._rooms:
+            room.limit(calls_max.get(service, 0))
+
     async def start(self, address: str) -> int:
         """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
         for port 0.
@@ -117,7 +124,7 @@ class Server:
         cancels them.
         """
         self.health.drain()
-        for drain in (*(room.drain for room in self._rooms), *self._drains):
+        for drain in (*(room.drain for _service, room in self._rooms), *self._drains):
             drain()
         async with asyncio.TaskGroup() as ends:
             ends.create_task(self.local.drain(grace_s))
@@ -133,7 +140,7 @@ class Server:
     ) -> grpc.RpcMethodHandler[Any, Any]:
         serve = _implementation(method, servicer)
         room = Room(method)
-        self._rooms.append(room)
+        self._rooms.append((contract.service.full_name, room))
         door = Door(contract, method, room, self._report)
         answer = wrapped(door, serve)
         self.local.put(LocalMethod(method, door.parse, answer))

@@ -22,12 +22,10 @@ from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
+from tandemkit.rpc import channel
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.remote import RemoteFailure
 
-# Nobody listens there. The registry of the same host is called without a connection; until it
-# serves, calls to it fail at once.
-_NOWHERE = "ipv4:127.0.0.1:0"
 _RETRY_S = 1.0
 _CODE = grpc.StatusCode
 
@@ -102,7 +100,9 @@ def _lost(error: grpc.aio.AioRpcError) -> CallerError | TransientError:
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncIterator[Policies]:
     near = None if settings.registry else scope.near
-    async with mesh(settings.registry or _NOWHERE, near, clock=scope.clock) as calls:
+    # Not scope.stub: policy has to be changed also where the mesh is at fault.
+    target = settings.registry or channel.NOWHERE
+    async with mesh(target, near, clock=scope.clock) as calls:
         stubbed = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
         ledger = Ledger(Shelf(stubbed), scope.clock)
         scope.ready_when(ledger.latest)
@@ -112,7 +112,8 @@ async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncItera
 AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.TrafficPolicySettings,
-    calls=(registry.DESCRIPTOR,),
+    # Whether it answers is the agent's own check: it may be another control's.
+    soft_calls=(registry.DESCRIPTOR,),
     build=build,
 )
 main = AGENT.main
