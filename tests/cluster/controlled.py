@@ -21,7 +21,7 @@ from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
-from tests.cluster import control_host
+from tests.cluster import chain_host, control_host
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh import driver, trial_host
 from tests.cluster.mesh.trial_contract import ALPHA
@@ -71,6 +71,18 @@ class Controlled:
         settings = self._settings(name, {"trial-alpha": said, "trial-beta": said})
         arguments = (*self._fleet(name), "--group", GROUP, "--settings", str(settings))
         await self._start(trial_host, name, *arguments, ready="host.announced")
+
+    async def start_chained(self, name: str, role: str) -> None:
+        """One that calls, is called, or both; in a group for each role."""
+        said = {"trial-alpha": {"text": name}} if role != "caller" else {}
+        settings = ("--settings", str(self._settings(name, said)))
+        fleet = ("--control", self.control, "--machine", MACHINE, "--group", role)
+        arguments = ("--role", role, *fleet, "--host-name", name, *settings)
+        await self._start(chain_host, name, *arguments, ready="host.announced")
+
+    def address(self, name: str) -> str:
+        """Of a host that was started."""
+        return f"127.0.0.1:{self._ports[name]}"
 
     async def client(self) -> Client:
         """A stock grpcio on `xds:///tandem`."""
