@@ -61,7 +61,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from $package import ${snake}_service_pb2 as pb
+${stub_imports}from $package import ${snake}_service_pb2 as pb
 from $package import ${snake}_service_pb2_grpc as rpc
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
@@ -73,16 +73,16 @@ def $core(text: str) -> str:
 
 
 class ${agent}Servicer(rpc.${agent}ServiceServicer):
-    async def $rpc(self, request: pb.${rpc}Request, context: Context) -> pb.${rpc}Response:
+${init}    async def $rpc(self, request: pb.${rpc}Request, context: Context) -> pb.${rpc}Response:
         return pb.${rpc}Response(text=$core(request.text))
 
 
 @asynccontextmanager
-async def build(_scope: Scope, _settings: None) -> AsyncIterator[${agent}Servicer]:
-    yield ${agent}Servicer()
+async def build($scope: Scope, _settings: None) -> AsyncIterator[${agent}Servicer]:
+    yield ${agent}Servicer($stubs)
 
 
-AGENT = Agent(contract=pb.DESCRIPTOR, build=build)
+AGENT = Agent(contract=pb.DESCRIPTOR, ${calls}build=build)
 main = AGENT.main
 ''')
 
@@ -103,17 +103,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from $module import AGENT, ${agent}Servicer, $core
-from $package import ${snake}_service_pb2 as pb
+${stub_imports}from $package import ${snake}_service_pb2 as pb
 from $package import ${snake}_service_pb2_grpc as rpc
 from tandemkit.hosting.scope import Scope
 from tandemkit.rpc.context import Context
-from tandemkit.testing.agents import serving
+from tandemkit.testing.agents import ${fake_import}serving
 from tandemkit.testing.failures import failure_of
 
 
 @pytest.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[rpc.${agent}ServiceAsyncStub]:
-    async with serving(AGENT, state_dir=tmp_path) as channel:
+    async with serving(AGENT, ${beside}state_dir=tmp_path) as channel:
         yield rpc.${agent}ServiceStub(channel)
 
 
@@ -134,7 +134,8 @@ async def test_an_empty_text_is_refused(agent: rpc.${agent}ServiceAsyncStub) -> 
 
 async def test_a_stuck_call_ends_at_the_callers_deadline(tmp_path: Path) -> None:
     """A call that comes to no answer ends when its caller stops waiting."""
-    async with serving(replace(AGENT, build=_build_stuck), state_dir=tmp_path) as channel:
+    stuck = replace(AGENT, build=_build_stuck)
+    async with serving(stuck, ${beside}state_dir=tmp_path) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rpc.${agent}ServiceStub(channel).$rpc(pb.${rpc}Request(text="a"), timeout=0.1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -147,8 +148,8 @@ class _Stuck(${agent}Servicer):
 
 
 @asynccontextmanager
-async def _build_stuck(_scope: Scope, _settings: None) -> AsyncIterator[_Stuck]:
-    yield _Stuck()
+async def _build_stuck($scope: Scope, _settings: None) -> AsyncIterator[_Stuck]:
+    yield _Stuck($stubs)
 
 
 @given(st.text())
@@ -168,3 +169,9 @@ FRAGMENT = Template("""\
 """)
 
 BUILD_LINE = Template('agent("$snake")\n')
+
+INIT = Template("""\
+    def __init__(self, $parameters) -> None:
+        $assignments
+
+""")

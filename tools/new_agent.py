@@ -37,28 +37,24 @@ class NewAgent:
     name: AgentName
     rpc: str
     purpose: str
+    # The agents that it calls.
+    callees: tuple[AgentName, ...] = ()
 
     @classmethod
-    def asked(cls, which: str, rpc: str = "", purpose: str = "") -> NewAgent:
+    def asked(
+        cls, which: str, rpc: str = "", purpose: str = "", calls: Sequence[str] = ()
+    ) -> NewAgent:
         """Raises Refusal for a name that no agent can have."""
-        match = _WHICH.fullmatch(which)
-        if match is None:
-            message = f"{which!r} is no <family>/<agent> in lower case, such as text/summarize"
-            raise Refusal(message)
-        family, agent = match["family"], match["agent"]
-        if family in _PLATFORM or keyword.iskeyword(family) or keyword.iskeyword(agent):
-            message = f"{which!r} uses a word that the platform or Python keeps for itself"
-            raise Refusal(message)
-        words = "".join(word.capitalize() for word in agent.split("_"))
-        name = AgentName.of(f"tandem.{family}.v1.{words}Service")
-        if name.snake != agent:
-            message = f"{agent!r} would be spelled {name.snake!r} everywhere else; use that"
+        name, callees = _named(which), tuple(_named(one) for one in calls)
+        if len({one.snake for one in (name, *callees)}) <= len(callees):
+            message = "two of these agents would have one name in the module; add one by hand"
             raise Refusal(message)
         if rpc and not _RPC.fullmatch(rpc):
             message = f"{rpc!r} is no method name such as SummarizeText"
             raise Refusal(message)
         said = purpose or f"{' '.join(name.words).capitalize()}."
-        return cls(name, rpc or words, said if said.endswith(".") else f"{said}.")
+        own = name.service.rpartition(".")[2].removesuffix("Service")
+        return cls(name, rpc or own, said if said.endswith(".") else f"{said}.", callees)
 
     def fill(self, text: Template) -> str:
         """The template with this agent's names in it."""
@@ -67,13 +63,64 @@ class NewAgent:
             core=_snake(self.rpc),
             family=self.name.family,
             module=self.name.module,
-            package=f"tandem.{self.name.family}.{self.name.version}",
+            package=_package(self.name),
             purpose=self.purpose,
             rpc=self.rpc,
             service=self.name.service,
             short=self.name.short,
             snake=self.name.snake,
+            **self._calling(),
         )
+
+    def _calling(self) -> dict[str, str]:
+        """What differs in one that calls others."""
+        callees = self.callees
+        modules = [(one.snake, f"{one.snake}_service_pb2") for one in callees]
+        classes = [
+            (one.snake, f"{one.snake}_service_pb2_grpc.{one.service.rpartition('.')[2]}")
+            for one in callees
+        ]
+        init = template.INIT.substitute(
+            parameters=", ".join(f"{name}: {made}AsyncStub" for name, made in classes),
+            assignments="\n        ".join(f"self._{name} = {name}" for name, _ in classes),
+        )
+        imports = "".join(
+            f"from {_package(one)} import {one.snake}_service_pb2\n" for one in callees
+        )
+        return {
+            "stub_imports": imports + imports.replace("_pb2\n", "_pb2_grpc\n"),
+            "init": init if callees else "",
+            "scope": "scope" if callees else "_scope",
+            "stubs": ", ".join(f"scope.stub({made}Stub)" for _, made in classes),
+            "calls": _tuple("calls", [f"{module}.DESCRIPTOR" for _, module in modules]),
+            "beside": _tuple("beside", [f"fake_agent({one}.DESCRIPTOR)" for _, one in modules]),
+            "fake_import": "fake_agent, " if callees else "",
+        }
+
+
+def _named(which: str) -> AgentName:
+    match = _WHICH.fullmatch(which)
+    if match is None:
+        message = f"{which!r} is no <family>/<agent> in lower case, such as text/summarize"
+        raise Refusal(message)
+    family, agent = match["family"], match["agent"]
+    if family in _PLATFORM or keyword.iskeyword(family) or keyword.iskeyword(agent):
+        message = f"{which!r} uses a word that the platform or Python keeps for itself"
+        raise Refusal(message)
+    words = "".join(word.capitalize() for word in agent.split("_"))
+    name = AgentName.of(f"tandem.{family}.v1.{words}Service")
+    if name.snake != agent:
+        message = f"{agent!r} would be spelled {name.snake!r} everywhere else; use that"
+        raise Refusal(message)
+    return name
+
+
+def _package(name: AgentName) -> str:
+    return name.service.rpartition(".")[0]
+
+
+def _tuple(keyword: str, items: Sequence[str]) -> str:
+    return f"{keyword}=({', '.join(items)},), " if items else ""
 
 
 def written(new: NewAgent) -> dict[str, str]:
@@ -112,6 +159,10 @@ def make(new: NewAgent, root: Path, *, write_all: bool = False) -> Mapping[str, 
     if not (root / f"protos/tandem/{new.name.family}").exists():
         files |= of_family(new)
     _refuse_to_overwrite(new, root, files)
+    for callee in new.callees:
+        if not (root / "protos" / callee.proto).exists():
+            message = f"there is no protos/{callee.proto} to call"
+            raise Refusal(message)
     if write_all:
         files |= printed(new, root)
     for path, text in files.items():
@@ -175,11 +226,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="new_agent.py", description=__doc__)
     parser.add_argument("which", metavar="family/agent", help="such as text/summarize")
     parser.add_argument("--rpc", default="", help="its first method (default: the agent's name)")
+    parser.add_argument("--calls", default=[], nargs="+", help="agents it calls: family/agent ...")
     parser.add_argument("--purpose", default="", help="one sentence: what it is for")
     parser.add_argument("--write-all", action="store_true", help="write steps 4 to 6 too")
     asked = parser.parse_args(arguments)
     try:
-        new = NewAgent.asked(asked.which, asked.rpc, asked.purpose)
+        new = NewAgent.asked(asked.which, asked.rpc, asked.purpose, asked.calls)
         files = make(new, _root(), write_all=asked.write_all)
     except Refusal as error:
         print(f"new_agent: {error}", file=sys.stderr)

@@ -18,8 +18,12 @@ from tools.new_agent import NewAgent, make
 from tools.rules import book
 from tools.rules.tree import Tree
 
-# A family that has agents, and one that the agent is the first of.
-_ASKED = ("utility/collapse_spaces", "tale/session_memory")
+# A family that has agents, one that the agent is the first of, and one that calls two of others.
+_ASKED = {
+    "utility/collapse_spaces": (),
+    "tale/session_memory": (),
+    "tale/retell": ("tale/session_memory", "utility/toolbox"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root() / path, target)
     files: list[str] = []
-    for which in _ASKED:
-        new = NewAgent.asked(which, purpose="Says a text again")
+    for which, calls in _ASKED.items():
+        new = NewAgent.asked(which, purpose="Says a text again", calls=calls)
         files += make(new, folder / "copy", write_all=True)
     stubs.generate(folder / "stubs", folder / "copy/protos")
     return Grown(before, folder / "copy", folder / "stubs", files)

@@ -70,3 +70,11 @@ def test_the_second_agent_joins_the_first(tmp_path: Path) -> None:
     assert files["services/text/BUILD"] == 'agent("summarize")\nagent("translate")\n'
     assert files["deploy/fleet/text.yaml"].count("agents:") == 1
     assert files["deploy/fleet/text.yaml"].count("service: tandem.text.v1.") == 2
+
+
+def test_an_agent_to_call_has_to_be_there(tmp_path: Path) -> None:
+    """And to have a name of its own among those that the module speaks of."""
+    with pytest.raises(Refusal, match=r"no protos/tandem/text/v1/embed_service\.proto to call"):
+        make(NewAgent.asked("text/summarize", calls=["text/embed"]), tmp_path)
+    with pytest.raises(Refusal, match="one name in the module"):
+        NewAgent.asked("text/search", calls=["web/search"])
