@@ -76,8 +76,7 @@ class Controlled:
         """One that calls, is called, or both; in a group for each role."""
         said = {"trial-alpha": {"text": name}} if role != "caller" else {}
         settings = ("--settings", str(self._settings(name, said)))
-        fleet = ("--control", self.control, "--machine", MACHINE, "--group", role)
-        arguments = ("--role", role, *fleet, "--host-name", name, *settings)
+        arguments = ("--role", role, *self._fleet(name), "--group", role, *settings)
         await self._start(chain_host, name, *arguments, ready="host.announced")
 
     def address(self, name: str) -> str:
