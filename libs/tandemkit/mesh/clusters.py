@@ -60,10 +60,14 @@ def cluster_of(pool: Pool, calls_max: int) -> Cluster:
 def endpoints_of(pool: Pool, machine: str) -> ClusterLoadAssignment:
     """What a caller on `machine` is told. Priorities have no gaps, for clients refuse those."""
     told = ClusterLoadAssignment(cluster_name=pool.name)
-    for priority, (hosts, zones) in enumerate(_priorities(pool, machine)):
+    for priority, (hosts, zones, tier) in enumerate(_priorities(pool, machine)):
+        # gRPC for Java forgets a locality that comes again at another priority.
+        behind = f"behind-{tier}" if tier else ""
         for zone in zones:
             here = [host for host in hosts if not zone or host.machine == zone]
-            locality = told.endpoints.add(priority=priority, locality=Locality(zone=zone))
+            locality = told.endpoints.add(
+                priority=priority, locality=Locality(zone=zone, sub_zone=behind)
+            )
             # Localities share by weight, so this gives each endpoint the same part.
             locality.load_balancing_weight.value = len(here)
             for host in here:
@@ -72,13 +76,13 @@ def endpoints_of(pool: Pool, machine: str) -> ClusterLoadAssignment:
     return told
 
 
-def _priorities(pool: Pool, machine: str) -> Iterator[tuple[list[Host], list[str]]]:
-    """Hosts of one priority each, with the localities to put them in."""
-    for tier in pool.tiers:
+def _priorities(pool: Pool, machine: str) -> Iterator[tuple[list[Host], list[str], int]]:
+    """Hosts of one priority each, with the zones to put them in and the tier that they are of."""
+    for number, tier in enumerate(pool.tiers):
         if pool.sticky:
             split = [(list(tier), [""])]
         else:
             near = [host for host in tier if host.machine == machine]
             far = [host for host in tier if host.machine != machine]
             split = [(hosts, sorted({host.machine for host in hosts})) for hosts in (near, far)]
-        yield from ((hosts, zones) for hosts, zones in split if hosts)
+        yield from ((hosts, zones, number) for hosts, zones in split if hosts)

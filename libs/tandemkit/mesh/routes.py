@@ -97,7 +97,9 @@ def _stop(contract: Contract, pools: Pools) -> Route:
     """A call that asks for an instance which is not there must not reach the default one."""
     other = _header(INSTANCE_HEADER, contract.name.short)
     other.invert_match = True
-    match = RouteMatch(prefix=f"/{contract.service.full_name}/", headers=[other])
+    # To gRPC for Node a header that is not there is another one too.
+    asked = HeaderMatcher(name=INSTANCE_HEADER, present_match=True)
+    match = RouteMatch(prefix=f"/{contract.service.full_name}/", headers=[asked, other])
     return Route(match=match, route=RouteAction(cluster=pools.wish(Wish())))
 
 

@@ -111,6 +111,9 @@ def _of_route(route: Route, snapshot: Snapshot) -> Iterator[str]:
     headers += [one.header.header_name for one in route.route.hash_policy]
     if any(not name or name != name.lower() or name.startswith(":") for name in headers):
         yield "names a header that is empty, not in lower case, or HTTP's own"
+    sure = {one.name for one in route.match.headers if one.present_match and not one.invert_match}
+    if any(one.invert_match and one.name not in sure for one in route.match.headers):
+        yield "has a header that is not to be so, and whose absence clients do not agree about"
     if route.route.max_stream_duration.max_stream_duration.ToNanoseconds() < 0:
         yield "ends calls before they begin"
     for fault in route.typed_per_filter_config.values():
@@ -157,12 +160,12 @@ def _of_endpoints(told: ClusterLoadAssignment, snapshot: Snapshot) -> Iterator[s
     priorities = {one.priority for one in told.endpoints}
     if priorities != set(range(len(priorities))) or len(priorities) > _PRIORITIES_MAX:
         yield "has gaps between its priorities, or too many"
+    # At two priorities it would be right, but gRPC for Java then forgets one of them.
     places = Counter(
-        (one.priority, one.locality.region, one.locality.zone, one.locality.sub_zone)
-        for one in told.endpoints
+        (one.locality.region, one.locality.zone, one.locality.sub_zone) for one in told.endpoints
     )
     if places and max(places.values()) > 1:
-        yield "has a locality twice in one priority"
+        yield "has a locality twice"
     if any(one.load_balancing_weight.value < 1 for one in told.endpoints):
         yield "has a locality without weight, which clients leave out"
     yield from _of_addresses(told)

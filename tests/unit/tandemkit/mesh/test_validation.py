@@ -39,6 +39,10 @@ def weighted(message: Any) -> None:
 ENDPOINTS: list[tuple[Spoil, str]] = [
     (lambda one: one.endpoints[1].__setattr__("priority", 2), "gaps"),
     (lambda one: one.endpoints.add().CopyFrom(one.endpoints[0]), "locality twice"),
+    (
+        lambda one: one.endpoints[1].locality.CopyFrom(one.endpoints[0].locality),
+        "locality twice",
+    ),
     (lambda one: one.endpoints[0].ClearField("load_balancing_weight"), "without weight"),
     (lambda one: one.endpoints[0].lb_endpoints.extend(one.endpoints[1].lb_endpoints), "twice"),
     (
@@ -61,6 +65,10 @@ ROUTES: list[tuple[Spoil, str]] = [
     (lambda one: one.virtual_hosts[0].routes[1].route.__setattr__("cluster", "x"), "is not there"),
     (weighted, "come to nothing"),
     (lambda one: one.virtual_hosts[0].routes[0].match.headers.add(name="X-Big"), "lower case"),
+    (
+        lambda one: one.virtual_hosts[0].routes[0].match.headers.add(name="x", invert_match=True),
+        "do not agree",
+    ),
     (lambda one: one.virtual_hosts[0].ClearField("domains"), "without a domain"),
     (
         lambda one: one.virtual_hosts[0].routes[1].route.retry_policy.num_retries.Clear(),
