@@ -54,23 +54,29 @@ class Controlled:
 
     async def start_second(self) -> None:
         """Another machine's control, which follows the registry of the first."""
-        settings = self._settings("second", {"control-fleet-status": {"registry": self.control}})
+        said = {"registry": self.control}
+        agents = {"control-fleet-status": said, "control-traffic-policy": said}
+        settings = self._settings("second", agents)
         fleet = self._fleet("second")
         await self._start(control_host, "second", *fleet, "--settings", str(settings))
 
     async def is_stale(self, name: str) -> bool:
         """Whether this control says that what it tells may be old."""
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}") as channel:
+        async with self.at(name) as channel:
             stub = rpc.FleetStatusServiceStub(channel)
             told = await stub.ListAgents(pb.ListAgentsRequest(), wait_for_ready=True, timeout=5)
         return told.HasField("stale_time")
 
-    async def start_host(self, name: str) -> None:
+    def at(self, name: str) -> grpc.aio.Channel:
+        """A channel to that process and no other."""
+        return grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}")
+
+    async def start_host(self, name: str, *options: str, module: ModuleType = trial_host) -> None:
         """One that serves both trial agents, answers with its name, and is known to control."""
         said = {"text": name}
         settings = self._settings(name, {"trial-alpha": said, "trial-beta": said})
-        arguments = (*self._fleet(name), "--group", GROUP, "--settings", str(settings))
-        await self._start(trial_host, name, *arguments, ready="host.announced")
+        arguments = (*self._fleet(name), "--group", GROUP, "--settings", str(settings), *options)
+        await self._start(module, name, *arguments, ready="host.announced")
 
     async def start_chained(self, name: str, role: str) -> None:
         """One that calls, is called, or both; in a group for each role."""
