@@ -10,15 +10,20 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import uvloop
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import Server
+from tandemkit.rpc.spans import Recorder, Tracing
+from tandemkit.telemetry.otlp import recording
 from tandemkit.testing import probe
 from tandemkit.testing.control import control
 from tests.bench._control import run_again
@@ -36,13 +41,17 @@ async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
     """Each way by its name; the first is what the others are measured against."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        bare, kit = await enter(bare_server()), await enter(kit_server())
+        recorder = stack.enter_context(recording(Dropped(), "bench"))
+        tracing = Tracing(TRACE_SHARE, recorder)
+        bare, kit = await enter(bare_server()), await enter(kit_server(recorder))
         to_bare = await enter(grpc.aio.insecure_channel(bare))
         to_kit = await enter(grpc.aio.insecure_channel(kit))
-        plain, traced = await enter(mesh(kit)), await enter(mesh(kit, trace_share=TRACE_SHARE))
+        plain, traced = await enter(mesh(kit)), await enter(mesh(kit, tracing=tracing))
         await enter(control(control_address, CONTRACT, int(kit.rpartition(":")[2])))
-        fleet = await enter(mesh(TARGET, trace_share=TRACE_SHARE))
-        near = await enter(mesh(kit, same_host().local.way))
+        fleet = await enter(mesh(TARGET, tracing=tracing))
+        way = same_host(recorder).local.way
+        near = await enter(mesh(kit, way))
+        near_traced = await enter(mesh(kit, way, tracing=tracing))
         yield {
             BARE: echo_on(to_bare),
             "bare, with a deadline": echo_on(to_bare, timeout=DEADLINE_S),
@@ -52,12 +61,20 @@ async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
             "mesh that traces 1 %, xds:///tandem": fleet.stub(echo_on),
             "mesh, in process": near.stub(echo_on),
             "mesh, in process, with a deadline": near.stub(with_deadline),
+            "mesh that traces 1 %, in process": near_traced.stub(echo_on),
         }
 
 
-def same_host() -> Server:
+class Dropped(SpanExporter):
+    """Takes spans and keeps none: what is measured is what a call pays for them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+def same_host(recorder: Recorder) -> Server:
     """A server whose agent its own callers reach without a wire."""
-    server = Server()
+    server = Server(Report(recorder=recorder))
     server.mount(CONTRACT, Echo())
     server.health.put(probe.SERVICE, serving=True)
     return server

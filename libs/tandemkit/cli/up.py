@@ -34,6 +34,8 @@ from tandemkit.hosting.membership import (
     machine_name,
 )
 from tandemkit.hosting.process import serve
+from tandemkit.rpc.spans import Tracing
+from tandemkit.telemetry.export import share_of
 
 # The hosts of which this is one: they serve all agents.
 GROUP = "up"
@@ -160,7 +162,9 @@ def up(*, address: str, advertise: str, as_json: bool) -> None:
         value = {"address": where, "agents": [one.name for one in placed]}
         emit(value, as_json=as_json, text=lambda: screen(placed, where))
 
-    place = Place(where, environment.home / "state", SystemClock(), membership=fleet_of_one)
+    tracing = Tracing(share_of(environment))
+    state = environment.home / "state"
+    place = Place(where, state, SystemClock(), membership=fleet_of_one, tracing=tracing)
     try:
         with running.noted(environment.home, fleet_of_one.controls):
             uvloop.run(serve(placed, place, served, _say_draining))

@@ -52,6 +52,15 @@ class Environment:
         """Where `tandem tools` keeps what it built, one folder for each digest of tools/go.sum."""
         return self.cache / "tools"
 
+    @property
+    def otlp_endpoint(self) -> str:
+        """Where spans are sent by OpenTelemetry's own variables; empty for nowhere."""
+        if self.variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
+            return ""
+        base = self.variables.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+        exact = self.variables.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
+        return exact or (f"{base}/v1/traces" if base else "")
+
     def requires(self, part: str) -> bool:
         """Whether a test that lacks `part` must fail instead of skipping."""
         return EVERY_PART in self.required or part in self.required

@@ -25,7 +25,9 @@ from tandemkit.hosting.scope import Scope
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import Mesh, mesh
+from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import DRAIN_GRACE_S, Server
+from tandemkit.rpc.spans import UNTRACED, Tracing
 from tandemkit.supervise.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -48,8 +50,7 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
-    by, and which fleet it belongs to, if any. `trace_share` of the calls that its agents make of
-    their own accord begin a recorded trace.
+    by, which fleet it belongs to, if any, and how its calls are traced.
     """
 
     address: str
@@ -57,7 +58,7 @@ class Place:
     clock: Clock
     grace_s: float = DRAIN_GRACE_S
     membership: Membership | None = None
-    trace_share: float = 0.0
+    tracing: Tracing = UNTRACED
 
 
 @asynccontextmanager
@@ -65,7 +66,8 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     """Serves all of `placed` on one port, which it yields, and drains on the way out. Raises Bug
     where they wait for each other.
     """
-    server, news = Server(), asyncio.Event()
+    server = Server(Report(recorder=place.tracing.recorder))
+    news = asyncio.Event()
     async with _outgoing(server, place) as calls, Tasks() as tasks, AsyncExitStack() as built:
         site = _Site(place, server, tasks, calls)
         for one in in_layers(placed):
@@ -122,7 +124,7 @@ class _Site:
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:
     """What the agents call each other on. It ends behind the last of them and of their tasks."""
     target = channel.NOWHERE if place.membership is None else TARGET
-    return mesh(target, server.local.way, clock=place.clock, trace_share=place.trace_share)
+    return mesh(target, server.local.way, clock=place.clock, tracing=place.tracing)
 
 
 async def _build(one: Placed, site: _Site, built: AsyncExitStack) -> Scope:

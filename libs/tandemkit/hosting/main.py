@@ -17,6 +17,8 @@ from tandemkit.hosting import settings
 from tandemkit.hosting.host import Place, Placed
 from tandemkit.hosting.membership import BadMembership, add_options, membership_of
 from tandemkit.hosting.process import serve
+from tandemkit.rpc.spans import Tracing
+from tandemkit.telemetry.export import share_of
 
 if TYPE_CHECKING:
     from tandemkit.hosting.agent import Agent
@@ -37,9 +39,8 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
     log.write_to(sys.stderr)
-    place = Place(
-        said.listen, said.state, SystemClock(), said.grace_s, membership, said.trace_share
-    )
+    tracing = Tracing(said.trace_share)
+    place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership, tracing)
     uvloop.run(_serve(placed, place))
 
 
@@ -96,9 +97,9 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--trace-share",
         type=_share,
-        default=0.0,
+        default=share_of(environment.Environment.read()),
         help="share, 0 to 1, of the calls made by agents of their own accord that begin a "
-        "recorded trace (default %(default)s)",
+        "sampled trace (default %(default)s; 0.01 where OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )
     add_options(parser)
     return parser

@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tandemkit.core import environment
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE
+from tandemkit.telemetry.export import exported
 
 
 async def serve(
@@ -26,10 +28,19 @@ async def serve(
     if place.membership is not None:
         # What the host was told of its fleet counts, not what its shell knew of another.
         environment.hand_to_libraries({VARIABLE: place.membership.bootstrap, FILE_VARIABLE: None})
-    async with hosting(placed, place) as port:
-        served(port)
-        await stopped.wait()
-        draining()
+    with exported(place.tracing, environment.Environment.read(), _service(placed)) as tracing:
+        async with hosting(placed, replace(place, tracing=tracing)) as port:
+            served(port)
+            await stopped.wait()
+            draining()
+
+
+def _service(placed: Sequence[Placed]) -> str:
+    """The process's name among others that send spans: its agent's, its family's, or the kit's."""
+    families = {one.agent.promise.name.family for one in placed}
+    if len(placed) == 1:
+        return placed[0].name
+    return families.pop() if len(families) == 1 else "tandem"
 
 
 def _stopped_by_signal() -> asyncio.Event:

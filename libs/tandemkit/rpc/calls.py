@@ -111,6 +111,8 @@ def wrapped(door: Door, serve: Serve) -> Serve:
         traceparent = trace.arrived(context.invocation_metadata())
         current = Current(method, context, traceparent, stopwatch_s())
         SERVING.set(current)
+        if traceparent and trace.sampled(traceparent):
+            report.begin(current)
         ended: Refusal | None = None
         try:
             call = room.enter(current.started_s)  # refuses, and then there is nobody to leave

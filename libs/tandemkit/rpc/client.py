@@ -17,6 +17,7 @@ from tandemkit.rpc import channel
 from tandemkit.rpc.attempts import Near, Road, Way
 from tandemkit.rpc.breaker import BreakerView
 from tandemkit.rpc.line import Line, Terms
+from tandemkit.rpc.spans import UNTRACED, Tracing
 
 Stub = TypeVar("Stub")
 
@@ -42,17 +43,16 @@ async def mesh(
     near: Near | None = None,
     *,
     clock: Clock | None = None,
-    trace_share: float = 0.0,
+    tracing: Tracing = UNTRACED,
     draw: Callable[[], float] = random.random,
 ) -> AsyncIterator[Mesh]:
     """The mesh behind `target`: `xds:///tandem`, or the plain address of one server.
 
-    `trace_share` of the calls that nobody's call led to begin a recorded trace. A process has one
-    mesh; a second one would count failures and retries by itself.
+    A process has one mesh; a second one would count failures and retries by itself.
     """
     # On xDS the route retries, by the same contract.
     retries = not target.startswith(channel.XDS)
-    terms = Terms(target, retries, clock or SystemClock(), trace_share, draw)
+    terms = Terms(target, retries, clock or SystemClock(), tracing.share, draw, tracing.recorder)
     async with channel.shared(target) as wire:
         yield Mesh(wire, terms, near)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc.context import Context, time_left_s
 from tandemkit.rpc.contract import Method
+from tandemkit.rpc.spans import Span
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Current:
     traceparent: str
     started_s: float
     incident: str = ""
+    span: Span | None = None
 
     def rest_s(self) -> float | None:
         """Seconds until its caller's deadline or the method's own, whichever comes first; None

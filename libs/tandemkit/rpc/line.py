@@ -14,9 +14,10 @@ from tandemkit.rpc import budget, failure, retries, trace
 from tandemkit.rpc.breaker import Breaker, State
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.current import SERVING
-from tandemkit.rpc.failure import Refused
+from tandemkit.rpc.failure import Refusal, Refused
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.retries import Tokens
+from tandemkit.rpc.spans import Recorder, Span
 from tandemkit.supervise.errands import Errands
 
 Headers: TypeAlias = Iterable[tuple[str, str | bytes]] | None
@@ -35,6 +36,7 @@ class Terms:
     clock: Clock
     trace_share: float
     draw: Callable[[], float]
+    recorder: Recorder | None = None
     tokens: Tokens = field(default_factory=Tokens)
     errands: Errands = field(default_factory=Errands)
 
@@ -52,26 +54,34 @@ class Line:
         self.deadline_s = method.deadline_s if method else None
         self.retryable = method.retryable if method else False
 
-    def admit(self, asked_s: float | None, headers: Headers) -> tuple[float | None, Headers]:
-        """The timeout and the headers of a call that is about to be sent; raises Refused where it
-        must not be.
+    def admit(
+        self, asked_s: float | None, headers: Headers
+    ) -> tuple[float | None, Headers, Span | None]:
+        """The timeout and the headers of a call that is about to be sent, and its record where one
+        is kept; raises Refused where it must not be sent.
         """
+        span = None
         current = SERVING.get()
         if current is None:
             rest_s = None
             share = self.terms.trace_share
             if share and self.terms.draw() < share:
-                headers = _traced(headers, trace.begun())
+                headers, span = self._traced(headers, "")
         else:
             rest_s = current.rest_s()
             if current.traceparent:
-                headers = _traced(headers, trace.handed_on(current.traceparent))
+                headers, span = self._traced(headers, current.traceparent)
         timeout_s = budget.allowance_s(rest_s, self.deadline_s, asked_s)
+        refusal = None
         if timeout_s is not None and timeout_s <= 0:
-            raise Refused(_too_short(rest_s))
-        if self.breaker.state is not State.CLOSED:
-            self._ask_breaker()
-        return timeout_s, headers
+            refusal = _too_short(rest_s)
+        elif self.breaker.state is not State.CLOSED:
+            refusal = self._breakers_refusal()
+        if refusal is not None:
+            if span is not None:
+                span.end(refusal.code, refusal.reason)
+            raise Refused(refusal)
+        return timeout_s, headers, span
 
     def heard(self) -> None:
         """Runs for every response: the target lives."""
@@ -109,17 +119,31 @@ class Line:
     def _patience_s(self) -> float:
         return PATIENCE_S if self.deadline_s is None else min(PATIENCE_S, self.deadline_s)
 
-    def _ask_breaker(self) -> None:
+    def _traced(self, headers: Headers, traceparent: str) -> tuple[Headers, Span | None]:
+        """The headers of a call below `traceparent`, or of one that begins a trace. A trace that
+        the caller chose itself stands, and is recorded by whoever serves the call.
+        """
+        given: tuple[Any, ...] = tuple(headers or ())
+        if any(key == trace.HEADER for key, _value in given):
+            return given, None
+        recorder, span = self.terms.recorder, None
+        if recorder is not None and (not traceparent or trace.sampled(traceparent)):
+            span = recorder.called(self.path, traceparent)
+            sent = span.traceparent
+        else:
+            sent = trace.handed_on(traceparent) if traceparent else trace.begun()
+        return (*given, (trace.HEADER, sent)), span
+
+    def _breakers_refusal(self) -> Refusal | None:
         wait_s = self.breaker.refused_for_s()
-        if wait_s:
-            raise Refused(
-                failure.of_platform(
-                    platform.PLATFORM_ERROR_REASON_CIRCUIT_OPEN,
-                    "calls of the method failed one after the other, so none is sent for a while",
-                    retry_after_s=wait_s,
-                    rpc=self.path,
-                )
-            )
+        if not wait_s:
+            return None
+        return failure.of_platform(
+            platform.PLATFORM_ERROR_REASON_CIRCUIT_OPEN,
+            "calls of the method failed one after the other, so none is sent for a while",
+            retry_after_s=wait_s,
+            rpc=self.path,
+        )
 
 
 def _described(path: str) -> Method | None:
@@ -130,15 +154,7 @@ def _described(path: str) -> Method | None:
         return None
 
 
-def _traced(headers: Headers, traceparent: str) -> Headers:
-    """A trace that the caller chose itself stands."""
-    given: tuple[Any, ...] = tuple(headers or ())
-    if any(key == trace.HEADER for key, _value in given):
-        return given
-    return (*given, (trace.HEADER, traceparent))
-
-
-def _too_short(rest_s: float | None) -> failure.Refusal:
+def _too_short(rest_s: float | None) -> Refusal:
     return failure.of_platform(
         platform.PLATFORM_ERROR_REASON_DEADLINE_TOO_SHORT,
         "what is left of the call is too short for another one",

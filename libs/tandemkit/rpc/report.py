@@ -1,5 +1,5 @@
-"""One log line for a call that failed, was slow or is sampled; none for the others, whose number
-metrics count.
+"""What is kept of a call that is served: a log line where it failed, was slow or is sampled, and a
+span where it is sampled. Nothing of the others, whose number metrics count.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tandemkit.rpc import trace
 from tandemkit.rpc.context import time_left_s
 from tandemkit.rpc.current import Current
 from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.spans import Recorder
 
 SLOW_S = 1.0
 _LOGGER = logging.getLogger("tandemkit.rpc")
@@ -28,10 +29,17 @@ _OURS = {
 
 
 class Report:
-    """Decides which calls are worth a line."""
+    """Decides which calls are worth a line; `recorder` keeps spans of those that are sampled."""
 
-    def __init__(self, slow_s: float = SLOW_S) -> None:
+    def __init__(self, slow_s: float = SLOW_S, recorder: Recorder | None = None) -> None:
         self.slow_s = slow_s
+        self._recorder = recorder
+
+    def begin(self, call: Current) -> None:
+        """For a call that is sampled. What it leads to belongs below its span."""
+        if self._recorder is not None:
+            call.span = self._recorder.served(call.method.path, call.traceparent)
+            call.traceparent = call.span.traceparent
 
     def answered(self, call: Current, response: Message | None) -> None:
         """For a call that is sampled or slow; a stream lasts as long as its caller wants."""
@@ -40,13 +48,16 @@ class Report:
             size = response.ByteSize() if response is not None else 0
             name = "rpc.sampled" if sampled else "rpc.slow"
             self._line(logging.INFO, name, call, "OK", bytes=size)
+        _end(call, grpc.StatusCode.OK)
 
     def refused(self, call: Current, refusal: Refusal) -> None:
         level = logging.WARNING if refusal.code in _OURS else logging.INFO
         self._line(level, "rpc.failed", call, refusal.code.name, reason=refusal.reason)
+        _end(call, refusal.code, refusal.reason)
 
     def cancelled(self, call: Current) -> None:
         self._line(logging.INFO, "rpc.cancelled", call, grpc.StatusCode.CANCELLED.name)
+        _end(call, grpc.StatusCode.CANCELLED)
 
     def defect(self, call: Current, error: Exception) -> str:
         """Logs the cause, which the caller must not see, and returns the id that both know."""
@@ -72,3 +83,8 @@ class Report:
             incident=call.incident or None,
             **more,
         )
+
+
+def _end(call: Current, code: grpc.StatusCode, reason: str = "") -> None:
+    if call.span is not None:
+        call.span.end(code, reason)

@@ -17,25 +17,49 @@ from grpc import experimental
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.client import Mesh, mesh
 from tandemkit.rpc.server import Server
+from tandemkit.rpc.spans import Tracing
 from tandemkit.testing.clock import Hasty
+from tandemkit.testing.spans import KeptSpans
 from tests.contract.calls.edge_path import through_the_edge
 
 TARGET = "xds:///tandem"
+SHARE = 0.01
+
+
+@dataclass
+class Die:
+    """Says the same until it is told otherwise; below SHARE a call begins a trace."""
+
+    says: float = 1.0
+
+    def __call__(self) -> float:
+        return self.says
 
 
 @dataclass
 class Reach:
     """How stubs reach the agent: the channel that they are made with. Where a mesh is behind it,
-    also that and the clock by which it goes.
+    also that, the clock by which it goes, and the die that says which calls begin a trace.
     """
 
     channel: Any
     mesh: Mesh | None = None
     clock: Hasty = field(default_factory=Hasty)
+    die: Die = field(default_factory=Die)
 
 
-# Given a server that does not listen yet, and the port to which a control plane leads calls.
-Path: TypeAlias = Callable[[Server, int], AbstractAsyncContextManager[Reach]]
+@dataclass(frozen=True)
+class Ground:
+    """What a path leads over: a server that does not listen yet, the port to which a control plane
+    leads calls, and where the spans of both sides go.
+    """
+
+    server: Server
+    mesh_port: int
+    spans: KeptSpans
+
+
+Path: TypeAlias = Callable[[Ground], AbstractAsyncContextManager[Reach]]
 
 
 @asynccontextmanager
@@ -48,45 +72,46 @@ async def listening(server: Server) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def meshed(target: str, near: Near | None = None) -> AsyncIterator[Reach]:
-    """A mesh whose time is the test's."""
-    clock = Hasty()
-    async with mesh(target, near, clock=clock) as stubs:
-        yield Reach(stubs.stub(_channel), stubs, clock)
+async def meshed(target: str, spans: KeptSpans, near: Near | None = None) -> AsyncIterator[Reach]:
+    """A mesh whose time and luck are the test's."""
+    clock, die, tracing = Hasty(), Die(), Tracing(SHARE, spans.recorder)
+    async with mesh(target, near, clock=clock, tracing=tracing, draw=die) as stubs:
+        yield Reach(stubs.stub(_channel), stubs, clock, die)
 
 
 @asynccontextmanager
-async def direct(server: Server, _mesh_port: int) -> AsyncIterator[Reach]:
+async def direct(ground: Ground) -> AsyncIterator[Reach]:
     """grpc.aio alone: what the others are measured by."""
-    async with listening(server) as address, grpc.aio.insecure_channel(address) as channel:
+    async with listening(ground.server) as address, grpc.aio.insecure_channel(address) as channel:
         yield Reach(channel)
 
 
 @asynccontextmanager
-async def in_process(server: Server, mesh_port: int) -> AsyncIterator[Reach]:
+async def in_process(ground: Ground) -> AsyncIterator[Reach]:
     """The server is called where it is; what cannot be goes over the socket."""
-    async with direct(server, mesh_port) as far:
-        yield Reach(NearFirst(far.channel, server))
+    async with direct(ground) as far:
+        yield Reach(NearFirst(far.channel, ground.server))
 
 
 @asynccontextmanager
-async def mesh_direct(server: Server, _mesh_port: int) -> AsyncIterator[Reach]:
+async def mesh_direct(ground: Ground) -> AsyncIterator[Reach]:
     """What an agent's own stubs use, for an agent elsewhere."""
-    async with listening(server) as address, meshed(address) as reach:
+    async with listening(ground.server) as address, meshed(address, ground.spans) as reach:
         yield reach
 
 
 @asynccontextmanager
-async def mesh_in_process(server: Server, _mesh_port: int) -> AsyncIterator[Reach]:
+async def mesh_in_process(ground: Ground) -> AsyncIterator[Reach]:
     """The same, for an agent of the same host."""
-    async with listening(server) as address, meshed(address, server.local.way) as reach:
+    near = ground.server.local.way
+    async with listening(ground.server) as address, meshed(address, ground.spans, near) as reach:
         yield reach
 
 
 @asynccontextmanager
-async def xds(server: Server, mesh_port: int) -> AsyncIterator[Reach]:
+async def xds(ground: Ground) -> AsyncIterator[Reach]:
     """A client without our code: the control plane's routes decide."""
-    await server.start(f"127.0.0.1:{mesh_port}")
+    await ground.server.start(f"127.0.0.1:{ground.mesh_port}")
     insecure: Any = experimental.insecure_channel_credentials
     credentials = grpc.xds_channel_credentials(insecure())
     async with grpc.aio.secure_channel(TARGET, credentials) as channel:
@@ -95,18 +120,18 @@ async def xds(server: Server, mesh_port: int) -> AsyncIterator[Reach]:
 
 
 @asynccontextmanager
-async def mesh_xds(server: Server, mesh_port: int) -> AsyncIterator[Reach]:
+async def mesh_xds(ground: Ground) -> AsyncIterator[Reach]:
     """What an agent's own stubs use in a fleet."""
-    await server.start(f"127.0.0.1:{mesh_port}")
-    async with meshed(TARGET) as reach:
+    await ground.server.start(f"127.0.0.1:{ground.mesh_port}")
+    async with meshed(TARGET, ground.spans) as reach:
         await reach.channel.channel_ready()
         yield reach
 
 
 @asynccontextmanager
-async def edged(server: Server, _mesh_port: int) -> AsyncIterator[Reach]:
+async def edged(ground: Ground) -> AsyncIterator[Reach]:
     """A client that knows one plain address: a real Envoy decides."""
-    async with through_the_edge(server) as channel:
+    async with through_the_edge(ground.server) as channel:
         yield Reach(channel)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
-from tests.contract.calls.paths import PATHS, Reach
+from tandemkit.testing.spans import KeptSpans
+from tests.contract.calls.paths import PATHS, Ground, Reach
 
 
 class ProbeStub:
@@ -90,6 +92,7 @@ class Reached:
     server: Server
     stub: Any
     reach: Reach
+    spans: KeptSpans
 
     @property
     def mesh(self) -> Mesh:
@@ -99,12 +102,13 @@ class Reached:
 
 @asynccontextmanager
 async def reached_by(path: str, mesh_port: int) -> AsyncIterator[Reached]:
-    agent, server = Scripted(), Server()
+    spans = KeptSpans()
+    agent, server = Scripted(), Server(Report(recorder=spans.recorder))
     server.mount(Contract.of(probe.DESCRIPTOR), agent)
     server.health.put(probe.SERVICE, serving=True)
-    async with PATHS[path](server, mesh_port) as reach:
+    async with PATHS[path](Ground(server, mesh_port, spans)) as reach:
         try:
-            yield Reached(path, agent, server, ProbeStub(reach.channel), reach)
+            yield Reached(path, agent, server, ProbeStub(reach.channel), reach, spans)
         finally:
             await server.drain(0)
 

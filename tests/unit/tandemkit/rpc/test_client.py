@@ -11,6 +11,7 @@ import pytest
 from tandemkit.rpc import channel, trace
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.remote import RemoteFailure
+from tandemkit.rpc.spans import Tracing
 from tandemkit.testing import probe
 from tests.unit.tandemkit.rpc.probed import refused
 from tests.unit.tandemkit.rpc.relayed import (
@@ -98,7 +99,7 @@ async def test_without_a_trace_none_is_sent() -> None:
 async def test_a_share_of_the_calls_begins_a_trace() -> None:
     """Where nobody's call led to it; what it leads to only hands its trace on."""
     draws = iter([0.005, 0.5])
-    async with chained(trace_share=0.01, draw=lambda: next(draws)) as chain:
+    async with chained(tracing=Tracing(0.01), draw=lambda: next(draws)) as chain:
         await chain.stub.Echo(request())
         await chain.stub.Echo(request())
         traced, untraced = (trace.sampled(came.traceparent) for came in chain.last.came)
