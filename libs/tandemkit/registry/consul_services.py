@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ class ServedAgent:
     address: str
     port: int
     hold: str
-    is_serving: bool = True
+    is_serving: bool = field(default=True, repr=False)
     tags: tuple[str, ...] = ()
     meta: tuple[tuple[str, str], ...] = ()
 
@@ -44,7 +44,7 @@ class ServedAgent:
 
     @property
     def mark(self) -> str:
-        """Tells whether it is shown as it is."""
+        """Tells whether it is shown as it is, but for its health, which Consul asks itself."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
@@ -75,8 +75,8 @@ class ConsulServices:
         ]
 
     async def announce(self, agent: ServedAgent) -> None:
-        """Adds or replaces it. What its checks found last stays, unless it says something else of
-        itself than before: then its own word holds until the next check.
+        """Adds or replaces it. What its checks found last stays; of a new one its own word holds
+        until the first check.
         """
         path, replace = "/v1/agent/service/register", {"replace-existing-checks": "true"}
         await self._http.ask(Request("PUT", path, replace, self._service(agent), again=True))
@@ -110,14 +110,14 @@ class ConsulServices:
         """
         where = f"[{agent.address}]" if ":" in agent.address else agent.address
         where, within = f"{where}:{agent.port}", _duration(_CHECK_WITHIN_S)
-        identity, word = self._identity(agent.key), "serving" if agent.is_serving else "not-serving"
+        identity = self._identity(agent.key)
         health = {
-            # Of a check that it knows Consul keeps the state, so each word has one of its own.
-            "CheckID": f"{identity}:{word}",
+            "CheckID": f"{identity}:health",
             "Name": "gRPC health",
             "GRPC": f"{where}/{agent.service}",
             "Interval": _duration(self._interval_s),
             "Timeout": within,
+            # Until its first answer; of a check that it knows Consul keeps the state.
             "Status": "passing" if agent.is_serving else "critical",
         }
         reached = {

@@ -34,11 +34,14 @@ class RedisServer:
 class DurableRedis:
     """A Redis that has on disk what it has answered, and goes on from there after a kill."""
 
-    def __init__(self, program: tuple[str, ...], folder: Path, offset: Path | None) -> None:
+    def __init__(
+        self, program: tuple[str, ...], folder: Path, offset: Path | None, password: str
+    ) -> None:
         self.socket = folder / "redis.sock"
         listen = ("--port", "0", "--unixsocket", str(self.socket))
         keep_all = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
-        argv = (*program, *listen, *keep_all, "--dir", str(folder))
+        guard = ("--requirepass", password) if password else ()
+        argv = (*program, *listen, *keep_all, *guard, "--dir", str(folder))
         fake = {"FAKETIME_NO_CACHE": "1", "FAKETIME_TIMESTAMP_FILE": str(offset)}
         variables = {"PATH": os.defpath, **fake} if offset else None
         self._command = Command(argv, folder / "log", env=variables)
@@ -106,9 +109,11 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 
 @asynccontextmanager
-async def durable_redis_server(offset: Path | None = None) -> AsyncIterator[DurableRedis]:
+async def durable_redis_server(
+    offset: Path | None = None, password: str = ""
+) -> AsyncIterator[DurableRedis]:
     """Skips where Redis is absent. Its wall clock is off by what the file `offset` says, such as
-    +60, if there is one.
+    +60, if there is one; with `password` whoever does not log in may nothing.
     """
     program: tuple[str, ...] = (str(demand("redis")["redis-server"]),)
     if offset is not None:
@@ -116,7 +121,7 @@ async def durable_redis_server(offset: Path | None = None) -> AsyncIterator[Dura
         moved = (str(demand("faketime")["faketime"]), "--exclude-monotonic", "-f", "+0")
         program = (*moved, "env", "-u", "FAKETIME", *program)
     with short_folder() as folder:
-        server = DurableRedis(program, folder, offset)
+        server = DurableRedis(program, folder, offset, password)
         try:
             await server.start()
             yield server
@@ -128,7 +133,8 @@ async def _answers_ping(socket: Path) -> None:
     reader, writer = await asyncio.open_unix_connection(socket)
     try:
         writer.write(b"PING\r\n")
-        if await reader.readline() != b"+PONG\r\n":
+        # Whoever is asked to log in is answered too.
+        if not (await reader.readline()).startswith((b"+PONG", b"-NOAUTH")):
             raise ConnectionError
     finally:
         writer.close()

@@ -131,12 +131,13 @@ async def test_an_agent_that_falls_ill_is_critical(consul: DurableConsul, tmp_pa
         await until_health_is(consul, {"tandem:a:probe-probe": "critical"})
 
 
-async def test_an_agents_own_word_holds_until_the_next_check(consul: DurableConsul) -> None:
-    """It is passing or critical from the moment that it says so."""
+async def test_an_agents_own_word_holds_until_the_first_check(consul: DurableConsul) -> None:
+    """A new one is passing or critical from the moment that it is shown."""
     async with shown_in(consul, NEVER_S) as services:
-        for word, status in ((True, "passing"), (False, "critical"), (True, "passing")):
-            await services.announce(served(9, is_serving=word))
-            await until_health_is(consul, {"tandem:a:probe-probe": status})
+        await services.announce(served(9))
+        await services.announce(served(9, host="b", is_serving=False))
+        words = {"tandem:a:probe-probe": "passing", "tandem:b:probe-probe": "critical"}
+        await until_health_is(consul, words)
 
 
 async def test_who_is_announced_anew_keeps_what_its_check_found(consul: DurableConsul) -> None:
