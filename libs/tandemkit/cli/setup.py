@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tandemkit.cli import machine_learning
+from tandemkit.cli import edge, machine_learning
 from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.parts import PARTS, Source, find
@@ -71,7 +71,12 @@ async def _run(prefix: tuple[str, ...], command: tuple[str, ...], steps: Steps) 
 
 @click.group(
     short_help="Install what tests or models need beyond the environment.",
-    epilog=examples("./tandem setup test --dry-run", "./tandem setup test", "./tandem setup ml"),
+    epilog=examples(
+        "./tandem setup test --dry-run",
+        "./tandem setup test",
+        "./tandem setup ml",
+        "./tandem setup edge",
+    ),
 )
 def setup() -> None:
     """Install what tests or models need beyond the environment. Nothing else installs anything."""
@@ -136,3 +141,11 @@ def for_models(*, as_json: bool) -> None:
     site = machine_learning.site_packages(python)
     value = {"python": str(python), "TANDEM_TORCH_SITE": str(site)}
     emit(value, as_json=as_json, text=lambda: f"export TANDEM_TORCH_SITE={site}")
+
+
+@setup.command("edge", short_help="Fetch Envoy, once.", epilog=examples("./tandem setup edge"))
+@as_json
+def for_the_edge(*, as_json: bool) -> None:
+    """Fetch Envoy into the cache, once: about 100 MB. `./tandem up --edge` does it by itself."""
+    path = str(edge.program(Environment.read()))
+    emit({"envoy": path}, as_json=as_json, text=lambda: path)

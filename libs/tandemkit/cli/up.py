@@ -7,6 +7,7 @@ import importlib.util
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -15,7 +16,7 @@ from google.protobuf.message import Message
 
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.fleet.v1 import stanza_pb2
-from tandemkit.cli import running
+from tandemkit.cli import edge, running
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.output import Refusal, as_json, emit, examples, table
 from tandemkit.cli.reflection import DEFAULT_ADDRESS
@@ -144,30 +145,37 @@ def _sample(agent: Agent) -> str:
 
 @click.command(
     short_help="Serve the fleet on this machine, from source.",
-    epilog=examples("./tandem up", "./tandem up --address 127.0.0.1:0 --json"),
+    epilog=examples(
+        "./tandem up",
+        "./tandem up --address 127.0.0.1:0 --json",
+        "./tandem up --edge                then: grpcurl -plaintext 127.0.0.1:8290 list",
+    ),
 )
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port; 0: any.")
 @click.option("--advertise", default="", help="How clients reach --address (default: as it is).")
+@edge.options
 @as_json
-def up(*, address: str, advertise: str, as_json: bool) -> None:
+def up(*, address: str, advertise: str, as_json: bool, **of_edge: Any) -> None:
     """Serve all agents of deploy/fleet on this machine, from source, until Ctrl-C."""
     environment = Environment.read()
+    wanted = edge.of(**of_edge)
     host, port = check_free(address)
     where = f"{host}:{port}"
     fleet_of_one = membership(where, advertise)
     placed = fleet(root_of(environment) / "deploy" / "fleet")
+    standing = edge.Standing(wanted, environment, fleet_of_one)
     log.write_to()
 
     def served(_port: int) -> None:
-        value = {"address": where, "agents": [one.name for one in placed]}
-        emit(value, as_json=as_json, text=lambda: screen(placed, where))
+        value = {"address": where, "agents": [one.name for one in placed], **standing.value}
+        emit(value, as_json=as_json, text=lambda: screen(placed, where) + standing.screen)
 
     tracing = Tracing(share_of(environment))
     state = environment.home / "state"
     place = Place(where, state, SystemClock(), membership=fleet_of_one, tracing=tracing)
     try:
         with running.noted(environment.home, fleet_of_one.controls):
-            uvloop.run(serve(placed, place, served, _say_draining))
+            uvloop.run(serve(placed, place, served, _say_draining, standing.beside))
     except Failure as error:
         raise Refusal(f"{error}; TANDEM_HOME names another home for a second fleet.") from error
 

@@ -21,7 +21,7 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.errors import Failure
 from tandemkit.mesh.bootstrap import Node
-from tandemkit.mesh.edge_bootstrap import Edge, bootstrap_of
+from tandemkit.mesh.edge_bootstrap import CONTROL_CLUSTER, Edge, bootstrap_of
 from tandemkit.mesh.edge_listener import secret_of
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
@@ -29,6 +29,7 @@ from tandemkit.supervise.tasks import Tasks
 # Calls in progress may take as long as they may on a host that drains.
 DRAIN_S = 10.0
 READY_S = 30.0
+HOSTS_S = 5.0
 _ACTIVE = "http.edge.downstream_rq_active"
 _POLL_S = 0.05
 _CLOCK = SystemClock()
@@ -98,6 +99,16 @@ class RunningEdge:
     async def statistics(self, pattern: str) -> dict[str, int]:
         """Envoy's counters and gauges whose names match."""
         return await self._admin.statistics(pattern)
+
+    async def until_hosts(self, clock: Clock) -> None:
+        """Returns once it was told of a host to send calls to, or after HOSTS_S without one."""
+        deadline_s = clock.monotonic_s() + HOSTS_S
+        control = f"cluster.{CONTROL_CLUSTER}.membership_total"
+        while clock.monotonic_s() < deadline_s:
+            counts = await self.statistics(r"^cluster\..*\.membership_total$")
+            if any(count for name, count in counts.items() if name != control):
+                return
+            await clock.sleep(_POLL_S)
 
     async def watch(self) -> None:
         """Says so when it ends by itself."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 
 from tandemkit.core import environment
@@ -14,22 +15,26 @@ from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE
 from tandemkit.telemetry.export import exported
 
+Beside = Callable[[int], AbstractAsyncContextManager[object]]
+
 
 async def serve(
     placed: Sequence[Placed],
     place: Place,
     served: Callable[[int], None],
     draining: Callable[[], None],
+    beside: Beside = nullcontext,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once.
-    `served` is told the port.
+    `served` is told the port. What stands `beside` it begins before
+    that, and ends before the host drains.
     """
     stopped = _stopped_by_signal()
     if place.membership is not None:
         # What the host was told of its fleet counts, not what its shell knew of another.
         environment.hand_to_libraries({VARIABLE: place.membership.bootstrap, FILE_VARIABLE: None})
     with exported(place.tracing, environment.Environment.read(), _service(placed)) as tracing:
-        async with hosting(placed, replace(place, tracing=tracing)) as port:
+        async with hosting(placed, replace(place, tracing=tracing)) as port, beside(port):
             served(port)
             await stopped.wait()
             draining()
