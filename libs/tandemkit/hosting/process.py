@@ -26,8 +26,8 @@ async def serve(
     beside: Beside = nullcontext,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once.
-    `served` is told the port. What stands `beside` it begins before
-    that, and ends before the host drains.
+    `served` is told the port. What stands `beside` it begins before that, and ends before the host
+    drains.
     """
     stopped = _stopped_by_signal()
     if place.membership is not None:
