@@ -18,7 +18,6 @@ from tandemkit.rpc.context import Context
 from tandemkit.storage.events.postgres import postgres_events
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
-    Damaged,
     Event,
     EventStore,
     Head,
@@ -26,10 +25,10 @@ from tandemkit.storage.events.protocol import (
     NewEvent,
     Snapshot,
     StreamConflict,
-    Unreachable,
 )
 from tandemkit.storage.events.sqlite import sqlite_events
 from tandemkit.storage.events.verify import verified
+from tandemkit.storage.failure import Damaged, Unreachable
 
 _PAGE_EVENTS = 100
 _RETRY_S = 1.0

@@ -12,7 +12,6 @@ from tandemkit.storage.events.protocol import (
     CONTENT_BYTES_MAX,
     EVENTS_MAX,
     Appended,
-    Damaged,
     Event,
     Head,
     IdTaken,
@@ -22,6 +21,7 @@ from tandemkit.storage.events.protocol import (
 )
 from tandemkit.storage.events.replay import replay
 from tandemkit.storage.events.verify import Verdict
+from tandemkit.storage.failure import Damaged
 from tests.contract.events.case import KIND, Case, contents, first, told, verdict_of
 
 

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tandemkit.core.clock import SystemClock
-from tandemkit.storage.events.protocol import Damaged, Event, EventStore, Unreachable
+from tandemkit.storage.events.protocol import Event, EventStore
 from tandemkit.storage.events.sqlite import SqliteEvents, sqlite_events
-from tandemkit.storage.events.sqlite_file import EventsInUse
 from tandemkit.storage.events.verify import Verdict
+from tandemkit.storage.failure import Damaged, InUse, Unreachable
 from tests.contract.events.case import Case, told, verdict_of
 from tests.contract.events.suite import EventStoreSuite
 
@@ -63,7 +63,7 @@ async def test_a_file_has_one_owner(tmp_path: Path) -> None:
     """A second process is told so at once, before it reads a byte."""
     path = tmp_path / "events.sqlite"
     async with sqlite_events(path, SystemClock()):
-        with pytest.raises(EventsInUse):
+        with pytest.raises(InUse):
             async with sqlite_events(path, SystemClock()):
                 pass
 

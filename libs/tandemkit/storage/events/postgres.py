@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
-
-import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from typing import Any
 
 from tandemkit.core.clock import Clock
+from tandemkit.storage.events.appends import Append, Outcome, settled
 from tandemkit.storage.events.chain import head_of, snapshot_digest
-from tandemkit.storage.events.group_commit import Append, GroupCommit, Outcome, settled
 from tandemkit.storage.events.news import News
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
     Appended,
-    Damaged,
     Event,
     Head,
     NewEvent,
     Snapshot,
     StreamConflict,
-    Unreachable,
     check_events,
     check_limit,
     check_name,
@@ -33,12 +28,11 @@ from tandemkit.storage.events.rows import (
     event_of,
     values_of,
 )
+from tandemkit.storage.failure import Damaged, Unreachable
+from tandemkit.storage.group_commit import GroupCommit
+from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.supervise.tasks import Tasks
 
-_Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
-# Whoever asks is waiting: an answer that takes longer is none.
-ANSWER_S_MAX = 5.0
-_CONNECTIONS_MAX = 4
 _PAUSE_S = 0.5
 _CHANNEL = "tandem_events"
 _SCHEMA = """
@@ -73,8 +67,6 @@ CREATE OR REPLACE TRIGGER tandem_events_are_append_only
 BEFORE UPDATE OR DELETE OR TRUNCATE ON tandem_events
 FOR EACH STATEMENT EXECUTE FUNCTION tandem_events_are_append_only();
 """
-# Two that start at once would both find nothing there, and both create it.
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('tandem_events'))"
 _HEAD = "SELECT position, digest FROM tandem_events_head"
 _MOVE_HEAD = "UPDATE tandem_events_head SET position = %s, digest = %s"
 _VERSION = "SELECT coalesce(max(version), 0) FROM tandem_events WHERE stream = %s"
@@ -100,7 +92,7 @@ WHERE excluded.version > tandem_events_snapshots.version
 class PostgresEvents:
     """`tandemkit.storage.events.protocol.EventStore`, from `postgres_events`."""
 
-    def __init__(self, connections: AsyncConnectionPool[_Connection], clock: Clock) -> None:
+    def __init__(self, connections: Pool, clock: Clock) -> None:
         self._connections = connections
         self._clock = clock
         self._news = News()
@@ -112,7 +104,7 @@ class PostgresEvents:
     ) -> Appended:
         check_name(stream)
         check_events(events)
-        return await self._group.append(Append(stream, tuple(events), expected))
+        return await self._group.do(Append(stream, tuple(events), expected))
 
     async def read(
         self, stream: str, after: int = 0, limit: int = PAGE_EVENTS_MAX
@@ -133,8 +125,8 @@ class PostgresEvents:
         return self._news.follow(self.read_all, after, prefix)
 
     async def keep_snapshot(self, snapshot: Snapshot) -> None:
-        async with self._connected() as connection:
-            ((version,),) = await _rows(connection, _VERSION, snapshot.stream)
+        async with transaction(self._connections) as connection:
+            ((version,),) = await rows_of(connection, _VERSION, snapshot.stream)
             if not 0 < snapshot.version <= version:
                 raise StreamConflict(snapshot.stream, snapshot.version, version)
             values = (snapshot.stream, snapshot.version, snapshot.kind, snapshot.content)
@@ -154,16 +146,11 @@ class PostgresEvents:
         ((position, digest),) = await self._rows(_HEAD)
         return Head(position, digest)
 
-    async def set_up(self) -> None:
-        async with self._connected() as connection:
-            await connection.execute(_ONE_AT_A_TIME)
-            await connection.execute(_SCHEMA)
-
     async def listen(self) -> None:
         """Learns what others write, until cancelled. While it cannot, followers are sent away."""
         while True:
             try:
-                async with self._connected() as connection:
+                async with transaction(self._connections) as connection:
                     await connection.set_autocommit(True)
                     await connection.execute(f"LISTEN {_CHANNEL}")
                     # What was written while nobody listened.
@@ -176,9 +163,9 @@ class PostgresEvents:
 
     async def _commit(self, batch: Sequence[Append]) -> Sequence[Outcome]:
         time_us = int(self._clock.now().timestamp() * 1e6)
-        async with self._connected() as connection:
+        async with transaction(self._connections) as connection:
             # Other writers wait here, so that positions become visible in their order.
-            ((position, digest),) = await _rows(connection, f"{_HEAD} FOR UPDATE")
+            ((position, digest),) = await rows_of(connection, f"{_HEAD} FOR UPDATE")
             head = Head(position, digest)
             outcomes: list[Outcome] = []
             for wanted in batch:
@@ -190,25 +177,16 @@ class PostgresEvents:
         return outcomes
 
     async def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        async with self._connected() as connection:
-            return await _rows(connection, query, *values)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[_Connection]:
-        """One transaction."""
-        try:
-            async with self._connections.connection() as connection:
-                yield connection
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unreachable("PostgreSQL does not answer", cause=type(error).__name__) from error
+        async with transaction(self._connections) as connection:
+            return await rows_of(connection, query, *values)
 
 
 async def _appended(
-    connection: _Connection, wanted: Append, head: Head, time_us: int
+    connection: Connection, wanted: Append, head: Head, time_us: int
 ) -> tuple[Outcome, Head]:
-    ((version,),) = await _rows(connection, _VERSION, wanted.stream)
+    ((version,),) = await rows_of(connection, _VERSION, wanted.stream)
     identities = [event.id for event in wanted.events]
-    found = map(event_of, await _rows(connection, _KNOWN, identities))
+    found = map(event_of, await rows_of(connection, _KNOWN, identities))
     known = {event.id: event for event in found}
     if (outcome := settled(wanted, version, known)) is not None:
         return outcome, head
@@ -218,33 +196,13 @@ async def _appended(
     return appended, head_of(events[-1])
 
 
-async def _rows(connection: _Connection, query: str, *values: object) -> list[tuple[Any, ...]]:
-    found = await connection.execute(query.encode(), values)
-    return await found.fetchall()
-
-
 @asynccontextmanager
 async def postgres_events(dsn: str, clock: Clock) -> AsyncIterator[PostgresEvents]:
     """The events of the database that libpq finds by `dsn`; its tables are created if need be.
     Raises Unreachable.
     """
-    limit_ms = int(ANSWER_S_MAX * 1000)
-    options = {
-        "connect_timeout": int(ANSWER_S_MAX),
-        "options": f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}",
-    }
-    connections = AsyncConnectionPool(
-        dsn,
-        kwargs=options,
-        min_size=1,
-        # One more listens.
-        max_size=_CONNECTIONS_MAX + 1,
-        timeout=ANSWER_S_MAX,
-        open=False,
-    )
-    async with connections:
+    async with pool(dsn, _SCHEMA) as connections:
         store = PostgresEvents(connections, clock)
-        await store.set_up()
         async with Tasks() as tasks:
             tasks.spawn("events:commit", store.commit())
             tasks.spawn("events:listen", store.listen())

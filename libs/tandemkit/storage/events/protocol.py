@@ -93,21 +93,12 @@ class IdTaken(Failure):
     """The id of an event is another one's already; nothing was written."""
 
 
-class Unreachable(Failure):
-    """The store did not answer, or its disk refused. Whether a write took effect is not known: to
-    append the same events again is safe.
-    """
-
-
-class Damaged(Failure):
-    """What is stored is not what was written."""
-
-
 class EventStore(Protocol):
     """Append-only streams in one global order.
 
-    Nothing is acknowledged before it is on disk. ValueError means that nothing was done: a name,
-    an event or a limit that `check_*` refuses.
+    Nothing is acknowledged before it is on disk. After Unreachable the same events may be appended
+    again. ValueError means that nothing was done: a name, an event or a limit that `check_*`
+    refuses.
     """
 
     async def append(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tandemkit.storage.events.appends import Append
 from tandemkit.storage.events.chain import head_of, recorded
-from tandemkit.storage.events.group_commit import Append
-from tandemkit.storage.events.protocol import Appended, Damaged, Event, Head
+from tandemkit.storage.events.protocol import Appended, Event, Head
+from tandemkit.storage.failure import Damaged
 
 # Of the columns, in their order.
 _KINDS = (int, str, int, str, str, bytes, int, bytes)

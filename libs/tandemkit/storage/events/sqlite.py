@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tandemkit.core.clock import Clock
+from tandemkit.storage.events.appends import Append, Outcome, settled
 from tandemkit.storage.events.chain import head_of, snapshot_digest
-from tandemkit.storage.events.group_commit import Append, GroupCommit, Outcome, settled
 from tandemkit.storage.events.news import News
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
     Appended,
-    Damaged,
     Event,
     Head,
     NewEvent,
@@ -31,9 +30,41 @@ from tandemkit.storage.events.rows import (
     event_of,
     values_of,
 )
-from tandemkit.storage.events.sqlite_file import Connection, alone
+from tandemkit.storage.failure import Damaged
+from tandemkit.storage.group_commit import GroupCommit
+from tandemkit.storage.sqlite_file import Connection, alone
 from tandemkit.supervise.tasks import Tasks
 
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    position INTEGER PRIMARY KEY,
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    content BLOB NOT NULL,
+    time_us INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    UNIQUE (stream, version)
+) STRICT;
+CREATE TABLE IF NOT EXISTS head (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    position INTEGER NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
+INSERT OR IGNORE INTO head (one, position, digest) VALUES (1, 0, zeroblob(32));
+CREATE TABLE IF NOT EXISTS snapshots (
+    stream TEXT NOT NULL PRIMARY KEY,
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    content BLOB NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS events_are_not_changed BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER IF NOT EXISTS events_are_not_deleted BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+"""
 _HEAD = "SELECT position, digest FROM head"
 _MOVE_HEAD = "UPDATE head SET position = ?, digest = ?"
 _VERSION = "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?"
@@ -58,8 +89,8 @@ class SqliteEvents:
     """`tandemkit.storage.events.protocol.EventStore`, from `sqlite_events`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self._writer = Connection(path, writing=True)
-        self._reader = Connection(path, writing=False)
+        self._writer = Connection(path, _SCHEMA)
+        self._reader = Connection(path)
         self._clock = clock
         self._news = News()
         self._group = GroupCommit(self._commit)
@@ -70,7 +101,7 @@ class SqliteEvents:
     ) -> Appended:
         check_name(stream)
         check_events(events)
-        return await self._group.append(Append(stream, tuple(events), expected))
+        return await self._group.do(Append(stream, tuple(events), expected))
 
     async def read(
         self, stream: str, after: int = 0, limit: int = PAGE_EVENTS_MAX
@@ -160,8 +191,8 @@ def _head(database: sqlite3.Connection) -> Head:
 
 @asynccontextmanager
 async def sqlite_events(path: Path, clock: Clock) -> AsyncIterator[SqliteEvents]:
-    """The events of this file, which has to be on a local disk. Raises EventsInUse, Damaged."""
-    with alone(path.with_name(f"{path.name}.lock")):
+    """The events of this file, which has to be on a local disk. Raises InUse, Damaged."""
+    with alone(path):
         store = await asyncio.to_thread(SqliteEvents, path, clock)
         try:
             async with Tasks() as tasks:

@@ -1,5 +1,5 @@
-"""The file of events: one connection for the writer and one for readers, each used by one thread at
-a time.
+"""A SQLite file that one process owns: a connection for its writer and one for its readers, each
+used by one thread at a time.
 """
 
 from __future__ import annotations
@@ -13,57 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tandemkit.core.errors import Failure
-from tandemkit.storage.events.protocol import Damaged, Unreachable
+from tandemkit.storage.failure import Damaged, InUse, Unreachable
 
 T = TypeVar("T")
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    position INTEGER PRIMARY KEY,
-    stream TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    content BLOB NOT NULL,
-    time_us INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    UNIQUE (stream, version)
-) STRICT;
-CREATE TABLE IF NOT EXISTS head (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    position INTEGER NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-INSERT OR IGNORE INTO head (one, position, digest) VALUES (1, 0, zeroblob(32));
-CREATE TABLE IF NOT EXISTS snapshots (
-    stream TEXT NOT NULL PRIMARY KEY,
-    version INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    content BLOB NOT NULL,
-    digest BLOB NOT NULL
-) STRICT;
-CREATE TRIGGER IF NOT EXISTS events_are_not_changed BEFORE UPDATE ON events
-BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS events_are_not_deleted BEFORE DELETE ON events
-BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
-"""
-
-
-class EventsInUse(Failure):
-    """Another process has the file."""
 
 
 class Connection:
-    """Each use is a transaction. A `writing` one takes the file's write lock from its start."""
+    """Each use is a transaction. One with a `schema` writes, and takes the file's write lock at its
+    start.
+    """
 
-    def __init__(self, path: Path, *, writing: bool) -> None:
-        self._begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+    def __init__(self, path: Path, schema: str = "") -> None:
+        self._begin = "BEGIN IMMEDIATE" if schema else "BEGIN"
         with _answering():
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
-            if writing:
-                self._database.executescript(_SCHEMA)
+            if schema:
+                self._database.executescript(schema)
         self._queue = asyncio.Lock()
         self._turn = threading.Lock()
 
@@ -91,13 +58,13 @@ class Connection:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Raises EventsInUse where another process has the file beside `path`."""
+    """Raises InUse where another process is inside of it with the same path."""
     # The kernel lets go of the lock with the process, however that ends.
-    with path.open("ab") as lock:
+    with path.with_name(f"{path.name}.lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise EventsInUse("another process has these events", file=path) from error
+            raise InUse("another process has the file", file=path) from error
         yield
 
 

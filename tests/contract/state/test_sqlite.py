@@ -1,0 +1,54 @@
+"""State in SQLite, held to the suite and to what a file of one process adds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tandemkit.storage.failure import InUse
+from tandemkit.storage.state.protocol import Change, StateStore
+from tandemkit.storage.state.sqlite import SqliteState, sqlite_state
+from tests.contract.state.suite import Case, StateSuite
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = AsyncExitStack()
+        self._store: SqliteState | None = None
+
+    async def open(self) -> StateStore:
+        if self._store is None:
+            self._store = await self._stack.enter_async_context(sqlite_state(self._path))
+        return self._store
+
+    async def reopen(self) -> StateStore:
+        await self.close()
+        return await self.open()
+
+    async def close(self) -> None:
+        self._store = None
+        await self._stack.aclose()
+
+
+class TestSqlite(StateSuite):
+    @pytest.fixture
+    async def case(self, tmp_path: Path) -> AsyncIterator[Case]:
+        file = _File(tmp_path / "state.sqlite")
+        yield file
+        await file.close()
+
+
+async def test_a_file_has_one_owner(tmp_path: Path) -> None:
+    """A second process is told so at once, and the first one's writes stay."""
+    path = tmp_path / "state.sqlite"
+    async with sqlite_state(path) as store:
+        await store.write([Change("a", b"x")])
+        with pytest.raises(InUse):
+            async with sqlite_state(path):
+                pass
+    async with sqlite_state(path) as store:
+        assert await store.get("a") is not None
