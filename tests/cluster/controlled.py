@@ -112,9 +112,11 @@ class Controlled:
         """SIGSTOP freezes it: its connections stay open, and nothing is answered."""
         os.kill(self._processes[name].pid, number)
 
-    async def until_serving(self, *names: str, service: str = ALPHA) -> None:
-        """Returns once control lists just these hosts as serving the agent."""
-        async with grpc.aio.insecure_channel(self.control) as channel:
+    async def until_serving(
+        self, *names: str, service: str = ALPHA, told_by: str = "control"
+    ) -> None:
+        """Returns once this control lists just these hosts as serving the agent."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[told_by]}") as channel:
             stub = rpc.FleetStatusServiceStub(channel)
 
             async def look() -> set[str]:

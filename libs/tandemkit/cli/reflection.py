@@ -21,7 +21,7 @@ from tandemkit.core.names import AgentName
 DEFAULT_ADDRESS = "127.0.0.1:8200"
 _CONNECT_WITHIN_S = 5.0
 # Part of every server, so nobody asks for them by a short name.
-_PLUMBING = ("grpc.reflection.", "grpc.health.")
+_PLUMBING = ("grpc.", "envoy.")
 
 
 class Contracts:

@@ -13,7 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from tandemkit.core.errors import Bug
-from tandemkit.rpc import reflection
+from tandemkit.rpc import admin, reflection
 from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.elsewhere import Elsewhere, Strangers
@@ -108,7 +108,8 @@ class Server:
             ),
         }
         self._add(grpc.method_handlers_generic_handler(HEALTH, probes))
-        for handler in reflection.handlers((*self._services, HEALTH), self._elsewhere):
+        described = (*self._services, HEALTH, *admin.SERVICES)
+        for handler in (*admin.handlers(), *reflection.handlers(described, self._elsewhere)):
             self._add(handler)
         if self._elsewhere is not None:
             # Behind all others: it takes what they leave.

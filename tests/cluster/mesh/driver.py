@@ -16,6 +16,7 @@ import grpc
 from grpc import experimental
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.rpc import admin
 from tests.cluster.mesh.trial_contract import Answer, Question
 
 RUN, MADE, UNTIL = "/driver/Run", "/driver/Made", "/driver/Until"
@@ -122,7 +123,8 @@ async def serve(address: str, target: str) -> None:
             "Made": grpc.unary_unary_rpc_method_handler(driver.made),
             "Until": grpc.unary_unary_rpc_method_handler(driver.until),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("driver", methods),))
+        driven = grpc.method_handlers_generic_handler("driver", methods)
+        server.add_generic_rpc_handlers((driven, *admin.handlers()))
         server.add_insecure_port(address)
         await server.start()
         await server.wait_for_termination()

@@ -33,6 +33,8 @@ async def test_both_versions_list_agents_health_and_themselves(version: str) -> 
     assert {one.name for one in answer.list_services_response.service} == {
         probe.SERVICE,
         "grpc.health.v1.Health",
+        "grpc.channelz.v1.Channelz",
+        "envoy.service.status.v3.ClientStatusDiscoveryService",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     }
