@@ -7,7 +7,6 @@ should. docs/design/control.md says what watchers see of each way to end.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,6 +30,9 @@ from tandemkit.supervise.tasks import Tasks
 # How long a draining host waits for control to take its leave.
 LEAVE_S_MAX = 1.0
 PAUSE_S_MIN, PAUSE_S_MAX = 0.05, 2.0
+# How often a host that is announced elsewhere looks whether a nearer control is back; by chance up
+# to twice as often, for all hosts of that one look.
+RETURN_S_MAX = 60.0
 _LOGGER = logging.getLogger("tandemkit.hosting")
 Roster = Callable[[], nouns.Host]
 
@@ -82,16 +84,17 @@ class Announcer:
         self._without_lease.set()
 
     async def hold(self) -> None:
-        """At the first control, and whenever one is lost at the next."""
-        for control in itertools.cycle(self._said.controls):
-            if self._leaving.is_set():
-                return
+        """At the first control, whenever one is lost at the next, and at the first again."""
+        controls, place = self._said.controls, 0
+        while not self._leaving.is_set():
             try:
-                async with channel.shared(control) as wire:
-                    await self._hold_once(control, rpc.RegistryServiceStub(wire))
+                async with channel.shared(controls[place]) as wire:
+                    await self._hold_once(place, rpc.RegistryServiceStub(wire))
+                place = 0
             except (grpc.aio.AioRpcError, _Unconfirmed) as error:
                 self._failures += 1
-                self._report(control, error)
+                self._report(controls[place], error)
+                place = (place + 1) % len(controls)
                 await self._clock.sleep(pause_s(self._failures, self._draw()))
 
     async def tick(self) -> None:
@@ -110,7 +113,10 @@ class Announcer:
             async with asyncio.timeout(LEAVE_S_MAX):
                 await self._without_lease.wait()
 
-    async def _hold_once(self, control: str, stub: rpc.RegistryServiceAsyncStub) -> None:
+    async def _hold_once(self, place: int, stub: rpc.RegistryServiceAsyncStub) -> None:
+        """Until the host leaves, or a control before this `place` answers again; the lease here
+        then runs out behind the one that is taken there.
+        """
         await keep_contracts(stub, self._said.contracts)
         if self._leaving.is_set():
             return
@@ -121,16 +127,37 @@ class Announcer:
             opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=known))
             opening.open.time_to_live.FromNanoseconds(int(self._said.ttl_s * 1e9))
             await self._step(call, opening)
-            log.event(_LOGGER, logging.INFO, "host.announced", host=known.name, control=control)
+            said = {"host": known.name, "control": self._said.controls[place]}
+            log.event(_LOGGER, logging.INFO, "host.announced", **said)
+            look_s = self._look_again_s()
             while not self._leaving.is_set():
                 await self._said.news.wait()
                 self._said.news.clear()
                 if not self._leaving.is_set():
                     known = await self._say(call, known)
+                if place and self._clock.monotonic_s() >= look_s:
+                    if await self._nearer_answers(place):
+                        return
+                    look_s = self._look_again_s()
             await self._step(call, pb.HoldLeaseRequest(close=pb.HoldLeaseRequest.Close()))
         finally:
             call.cancel()
             self._without_lease.set()
+
+    def _look_again_s(self) -> float:
+        return self._clock.monotonic_s() + RETURN_S_MAX * (0.5 + self._draw() / 2)
+
+    async def _nearer_answers(self, place: int) -> bool:
+        """Asked while the lease is held, which is therefore not lost where nobody does."""
+        for control in self._said.controls[:place]:
+            with suppress(grpc.aio.AioRpcError, TimeoutError):
+                async with (
+                    asyncio.timeout(self._said.answer_within_s),
+                    channel.shared(control) as wire,
+                ):
+                    await keep_contracts(rpc.RegistryServiceStub(wire), self._said.contracts)
+                    return True
+        return False
 
     async def _say(self, call: Any, known: nouns.Host) -> nouns.Host:
         """Renews, with what is new if anything is."""

@@ -21,16 +21,19 @@ from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandem.utility.v1 import toolbox_service_pb2
 from tandemkit.core.clock import SystemClock
-from tandemkit.hosting.announce import PAUSE_S_MAX, PAUSE_S_MIN, pause_s
+from tandemkit.hosting.announce import PAUSE_S_MAX, PAUSE_S_MIN, RETURN_S_MAX, pause_s
 from tandemkit.hosting.contracts import ContractTooLarge, StoredContract
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.hosting.main import serve_agents
-from tandemkit.hosting.membership import Membership
+from tandemkit.hosting.membership import LEASE_S, Membership
 from tandemkit.registry import protocol
+from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing import probe
+from tandemkit.testing.clock import FakeClock
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 from tests.unit.tandemkit.hosting.test_main import started
 
+PROBE = Placed(AGENT, probe.ProbeRequest())
 HOST = nouns.Host(name="hosts/one", machine="laptop", group="probe", address="127.0.0.1")
 
 
@@ -110,7 +113,7 @@ async def test_a_host_finds_a_control_that_comes_back(tmp_path: Path) -> None:
     """It serves on without one, and announces itself again, its contracts included."""
     host = Membership((f"unix:{tmp_path}/control",), HOST, lease_s=1)
     place = Place("127.0.0.1:0", tmp_path, SystemClock(), 0.0, host)
-    async with hosting((Placed(AGENT, probe.ProbeRequest()),), place) as port:
+    async with hosting((PROBE,), place) as port:
         for _ in range(2):
             async with control(tmp_path) as fleet:
                 announced = (await fleet.hears("changed")).changed.host
@@ -125,10 +128,33 @@ async def test_a_host_goes_on_to_the_next_control_and_back(tmp_path: Path) -> No
         folder.mkdir()
     host = Membership((f"unix:{one}/control", f"unix:{other}/control"), HOST, lease_s=60)
     place = Place("127.0.0.1:0", tmp_path, SystemClock(), 0.0, host)
-    async with hosting((Placed(AGENT, probe.ProbeRequest()),), place) as port:
+    async with hosting((PROBE,), place) as port:
         for folder in (other, one, other):
             async with control(folder) as fleet:
                 assert (await fleet.hears("changed")).changed.host.port == port
+
+
+async def test_a_host_returns_to_the_nearest_control(tmp_path: Path) -> None:
+    """Once that one answers again, and without having been lost in between."""
+    near, far = tmp_path / "near", tmp_path / "far"
+    for folder in (near, far):
+        folder.mkdir()
+    host = Membership((f"unix:{near}/control", f"unix:{far}/control"), HOST)
+    clock = FakeClock()
+    place = Place("127.0.0.1:0", tmp_path, clock, 0.0, host)
+
+    async def pass_time() -> None:
+        while True:
+            await clock.advance(LEASE_S / 6)
+            await SystemClock().sleep(0.01)
+
+    async with control(far) as second, Tasks() as tasks, hosting((PROBE,), place):
+        tasks.spawn("time", pass_time())
+        await second.hears("changed")
+        away_s = clock.monotonic_s()
+        async with control(near) as first:
+            await first.hears("changed")
+            assert clock.monotonic_s() - away_s + LEASE_S >= RETURN_S_MAX / 2
 
 
 async def _check_contract(fleet: Control, digest: str) -> None:
