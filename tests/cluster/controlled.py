@@ -21,7 +21,7 @@ from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
-from tests.cluster import chain_host, control_host
+from tests.cluster import chain_host, control_host, follower_host
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh import driver, trial_host
 from tests.cluster.mesh.trial_contract import ALPHA
@@ -44,9 +44,13 @@ class Controlled:
 
     @property
     def bootstrap(self) -> str:
-        """What a client's environment says: every control that was started."""
-        ports = [port for name, port in self._ports.items() if name in CONTROLS]
-        return bootstrap(Node("client", MACHINE), [f"127.0.0.1:{port}" for port in ports])
+        """What a client's environment says."""
+        return bootstrap(Node("client", MACHINE), self.controls)
+
+    @property
+    def controls(self) -> list[str]:
+        """Every one that was started, the one with the registry first."""
+        return [self.address(name) for name in CONTROLS if name in self._ports]
 
     async def start_control(self) -> None:
         """With the state that an earlier one left, at the same address."""
@@ -58,7 +62,7 @@ class Controlled:
         agents = {"control-fleet-status": said, "control-traffic-policy": said}
         settings = self._settings("second", agents)
         fleet = self._fleet("second")
-        await self._start(control_host, "second", *fleet, "--settings", str(settings))
+        await self._start(follower_host, "second", *fleet, "--settings", str(settings))
 
     async def is_stale(self, name: str) -> bool:
         """Whether this control says that what it tells may be old."""
@@ -78,12 +82,12 @@ class Controlled:
         arguments = (*self._fleet(name), "--group", GROUP, "--settings", str(settings), *options)
         await self._start(module, name, *arguments, ready="host.announced")
 
-    async def start_chained(self, name: str, role: str) -> None:
+    async def start_chained(self, name: str, role: str, ready: str = "host.announced") -> None:
         """One that calls, is called, or both; in a group for each role."""
         said = {"trial-alpha": {"text": name}} if role != "caller" else {}
         settings = ("--settings", str(self._settings(name, said)))
         arguments = ("--role", role, *self._fleet(name), "--group", role, *settings)
-        await self._start(chain_host, name, *arguments, ready="host.announced")
+        await self._start(chain_host, name, *arguments, ready=ready)
 
     def address(self, name: str) -> str:
         """Of a host that was started."""
@@ -163,7 +167,7 @@ class Controlled:
         )
 
     def _fleet(self, name: str) -> tuple[str, ...]:
-        return ("--control", self.control, "--machine", MACHINE, "--host-name", name)
+        return ("--control", ",".join(self.controls), "--machine", MACHINE, "--host-name", name)
 
     def _settings(self, name: str, said: object) -> Path:
         path = self.folder / f"{name}.json"

@@ -20,6 +20,15 @@ pytestmark = pytest.mark.cluster
 CALLS = 1500
 
 
+async def ask(address: str, method: str) -> str:
+    """One call to the caller at an address, with as much time as it wants."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        call: Any = channel.unary_unary(
+            f"/{BETA}/{method}", Question.SerializeToString, Answer.FromString
+        )
+        return str((await call(Question(), wait_for_ready=True)).text)
+
+
 @pytest.fixture
 async def fleet() -> AsyncIterator[Controlled]:
     """A control, and nothing else yet."""
@@ -59,12 +68,28 @@ async def test_a_callee_has_less_time_than_its_caller(fleet: Controlled) -> None
         fleet.start_chained("caller", "caller"), fleet.start_chained("callee", "callee")
     )
     await fleet.until_serving("caller", service=BETA)
-    async with grpc.aio.insecure_channel(fleet.address("caller")) as channel:
-        wait: Any = channel.unary_unary(
-            f"/{BETA}/Wait", Question.SerializeToString, Answer.FromString
-        )
-        left_s = float((await wait(Question(), timeout=60)).text)
+    left_s = float(await ask(fleet.address("caller"), "Wait"))
     assert 0 < left_s < WAIT_MS / 1000 * (1 - budget.RESERVE_SHARE)
+
+
+async def test_an_agent_that_starts_without_its_control_finds_the_others(
+    fleet: Controlled,
+) -> None:
+    """The next control tells its host whether its callee serves, and its channel where; one that
+    runs already notices nothing.
+    """
+    await fleet.start_second()
+    await asyncio.gather(
+        fleet.start_chained("caller", "caller"), fleet.start_chained("callee", "callee")
+    )
+    await fleet.until_serving("caller", service=BETA)
+    assert await ask(fleet.address("caller"), "Ask") == "callee by ipv4"
+    await fleet.kill("control")
+    await fleet.start_chained("late", "caller", ready="agent.serving")
+    for name in ("late", "caller"):
+        assert await ask(fleet.address(name), "Ask") == "callee by ipv4"
+    await fleet.start_control()
+    await fleet.until_serving("caller", "late", service=BETA)
 
 
 async def test_an_agent_of_the_same_host_is_called_without_a_connection(fleet: Controlled) -> None:
