@@ -170,6 +170,12 @@ class Fleet:
         catalogue = Catalogue(hosts, tuple(contracts), front=ALPHA)
         self.publication.publish(catalogue, policy or TrafficPolicy())
 
+    def ail(self, name: str, *, ill: bool) -> None:
+        """While it is ill, each call of its agents fails, of which its health knows nothing."""
+        for agent in ("trial-alpha", "trial-beta"):
+            sign = self.folder / name / agent / trial_host.ILL
+            sign.touch() if ill else sign.unlink()
+
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(self.processes[name].pid, number)
 
