@@ -18,6 +18,7 @@ import uvloop
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from tandemkit.mesh.policy import Preference, ServicePolicy, Share
 from tandemkit.rpc.client import mesh
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.report import Report
@@ -25,7 +26,7 @@ from tandemkit.rpc.server import Server
 from tandemkit.rpc.spans import Recorder, Tracing
 from tandemkit.telemetry.otlp import recording
 from tandemkit.testing import probe
-from tandemkit.testing.control import control
+from tandemkit.testing.control import VERSION, control
 from tests.bench._control import run_again
 from tests.bench._echo import Call, Echo, against, bare_server, echo_on, kit_server, rounds
 
@@ -34,6 +35,10 @@ CONTRACT = Contract.of(probe.DESCRIPTOR)
 TARGET = "xds:///tandem"
 TRACE_SHARE = 0.01
 DEADLINE_S = 30.0
+# As on a day with a canary: testers by a header, and a tenth of everybody's calls.
+POLICY = ServicePolicy(
+    (Share(VERSION, 90), Share("green", 10)), (Preference("x-tester", "yes", "green"),)
+)
 
 
 @asynccontextmanager
@@ -47,7 +52,7 @@ async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
         to_bare = await enter(grpc.aio.insecure_channel(bare))
         to_kit = await enter(grpc.aio.insecure_channel(kit))
         plain, traced = await enter(mesh(kit)), await enter(mesh(kit, tracing=tracing))
-        await enter(control(control_address, CONTRACT, int(kit.rpartition(":")[2])))
+        await enter(control(control_address, CONTRACT, int(kit.rpartition(":")[2]), POLICY))
         fleet = await enter(mesh(TARGET, tracing=tracing))
         way = same_host(recorder).local.way
         near = await enter(mesh(kit, way))

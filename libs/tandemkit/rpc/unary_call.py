@@ -51,14 +51,12 @@ class UnaryCall:
             response = yield from self._attempt.__await__()
         except grpc.aio.AioRpcError as error:
             return (yield from self._failed(error).__await__())
-        except asyncio.CancelledError:
-            self._tell()
-            raise
+        finally:
+            if self._watching is not None and self.done():
+                self._tell()
         if not self._counted:
             self._counted = True
             self._road.line.answered()
-        if self._watching is not None:
-            self._tell()
         return response
 
     def __getattr__(self, name: str) -> Any:
@@ -111,14 +109,12 @@ class UnaryCall:
             self._pause = self._pause_after(error)
         pause = self._pause
         if pause is None:
-            self._tell()
             raise error
         try:
             await pause
         except asyncio.CancelledError:
             self.cancel()
         if self._stopped:
-            self._tell()
             raise asyncio.CancelledError
         if self._pause is pause:
             self._repeat()

@@ -11,22 +11,29 @@ from tandemkit.core.clock import SystemClock
 from tandemkit.mesh.ads import DiscoveryServer
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.mesh.catalogue import Catalogue, Host, Placement
+from tandemkit.mesh.policy import ServicePolicy, TrafficPolicy
 from tandemkit.mesh.publication import Publication
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports, short_folder
 
-MACHINE = "here"
+MACHINE, VERSION = "here", "blue"
+_NO_POLICY = ServicePolicy()
 
 
 @asynccontextmanager
-async def control(address: str, contract: Contract, agent_port: int) -> AsyncIterator[None]:
-    """Tells whoever asks at `address` that the agent listens on that port of this machine."""
+async def control(
+    address: str, contract: Contract, agent_port: int, policy: ServicePolicy = _NO_POLICY
+) -> AsyncIterator[None]:
+    """Tells whoever asks at `address` that the agent listens on that port of this machine, as a
+    host of version VERSION, and under what policy it is called.
+    """
     publication = Publication(SystemClock())
     service = contract.service.full_name
-    host = Host("one", "one", MACHINE, "127.0.0.1", agent_port, (Placement(service),))
-    publication.publish(Catalogue((host,), (contract,), front=service))
+    host = Host("one", "one", MACHINE, "127.0.0.1", agent_port, (Placement(service),), VERSION)
+    catalogue = Catalogue((host,), (contract,), front=service)
+    publication.publish(catalogue, TrafficPolicy({service: policy}))
     server = Server()
     discovery = DiscoveryServer(publication)
     server.also(discovery.generic_handler(), discovery.close)

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,3 +47,19 @@ def test_libraries_see_what_they_are_handed() -> None:
     assert seen() == "a\n"
     hand_to_libraries({"TANDEM_TRIAL": None})
     assert seen() == "none\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        ({}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://here:4318/"}, "http://here:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://here/odd"}, "http://here/odd"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://here", "OTEL_SDK_DISABLED": "True"}, ""),
+    ],
+)
+def test_spans_go_where_opentelemetrys_variables_say(
+    variables: dict[str, str], endpoint: str
+) -> None:
+    """The base gets its path, an exact one is taken as it is, and no means no."""
+    assert Environment.read(variables).otlp_endpoint == endpoint

@@ -11,7 +11,7 @@ from tandemkit.rpc import failure, retries
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.retries import Tokens, pause_s
 from tandemkit.testing import probe
-from tandemkit.testing.clock import Hasty
+from tandemkit.testing.clock import FakeClock, Hasty
 from tests.unit.tandemkit.rpc.probed import refused
 from tests.unit.tandemkit.rpc.relayed import chained, grpc_error, request
 
@@ -143,6 +143,33 @@ async def test_a_call_given_up_between_two_attempts_is_not_sent_again() -> None:
         call = chain.stub.Echo(request())
         with pytest.raises(asyncio.CancelledError):
             await call
+        assert len(chain.first.came) == 1
+
+
+async def test_a_call_given_up_between_two_attempts_is_over_at_once() -> None:
+    """It was not over before, and nobody who awaits it waits for the second attempt's time."""
+
+    class Standing(FakeClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = asyncio.Event()
+
+        async def sleep(self, duration_s: float) -> None:
+            self.asked.set()
+            await super().sleep(duration_s)
+
+    clock, told = Standing(), list[object]()
+    async with chained(clock=clock) as chain:
+        chain.first.failing = 1
+        call = chain.stub.Echo(request())
+        call.add_done_callback(told.append)
+        both = asyncio.gather(call, call, return_exceptions=True)
+        await clock.asked.wait()
+        assert (call.done(), told) == (False, [])
+        assert (call.cancel(), call.cancel()) == (True, False)
+        assert [type(each) for each in await both] == [asyncio.CancelledError] * 2
+        assert (call.done(), call.cancelled(), told) == (True, True, [call])
+        assert await call.code() is CODE.CANCELLED
         assert len(chain.first.came) == 1
 
 
