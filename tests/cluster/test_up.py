@@ -58,6 +58,9 @@ class Shell:
         async with supervised_process(command, ready=announced):
             yield
 
+    def status_of(self, *argv: str) -> int:
+        return subprocess.run(argv, env=self.variables, capture_output=True, check=False).returncode
+
     def run(self, *argv: str, **more: str) -> str:
         return output_of(argv, {**self.variables, **more})
 
@@ -98,8 +101,12 @@ async def test_grpcurl_finds_and_calls_every_agent_after_env(shell: Shell) -> No
     assert '"words": "2"' in shell.run_in_mesh(*grpcurl, *request)
 
 
-async def test_the_mesh_of_a_fleet_goes_with_it(shell: Shell) -> None:
-    """Two fleets have two homes, and each shell finds its own."""
+async def test_a_fleet_is_found_by_its_home(shell: Shell) -> None:
+    """Two fleets have two, and each shell finds its own; a second one on the same home is refused
+    and leaves the first as it was.
+    """
+    assert shell.status_of(*_TANDEM, "up", "--address", "127.0.0.1:0") == 2
+    assert TOOLBOX.name in shell.run(*_TANDEM, "agents")
     with short_folder() as folder:
         other = Shell(folder)
         async with other.up():

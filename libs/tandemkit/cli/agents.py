@@ -6,9 +6,10 @@ import click
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tandemkit.cli import running
 from tandemkit.cli.failure import describe
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
-from tandemkit.cli.reflection import DEFAULT_ADDRESS, Contracts, aliases_of, connected, short
+from tandemkit.cli.reflection import Contracts, aliases_of, connected, short
 
 _ANSWER_WITHIN_S = 5.0
 
@@ -40,7 +41,7 @@ def statuses(channel: grpc.Channel) -> list[dict[str, object]]:
     short_help="List the agents that serve at an address, and how they are.",
     epilog=examples("./tandem agents", "./tandem agents --address 127.0.0.1:8200 --json"),
 )
-@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of a host.")
+@running.address
 @as_json
 def agents(*, address: str, as_json: bool) -> int:
     """List the agents that serve at an address. Exits 1 where one of them is not well."""

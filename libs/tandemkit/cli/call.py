@@ -14,9 +14,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tandemkit.cli import running
 from tandemkit.cli.failure import describe
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, examples
-from tandemkit.cli.reflection import DEFAULT_ADDRESS, Contracts, connected
+from tandemkit.cli.reflection import Contracts, connected
 
 
 @click.command(
@@ -29,7 +30,7 @@ from tandemkit.cli.reflection import DEFAULT_ADDRESS, Contracts, connected
 )
 @click.argument("method")
 @click.argument("request_json", default="{}")
-@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port of a host.")
+@running.address
 @click.option("--deadline-s", type=float, help="Give up after so many seconds.")
 @as_json
 def call(

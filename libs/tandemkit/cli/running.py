@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from tandemkit.cli.reflection import DEFAULT_ADDRESS
+from tandemkit.core.environment import Environment
 
 _NOTE = "running.json"
 
@@ -30,3 +33,14 @@ def controls_of(home: Path) -> tuple[str, ...]:
         return tuple(json.loads((home / _NOTE).read_text())["controls"])
     except FileNotFoundError:
         return (DEFAULT_ADDRESS,)
+
+
+def _first_control(_context: click.Context, _option: click.Parameter, said: str | None) -> str:
+    return said or controls_of(Environment.read().home)[0]
+
+
+address = click.option(
+    "--address",
+    callback=_first_control,
+    help="host:port of a host (default: where ./tandem up runs).",
+)

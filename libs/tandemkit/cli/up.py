@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,7 @@ def up(*, address: str, advertise: str, as_json: bool, **of_edge: Any) -> None:
     log.write_to()
 
     def served(_port: int) -> None:
+        notes.enter_context(running.noted(environment.home, fleet_of_one.controls))
         value = {"address": where, "agents": [one.name for one in placed], **standing.value}
         emit(value, as_json=as_json, text=lambda: screen(placed, where) + standing.screen)
 
@@ -174,7 +176,7 @@ def up(*, address: str, advertise: str, as_json: bool, **of_edge: Any) -> None:
     state = environment.home / "state"
     place = Place(where, state, SystemClock(), membership=fleet_of_one, tracing=tracing)
     try:
-        with running.noted(environment.home, fleet_of_one.controls):
+        with ExitStack() as notes:
             uvloop.run(serve(placed, place, served, _say_draining, standing.beside))
     except Failure as error:
         raise Refusal(f"{error}; TANDEM_HOME names another home for a second fleet.") from error
