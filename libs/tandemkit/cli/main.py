@@ -14,6 +14,7 @@ SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents that serve at an address, and how they are.",
+    "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "clients": "Write a client package for another language.",
     "doctor": "Say what is present, what is missing and how to get it.",
     "setup": "Install what tests or models need beyond the environment.",
@@ -32,6 +33,7 @@ Examples:
   ./tandem agents               what serves, and how it is
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
+  ./tandem policy weigh utility-toolbox v1=90 v2=10
   ./tandem clients go ../tandem-go
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 
@@ -69,7 +71,7 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
-    if name in {"up", "call", "agents"}:
+    if name in {"up", "call", "agents", "policy"}:
         return _of_fleet(name)
     return _of_repository(name)
 
@@ -84,6 +86,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import call
 
             return call.call
+        case "policy":
+            from tandemkit.cli import policy
+
+            return policy.policy
         case _:
             from tandemkit.cli import agents
 

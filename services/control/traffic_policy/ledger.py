@@ -112,15 +112,11 @@ class Ledger:
         found = stranger_in(before, after, await self._shelf.hosts())
         if found is not None:
             message = "the fleet has no such name; allow_absent takes it all the same"
-            near = ", ".join(found.near)
-            raise CallerError(
-                errors.ERROR_REASON_NOT_IN_FLEET,
-                message,
-                field=found.field,
-                kind=found.kind,
-                name=found.name,
-                near=near,
-            )
+            said = {"kind": found.kind, "name": found.name}
+            if found.near:
+                said["near"] = ", ".join(found.near)
+            reason = errors.ERROR_REASON_NOT_IN_FLEET
+            raise CallerError(reason, message, field=found.field, **said)
 
     def _record(self, latest: Latest, wanted: pb.TrafficPolicy, order: Order) -> pb.PolicyRecord:
         change = difference(latest.record.policy, wanted)
