@@ -17,6 +17,8 @@ LEASES = "alive/leases/"
 # Consul's own bounds. It ends a session between one and two times its TTL after the last renewal.
 _SESSION_TTL_S_MIN, _SESSION_TTL_S_MAX = 10, 86_400
 _ID = re.compile(r"(?P<number>[0-9]{1,20})-(?P<session>[0-9a-f-]{36})")
+# A sweep that comes later than this finds a control that was stopped.
+_LATE_S = 0.5
 # Rivals for one key: each turn that is lost was won by another, so this is plenty.
 _TURNS = 20
 
@@ -97,13 +99,16 @@ class ConsulLeases:
         dead: where Consul does not answer, everybody gets their time again once it does.
         """
         while True:
+            self._liveness.awake(self._sweep_every_s + _LATE_S)
             await self._clock.sleep(self._sweep_every_s)
+            self._liveness.awake(_LATE_S)
             try:
                 if self._liveness.deaf:
                     await self._kv.get_once(f"{LEASES}any")
                     self._liveness.listen()
                 for key in self._liveness.all_lapsed(LEASES):
                     await self._end_lapsed(key)
+                    self._liveness.awake(_LATE_S)
             except (Unreachable, Refused):
                 self._liveness.deafen()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,6 +34,16 @@ class Liveness:
         self.index = 0
         # Whether nothing can be said of anybody: what was written meanwhile was not heard.
         self.deaf = False
+        # Later than this, time has passed in which this process did not run.
+        self._awake_until_s = math.inf
+
+    def awake(self, within_s: float) -> None:
+        """This process runs, and says so again before `within_s` is over. Where it is late, it was
+        stopped, or its machine was: nobody could be heard, and everybody has their time again.
+        """
+        if self._has_slept() and not self.deaf:
+            self.listen()
+        self._awake_until_s = self._clock.monotonic_s() + within_s
 
     def hear(self, key: str, version: int, ttl_s: float) -> None:
         """That version of the row is there; only a newer one than was known moves the deadline."""
@@ -87,7 +98,12 @@ class Liveness:
         known = self._heard.get(key)
         if known is None or self.deaf or self._clock.monotonic_s() < known.until_s:
             return None
+        if self._has_slept():
+            return None
         return known.version
+
+    def _has_slept(self) -> bool:
+        return self._clock.monotonic_s() > self._awake_until_s
 
     def all_lapsed(self, prefix: str) -> list[str]:
         """The keys below `prefix` that have lapsed."""

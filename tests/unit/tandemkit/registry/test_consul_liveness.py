@@ -78,3 +78,29 @@ async def test_a_strangers_row_is_nobodys(clock: FakeClock) -> None:
     liveness.take(10, [row_of("stray", b"hello", 5), row_of("odd", b'{"ttl_s": "x"}', 5)])
     await clock.advance(60.0)
     assert liveness.all_lapsed("") == []
+
+
+async def test_whoever_slept_itself_calls_nobody_dead(clock: FakeClock) -> None:
+    """From the moment that it is late, and for everybody's whole time after it has noticed."""
+    liveness = Liveness(clock)
+    liveness.take(10, [row("a", 5)])
+    liveness.awake(0.5)
+    await clock.advance(3600.0)
+    assert liveness.lapsed("a") is None
+    liveness.awake(0.5)
+    assert liveness.lapsed("a") is None
+    for _ in range(5):
+        await clock.advance(0.4)
+        liveness.awake(0.5)
+    assert liveness.lapsed("a") == 5
+
+
+async def test_whoever_slept_and_heard_nothing_yet_waits_for_an_answer(clock: FakeClock) -> None:
+    """Being awake again is not having heard."""
+    liveness = Liveness(clock)
+    liveness.take(10, [row("a", 5)])
+    liveness.awake(0.5)
+    liveness.deafen()
+    await clock.advance(3600.0)
+    liveness.awake(0.5)
+    assert liveness.deaf
