@@ -15,8 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 import uvloop
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tandemkit.mesh.policy import Preference, ServicePolicy, Share
 from tandemkit.rpc.client import mesh
@@ -25,6 +23,7 @@ from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import Server
 from tandemkit.rpc.spans import Recorder, Tracing
 from tandemkit.telemetry.otlp import recording
+from tandemkit.telemetry.sdk import ReadableSpan, SpanExporter, SpanExportResult
 from tandemkit.testing import probe
 from tandemkit.testing.control import VERSION, control
 from tests.bench._control import run_again

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-
+from tandemkit.telemetry.sdk import (
+    ALWAYS_ON,
+    SERVICE_NAME,
+    BatchSpanProcessor,
+    OTELResourceDetector,
+    OTLPSpanExporter,
+    Resource,
+    SpanExporter,
+    TracerProvider,
+)
 from tandemkit.telemetry.spans import SpanRecorder
 
 # For how long a batch is offered to a collector that does not take it, and so for how long a

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import grpc
-from opentelemetry.context import Context
-from opentelemetry.trace import (
+
+from tandemkit.telemetry.sdk import (
+    Context,
     NonRecordingSpan,
     Span,
     SpanContext,

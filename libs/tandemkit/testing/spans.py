@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
 
+from tandemkit.telemetry.sdk import (
+    InMemorySpanExporter,
+    ReadableSpan,
+    SimpleSpanProcessor,
+    SpanKind,
+    TracerProvider,
+)
 from tandemkit.telemetry.spans import SpanRecorder
 from tandemkit.testing.parts import free_ports
 

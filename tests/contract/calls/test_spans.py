@@ -9,12 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
 
 from tandemkit.core.errors import CallerError
 from tandemkit.rpc import trace
 from tandemkit.rpc.report import _LOGGER
+from tandemkit.telemetry.sdk import ReadableSpan, SpanKind, StatusCode
 from tandemkit.testing import probe
 from tests.contract.calls.scripted import Reached, Waiting, ask, said
 from tests.contract.calls.test_streams import echo

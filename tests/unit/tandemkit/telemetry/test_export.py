@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import grpc
 import pytest
 
 from tandemkit.core.environment import Environment
+from tandemkit.hosting import process
 from tandemkit.rpc.spans import UNTRACED, Tracing
+from tandemkit.telemetry import otlp
 from tandemkit.telemetry.export import SHARE, exported, share_of
 from tandemkit.testing.spans import Collector, collector
 
@@ -72,10 +75,25 @@ def test_with_a_collector_one_call_in_a_hundred_begins_a_trace() -> None:
 def test_a_process_without_a_collector_does_not_load_opentelemetry() -> None:
     """Half a second at its start is for those who export."""
     script = (
-        "import sys, tandemkit.hosting.process\n"
+        f"import sys, {process.__name__}\n"
         "print(*(name for name in sys.modules if name.startswith('opentelemetry')))"
     )
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
     argv = (sys.executable, "-c", script)
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_file_that_hides_opentelemetry_is_passed(tmp_path: Path) -> None:
+    """In a .pex each distribution has its own folder, and xds-protos brings such a file."""
+    hiding = tmp_path / "opentelemetry" / "__init__.py"
+    hiding.parent.mkdir()
+    hiding.touch()
+    environment = {"PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
+    argv = (
+        sys.executable,
+        "-c",
+        f"import {otlp.__name__}, opentelemetry as it; print(it.__file__)",
+    )
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(hiding)
