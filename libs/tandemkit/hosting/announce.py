@@ -22,7 +22,7 @@ from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
-from tandemkit.hosting.contracts import StoredContract, keep_contracts
+from tandemkit.hosting.contracts import STORE_WITHIN_S, StoredContract, keep_contracts
 from tandemkit.rpc import channel
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.supervise.tasks import Tasks
@@ -54,6 +54,11 @@ class Announcement:
         runs out before that is told.
         """
         return self.ttl_s if len(self.controls) == 1 else self.ttl_s / 3
+
+    @property
+    def store_within_s(self) -> float:
+        """The same for each contract, before there is a lease to lose."""
+        return STORE_WITHIN_S if len(self.controls) == 1 else self.answer_within_s
 
 
 class _Unconfirmed(Failure):
@@ -117,7 +122,7 @@ class Announcer:
         """Until the host leaves, or a control before this `place` answers again; the lease here
         then runs out behind the one that is taken there.
         """
-        await keep_contracts(stub, self._said.contracts)
+        await keep_contracts(stub, self._said.contracts, self._said.store_within_s)
         if self._leaving.is_set():
             return
         call: Any = stub.HoldLease()
@@ -150,12 +155,11 @@ class Announcer:
     async def _nearer_answers(self, place: int) -> bool:
         """Asked while the lease is held, which is therefore not lost where nobody does."""
         for control in self._said.controls[:place]:
+            within_s = self._said.answer_within_s
             with suppress(grpc.aio.AioRpcError, TimeoutError):
-                async with (
-                    asyncio.timeout(self._said.answer_within_s),
-                    channel.shared(control) as wire,
-                ):
-                    await keep_contracts(rpc.RegistryServiceStub(wire), self._said.contracts)
+                async with asyncio.timeout(within_s), channel.shared(control) as wire:
+                    stub = rpc.RegistryServiceStub(wire)
+                    await keep_contracts(stub, self._said.contracts, within_s)
                     return True
         return False
 

@@ -19,7 +19,7 @@ from tandemkit.registry.protocol import VALUE_BYTES_MAX
 from tandemkit.rpc.contract import with_imports
 
 _PREFIX = "contracts/"
-_PUT_WITHIN_S = 5.0
+STORE_WITHIN_S = 5.0
 
 
 class ContractTooLarge(Failure):
@@ -51,14 +51,18 @@ class StoredContract:
 
 
 async def keep_contracts(
-    stub: rpc.RegistryServiceAsyncStub, contracts: Sequence[StoredContract]
+    stub: rpc.RegistryServiceAsyncStub,
+    contracts: Sequence[StoredContract],
+    within_s: float = STORE_WITHIN_S,
 ) -> None:
-    """Stores what is not there yet. A digest names one content, so what is there is right."""
+    """Stores what is not there yet, each within so much time. A digest names one content, so what
+    is there is right.
+    """
     for one in contracts:
         key = f"{_PREFIX}{one.digest}"
         request = pb.PutValueRequest(key=key, value=one.value, expected_version=0)
         try:
-            await stub.PutValue(request, timeout=_PUT_WITHIN_S)
+            await stub.PutValue(request, timeout=within_s)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.ABORTED:
                 raise

@@ -130,7 +130,8 @@ def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]
 async def _build(one: Placed, site: _Site, built: AsyncExitStack) -> Scope:
     state_dir = site.place.state_dir / one.name
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    declared = (*one.agent.calls, *one.agent.soft_calls)
+    # Its own contract too: another instance of it may be called.
+    declared = (one.agent.contract, *one.agent.calls, *one.agent.soft_calls)
     callees = Callees(one.agent.name, declared, site.mesh)
     scope = Scope(one.name, site.place.clock, state_dir, site.tasks, site.server, callees)
     controls = site.place.membership.controls if site.place.membership else ()

@@ -27,9 +27,12 @@ class Fleet:
 
     def __init__(self, controls: Sequence[str]) -> None:
         self._controls = controls
+        # Whether no control answered when one was asked last.
+        self.is_silent = False
 
     async def serves(self, service: str) -> bool:
         """Whether the first control that answers says so."""
+        self.is_silent = False
         for control in self._controls:
             request = health_pb2.HealthCheckRequest(service=service)
             try:
@@ -41,6 +44,7 @@ class Fleet:
                     return False
                 continue
             return bool(answer.status == SERVING)
+        self.is_silent = bool(self._controls)
         return False
 
 
@@ -57,7 +61,9 @@ class Needs:
         """Raises Waiting until each of them has been seen."""
         self._missing = [service for service in self._missing if not await self._seen(service)]
         if self._missing:
-            raise Waiting("it calls agents that do not serve yet", agents=", ".join(self._missing))
+            message = "it calls agents that have not been seen to serve"
+            more = {"cause": "no control answers"} if self._fleet.is_silent else {}
+            raise Waiting(message, agents=", ".join(self._missing), **more)
 
     async def _seen(self, service: str) -> bool:
         return self._serves_here(service) or await self._fleet.serves(service)

@@ -173,3 +173,6 @@ async def test_a_callee_elsewhere_is_asked_for_at_the_first_control_that_answers
     finally:
         await control.drain(0)
     await needs.met()
+    silent = Needs((files.DESCRIPTOR,), lambda _service: False, fleet)
+    with pytest.raises(Waiting, match="no control answers"):
+        await silent.met()
