@@ -15,7 +15,7 @@ from tandem.control.v1 import traffic_policy_pb2 as nouns
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandemkit.cli.output import Refusal, emit, examples
 from tandemkit.cli.policy_session import Session, asking, changing
-from tandemkit.cli.policy_text import history_text, policy_text
+from tandemkit.cli.policy_text import history_text, in_force_lines, policy_text
 
 DELAY_S_MAX = 300.0
 _CODES = click.Choice([name for name, code in code_pb2.Code.items() if code])
@@ -49,7 +49,13 @@ def show(session: Session, version: int) -> None:
     """Show what is in force."""
     with session.policies() as policies:
         told = policies.ask("GetPolicy", pb.GetPolicyRequest(version=version))
-    _emit(session, told, policy_text(told.policy, told.version))
+        published = None if version else policies.publication()
+    value = _json(told)
+    text = policy_text(told.policy, told.version)
+    if published is not None:
+        value["publication"] = _json(published)
+        text = "\n".join((text, *in_force_lines(published)))
+    emit(value, as_json=session.as_json, text=lambda: text)
 
 
 @policy.command(epilog=examples("./tandem policy weigh utility-toolbox v1=90 v2=10"))
@@ -140,6 +146,25 @@ def limit(session: Session, service: str, calls_max: int) -> None:
         policies.edit(session, service, change)
 
 
+@policy.command(epilog=examples("./tandem policy client-limit 500"))
+@click.argument("calls_max", type=click.IntRange(min=0))
+@changing
+def client_limit(session: Session, calls_max: int) -> None:
+    """Let one client have at most CALLS_MAX calls in progress to one set of hosts, whatever they
+    serve: a safety limit for clients that ran away. 0: 10,000.
+    """
+    with session.policies() as policies:
+        latest = policies.ask("GetPolicy", pb.GetPolicyRequest())
+        latest.policy.client_calls_max = calls_max
+        request = pb.ReplacePolicyRequest(
+            policy=latest.policy,
+            note=session.note,
+            expected_version=latest.version,
+            allow_absent=session.allow_absent,
+        )
+        session.show_version(policies.ask("ReplacePolicy", request).version)
+
+
 @policy.command(epilog=examples("./tandem policy clear utility-toolbox"))
 @click.argument("service")
 @changing
@@ -193,12 +218,11 @@ def history(session: Session, count: int) -> None:
     request = pb.ListPolicyChangesRequest(page_size=count)
     with session.policies() as policies:
         told = policies.ask("ListPolicyChanges", request)
-    _emit(session, told, history_text(told.changes))
+    emit(_json(told), as_json=session.as_json, text=lambda: history_text(told.changes))
 
 
-def _emit(session: Session, told: Message, text: str) -> None:
-    value = MessageToDict(told, always_print_fields_with_no_presence=True)
-    emit(value, as_json=session.as_json, text=lambda: text)
+def _json(told: Message) -> dict[str, Any]:
+    return MessageToDict(told, always_print_fields_with_no_presence=True)
 
 
 def _share(text: str) -> nouns.VersionShare:

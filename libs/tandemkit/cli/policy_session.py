@@ -15,6 +15,8 @@ import click
 import grpc
 from google.protobuf.message import Message
 
+from tandem.control.v1 import fleet_status_service_pb2 as status_pb
+from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
 from tandem.control.v1 import traffic_policy_pb2 as nouns
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as rpc
@@ -73,6 +75,19 @@ class Policies:
     def ask(self, method: str, request: Message) -> Any:
         """The answer; the server's own deadline comes first, unless it hangs."""
         return getattr(self._stub, method)(request, timeout=_ANSWER_WITHIN_S)
+
+    def publication(self) -> status_pb.GetPublicationResponse | None:
+        """What the control behind the address tells clients; None where none is there."""
+        stub: Any = status_rpc.FleetStatusServiceStub(self._channel)
+        try:
+            told: status_pb.GetPublicationResponse = stub.GetPublication(
+                status_pb.GetPublicationRequest(), timeout=_ANSWER_WITHIN_S
+            )
+        except grpc.RpcError as error:
+            if error.code() in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}:
+                return None
+            raise
+        return told
 
     def edit(
         self, session: Session, name: str, change: Callable[[nouns.ServicePolicy], None]

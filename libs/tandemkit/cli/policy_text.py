@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from google.rpc import code_pb2
 
 from tandem.control.v1 import traffic_policy_pb2 as pb
+from tandem.control.v1.fleet_status_service_pb2 import GetPublicationResponse
 from tandemkit.cli.output import table
 from tandemkit.cli.reflection import short
+
+_MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 def policy_text(policy: pb.TrafficPolicy, version: int) -> str:
@@ -25,6 +28,16 @@ def policy_text(policy: pb.TrafficPolicy, version: int) -> str:
 def described(policy: pb.ServicePolicy) -> str:
     """What it does to the calls of its service."""
     return "; ".join(_parts(policy)) or "nothing"
+
+
+def in_force_lines(told: GetPublicationResponse) -> Iterator[str]:
+    """What clients go by, where that is not the policy as it is kept."""
+    if told.policy_version != told.latest_policy_version:
+        yield f"this control tells version {told.policy_version}"
+    yield from (f"not told: {why}" for why in told.refusals)
+    if told.HasField("policy_stale_time"):
+        moment = told.policy_stale_time.ToDatetime().strftime(_MOMENT)
+        yield f"this control has not heard of the policy since {moment} UTC"
 
 
 def history_text(changes: Sequence[pb.PolicyChange]) -> str:
@@ -53,7 +66,7 @@ def _fault(fault: pb.InjectedFault) -> str:
 
 
 def _lines(change: pb.PolicyChange) -> Iterator[str]:
-    moment = change.time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+    moment = change.time.ToDatetime().strftime(_MOMENT)
     yield f"{change.version}  {moment} UTC  {change.note.author}: {change.note.reason}"
     if change.undone_version:
         yield f"     undid {change.undone_version} and what came after it"

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tandem.control.v1.fleet_status_service_pb2 import GetPublicationResponse
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.policy import policy
+from tandemkit.cli.policy_text import in_force_lines
 from tandemkit.testing.parts import free_ports
 from tests.unit.services.control.traffic_policy.policies import policies_at
 
@@ -111,6 +113,31 @@ async def test_one_command_undoes_and_the_history_shows_it(tmp_path: Path) -> No
         await one.says("undo 1")
         assert await one.shows() == "bends nothing"
         assert f"{AGENT}  a delay" in await one.says("show --version 1")
+
+
+async def test_a_safety_limit_keeps_what_else_there_is(tmp_path: Path) -> None:
+    """It concerns the whole fleet, which has one policy."""
+    async with typed(tmp_path) as one:
+        await one.says("drain laptop-2 --allow-absent")
+        await one.says("client-limit 500")
+        assert (await one.shows()).splitlines() == [
+            "drained       hosts/laptop-2",
+            "client limit  at most 500 calls in progress",
+        ]
+        assert "client limit: default -> 500" in await one.says("history --count 1")
+
+
+def test_what_is_not_in_force_is_shown() -> None:
+    """Which version clients go by, why, and since when nothing newer was heard."""
+    told = GetPublicationResponse(policy_version=3, latest_policy_version=4, refusals=["odd"])
+    told.policy_stale_time.FromJsonString("2026-01-02T03:04:05Z")
+    assert list(in_force_lines(told)) == [
+        "this control tells version 3",
+        "not told: odd",
+        "this control has not heard of the policy since 2026-01-02 03:04:05 UTC",
+    ]
+    same = GetPublicationResponse(policy_version=4, latest_policy_version=4)
+    assert list(in_force_lines(same)) == []
 
 
 async def test_a_program_gets_json(tmp_path: Path) -> None:
