@@ -4,7 +4,7 @@ channels, servers and sockets with their calls (channelz). gRPC keeps both in an
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -16,6 +16,7 @@ from grpc_channelz.v1._async import ChannelzServicer
 from grpc_csds import ClientStatusDiscoveryServiceServicer
 
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.streams import Streams
 
 _CSDS: ServiceDescriptor = csds_pb2.DESCRIPTOR.services_by_name["ClientStatusDiscoveryService"]
 _CHANNELZ: ServiceDescriptor = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
@@ -25,19 +26,20 @@ SERVICES = (_CSDS.full_name, _CHANNELZ.full_name)
 class _ClientStatus:
     """The package's servicer streams only on gRPC's own threads."""
 
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
     async def FetchClientStatus(self, request: Any, _context: Context) -> Any:
         return ClientStatusDiscoveryServiceServicer.FetchClientStatus(request, None)
 
-    async def StreamClientStatus(
-        self, requests: AsyncIterator[Any], context: Context
-    ) -> AsyncGenerator[Any, None]:
-        async for request in requests:
-            yield await self.FetchClientStatus(request, context)
+    async def StreamClientStatus(self, requests: AsyncIterator[Any], context: Context) -> None:
+        async for request in self._streams.requests(requests):
+            await context.write(await self.FetchClientStatus(request, context))
 
 
-def handlers() -> tuple[grpc.GenericRpcHandler, ...]:
+def handlers(streams: Streams) -> tuple[grpc.GenericRpcHandler, ...]:
     """What answers both."""
-    served = ((_CSDS, _ClientStatus()), (_CHANNELZ, ChannelzServicer()))
+    served = ((_CSDS, _ClientStatus(streams)), (_CHANNELZ, ChannelzServicer()))
     return tuple(_handler(service, servicer) for service, servicer in served)
 
 

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.elsewhere import Elsewhere
+from tandemkit.rpc.streams import Streams
 
 _OLD, _NEW = "grpc.reflection.v1alpha", "grpc.reflection.v1"
 SERVICES = tuple(f"{package}.ServerReflection" for package in (_NEW, _OLD))
@@ -84,21 +85,25 @@ class _Reflection:
     is no such symbol.
     """
 
-    def __init__(self, own: Iterable[str], pool: Any, elsewhere: Elsewhere | None) -> None:
+    def __init__(
+        self, own: Iterable[str], pools: _Pools, elsewhere: Elsewhere | None, streams: Streams
+    ) -> None:
         self._own, self._elsewhere = frozenset(own), elsewhere
-        self._pools = _Pools(pool, elsewhere)
+        self._pools, self._streams = pools, streams
 
-    async def ServerReflectionInfo(
-        self, requests: AsyncIterator[Any], context: Context
-    ) -> AsyncIterator[Any]:
-        async for request in requests:
-            also = self._elsewhere.services if self._elsewhere else ()
-            servicer = ReflectionServicer(self._own.union(also), self._pools)
-            async for answer in servicer.ServerReflectionInfo(_only(request), context):
-                symbol = request.file_containing_symbol
-                if self._elsewhere and symbol and answer.HasField("error_response"):
-                    answer.error_response.error_message = self._elsewhere.refusal(symbol).message
-                yield answer
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Context) -> None:
+        async for request in self._streams.requests(requests):
+            async for answer in self._answers(request, context):
+                await context.write(answer)
+
+    async def _answers(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        also = self._elsewhere.services if self._elsewhere else ()
+        servicer = ReflectionServicer(self._own.union(also), self._pools)
+        async for answer in servicer.ServerReflectionInfo(_only(request), context):
+            symbol = request.file_containing_symbol
+            if self._elsewhere and symbol and answer.HasField("error_response"):
+                answer.error_response.error_message = self._elsewhere.refusal(symbol).message
+            yield answer
 
 
 async def _only(request: Any) -> AsyncIterator[Any]:
@@ -106,12 +111,13 @@ async def _only(request: Any) -> AsyncIterator[Any]:
 
 
 def handlers(
-    services: Iterable[str], elsewhere: Elsewhere | None = None
+    services: Iterable[str], streams: Streams, elsewhere: Elsewhere | None = None
 ) -> tuple[grpc.GenericRpcHandler, ...]:
     """What answers reflection for `services`, for itself, and for what is elsewhere."""
     pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
     _describe_v1(pool)
-    servicer = _Reflection((*services, *SERVICES), pool, elsewhere)
+    pools = _Pools(pool, elsewhere)
+    servicer = _Reflection((*services, *SERVICES), pools, elsewhere, streams)
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,

@@ -22,6 +22,7 @@ from tandemkit.rpc.health import Health
 from tandemkit.rpc.local import LocalAgents, LocalMethod
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.room import Room
+from tandemkit.rpc.streams import Streams
 
 DRAIN_GRACE_S = 10.0
 _OPTIONS = (
@@ -109,7 +110,12 @@ class Server:
         }
         self._add(grpc.method_handlers_generic_handler(HEALTH, probes))
         described = (*self._services, HEALTH, *admin.SERVICES)
-        for handler in (*admin.handlers(), *reflection.handlers(described, self._elsewhere)):
+        streams = Streams()
+        self._drains.append(streams.drain)
+        for handler in (
+            *admin.handlers(streams),
+            *reflection.handlers(described, streams, self._elsewhere),
+        ):
             self._add(handler)
         if self._elsewhere is not None:
             # Behind all others: it takes what they leave.

@@ -17,6 +17,7 @@ from grpc import experimental
 
 from tandemkit.core.clock import SystemClock
 from tandemkit.rpc import admin
+from tandemkit.rpc.streams import Streams
 from tests.cluster.mesh.trial_contract import Answer, Question
 
 RUN, MADE, UNTIL = "/driver/Run", "/driver/Made", "/driver/Until"
@@ -124,7 +125,7 @@ async def serve(address: str, target: str) -> None:
             "Until": grpc.unary_unary_rpc_method_handler(driver.until),
         }
         driven = grpc.method_handlers_generic_handler("driver", methods)
-        server.add_generic_rpc_handlers((driven, *admin.handlers()))
+        server.add_generic_rpc_handlers((driven, *admin.handlers(Streams())))
         server.add_insecure_port(address)
         await server.start()
         await server.wait_for_termination()

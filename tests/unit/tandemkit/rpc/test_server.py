@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import grpc
 import pytest
 
+from tandemkit.rpc import admin, reflection
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.failure import Refusal, Violation
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
+from tests.unit.tandemkit.rpc.probed import Probed, probed
 
 TRAILER_BYTES_MAX = 8192
 
@@ -46,3 +51,28 @@ def test_the_details_of_a_failure_fit_into_the_trailers() -> None:
     ((_, wire),) = refusal.trailers()
     # gRPC sends binary metadata in base64.
     assert len(wire) * 4 / 3 < TRAILER_BYTES_MAX
+
+
+def bidirectional(it: Probed, path: str) -> Any:
+    """A stream on which nothing has been said yet."""
+    method: Any = it.channel.stream_stream(path)
+    return method()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/{service}/ServerReflectionInfo" for service in reflection.SERVICES),
+        f"/{admin.SERVICES[0]}/StreamClientStatus",
+    ],
+)
+async def test_a_tool_that_stays_connected_holds_no_drain_up(path: str) -> None:
+    """Its stream ends, without an error, long before the grace does."""
+    async with probed() as it:
+        call = bidirectional(it, path)
+        await call.write(b"")
+        await call.read()
+        async with asyncio.timeout(10):
+            await it.server.drain(grace_s=60)
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is grpc.StatusCode.OK
