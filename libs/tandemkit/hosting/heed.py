@@ -120,10 +120,6 @@ def heed(policy: nouns.TrafficPolicy, host: str, server: Server) -> None:
         for one in policy.services
         if one.shares or one.preferences or one.HasField("fault")
     )
-    if host in policy.drained_hosts:
-        server.local.permit(lambda _service: False)
-    elif bent:
-        server.local.permit(lambda service: service not in bent)
-    else:
-        server.local.permit(None)
+    is_drained = host in policy.drained_hosts
+    server.local.permit(lambda service: not is_drained and service not in bent)
     server.limit({one.service: one.concurrent_calls_max for one in policy.services})

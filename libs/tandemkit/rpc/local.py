@@ -63,14 +63,14 @@ class LocalMethod:
 class LocalAgents:
     """The methods mounted on one server, for callers on its event loop. `way` is what a mesh asks
     before each call; `inside` what the control plane's own agents ask, whose calls to each other
-    make the mesh and cannot pass through it.
+    make the mesh and cannot pass through it. Both answer with what runs a call of the method here,
+    or None where it has to go through the mesh.
     """
 
     def __init__(self, serving: Callable[[str], bool]) -> None:
-        self._ways: dict[str, tuple[str, _Way]] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._serving = serving
-        self._permits: Callable[[str], bool] | None = None
+        self._permitted, self._all = _Ways(serving), _Ways(serving)
+        self.way, self.inside = self._permitted.find, self._all.find
+        self._permits: Callable[[str], bool] = _any_service
         self._errands = Errands()
         self._deadlines = Deadlines()
         # Handlers start from here and never see their caller's context variables.
@@ -78,36 +78,47 @@ class LocalAgents:
 
     def put(self, local: LocalMethod) -> None:
         """Makes one more method callable."""
-        self._loop = asyncio.get_running_loop()
+        self._permitted.loop = self._all.loop = asyncio.get_running_loop()
         service = local.method.path.split("/")[1]
         way = _Way(local, self._errands, self._deadlines, self._context)
-        self._ways[local.method.path] = service, way
+        self._all.by_path[local.method.path] = service, way
+        self.permit(self._permits)
 
-    def permit(self, permits: Callable[[str], bool] | None) -> None:
-        """From now on `permits` is asked whether policy lets a service's calls stay in the process:
-        not while it has weights, faults or a drain for it. None: all of them may.
+    def permit(self, permits: Callable[[str], bool]) -> None:
+        """From now on policy lets only those services' calls stay in the process: not while it has
+        weights, faults or a drain for one. It is asked now and not for each call.
         """
         self._permits = permits
-
-    def way(self, path: str, headers: Metadata | None = None) -> Way | None:
-        """What runs a call of the method here; None where it has to go through the mesh."""
-        if self._permits is not None and not self._permits(path.split("/", 2)[1]):
-            return None
-        return self.inside(path, headers)
-
-    def inside(self, path: str, headers: Metadata | None = None) -> Way | None:
-        """The same, whatever policy says."""
-        found = self._ways.get(path)
-        if found is None or (headers and any(key == INSTANCE_HEADER for key, _value in headers)):
-            return None
-        service, way = found
-        if way.sticky or asyncio.get_running_loop() is not self._loop:
-            return None
-        return way if self._serving(service) else None
+        self._permitted.by_path = {
+            path: found for path, found in self._all.by_path.items() if permits(found[0])
+        }
 
     async def drain(self, grace_s: float) -> None:
         """Lets calls in progress finish for `grace_s`, then cancels them."""
         await self._errands.end(grace_s)
+
+
+def _any_service(_service: str) -> bool:
+    return True
+
+
+class _Ways:
+    """Some of a server's methods, by path, with the service of each."""
+
+    def __init__(self, serving: Callable[[str], bool]) -> None:
+        self.by_path: dict[str, tuple[str, _Way]] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._serving = serving
+
+    def find(self, path: str, headers: Metadata | None = None) -> Way | None:
+        """What runs a call of the method; None where nobody here may."""
+        found = self.by_path.get(path)
+        if found is None or (headers and any(key == INSTANCE_HEADER for key, _value in headers)):
+            return None
+        service, way = found
+        if way.sticky or asyncio.get_running_loop() is not self.loop:
+            return None
+        return way if self._serving(service) else None
 
 
 class _Way:
