@@ -21,27 +21,30 @@ class Probe:
     def __init__(self, service: str, scope: Scope, health: Health, news: asyncio.Event) -> None:
         self._service, self._scope, self._health, self._news = service, scope, health, news
         self._interval_s = _FIRST_INTERVAL_S
-        self._cause = ""
+        # Why it does not serve. Not its health, which stays as it is once the server drains.
+        self._cause: str | None = "not asked yet"
 
     async def run(self) -> None:
         while True:
             await self._scope.clock.sleep(self._interval_s)
-            if self._health.serving(self._service):
-                self._interval_s = PROBE_INTERVAL_S
             await self.look()
-            self._interval_s = min(PROBE_INTERVAL_S, 2 * self._interval_s)
+            has_started = self._cause is None
+            self._interval_s = (
+                PROBE_INTERVAL_S if has_started else min(PROBE_INTERVAL_S, 2 * self._interval_s)
+            )
 
     async def look(self) -> None:
         """Asks once. The log has each change, and each other reason for not serving."""
-        was = self._health.serving(self._service)
         error = await self._scope.unwell()
-        self._health.put(self._service, serving=error is None)
-        cause = "" if error is None else str(error)
-        if error is None and not was:
+        cause = None if error is None else str(error)
+        self._health.put(self._service, serving=cause is None)
+        was, self._cause = self._cause, cause
+        if cause == was:
+            return
+        if cause is None:
             log.event(_LOGGER, logging.INFO, "agent.serving", agent=self._scope.name)
-        elif error is not None and (was or cause != self._cause):
-            level = logging.WARNING if was else logging.INFO
+        else:
+            level = logging.WARNING if was is None else logging.INFO
             log.event(_LOGGER, level, "agent.unwell", agent=self._scope.name, cause=cause)
-        self._cause = cause
-        if was != (error is None):
+        if cause is None or was is None:
             self._news.set()

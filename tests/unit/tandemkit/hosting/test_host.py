@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,6 +59,32 @@ async def test_an_agent_serves_only_while_it_says_that_it_is_well(tmp_path: Path
         ailments.append(cured)
         await clock.advance(PROBE_INTERVAL_S)
         assert (await health.Check(question)).status == STATUS.NOT_SERVING
+
+
+async def test_only_changes_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each reason once, and nothing more once the host drains."""
+    caplog.set_level(logging.INFO, "tandemkit.hosting")
+    causes = ["loads", "loads", "warms up", ""]
+
+    async def well() -> None:
+        if cause := causes.pop(0) if len(causes) > 1 else causes[0]:
+            raise OSError(cause)
+
+    @asynccontextmanager
+    async def build(scope: Scope, _settings: Any) -> AsyncIterator[Probe]:
+        scope.ready_when(well)
+        yield Probe()
+        # It is asked on while it drains.
+        await clock.advance(2 * PROBE_INTERVAL_S)
+
+    clock = FakeClock()
+    async with serving(replace(AGENT, build=build), state_dir=tmp_path, clock=clock):
+        await clock.advance(4 * PROBE_INTERVAL_S)
+    assert [one.getMessage() for one in caplog.records] == [
+        "agent.unwell",
+        "agent.unwell",
+        "agent.serving",
+    ]
 
 
 async def test_a_build_that_fails_says_why_and_leaves_nothing_open(tmp_path: Path) -> None:
