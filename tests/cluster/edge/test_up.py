@@ -72,5 +72,9 @@ async def test_the_address_that_it_prints_answers_for_every_agent(tmp_path: Path
         assert services <= set(listed.splitlines())
         told, _ = await grpcurl("-d", '{"text": "hello"}', *where, MEASURE)
         assert json.loads(told)["words"] == "1"
+        asked = ("-d", '{"service": "utility-toolbx"}', *where, "grpc.health.v1.Health/Check")
+        _, complaint = await grpcurl(*asked)
+        assert "Code: NotFound" in complaint
+        assert "did you mean tandem.utility.v1.ToolboxService?" in complaint
         os.kill(process.pid, signal.SIGTERM)
         assert await process.wait() == 0
