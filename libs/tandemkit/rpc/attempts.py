@@ -55,26 +55,46 @@ class Road:
                 return order.by(way), True
         return order.by(self._far), self.line.terms.retries
 
-    def unary(self, *request: Any, **options: Any) -> Any:
+    def unary(
+        self,
+        *request: Any,
+        timeout: float | None = None,
+        metadata: Headers = None,
+        **options: Any,
+    ) -> Any:
         """What a stub calls for a method without streams."""
         try:
-            order = self._order(request, **options)
+            order = self._order(request, timeout, metadata, options)
         except Refused as refused:
             return Unsent(refused.refusal)
-        return _recorded(UnaryCall(self, order), order.span)
+        call = UnaryCall(self, order)
+        return call if order.span is None else _recorded(call, order.span)
 
-    def collecting(self, *requests: Any, **options: Any) -> Any:
+    def collecting(
+        self,
+        *requests: Any,
+        timeout: float | None = None,
+        metadata: Headers = None,
+        **options: Any,
+    ) -> Any:
         """For a stream of requests, which nobody can send twice."""
         try:
-            order = self._order(requests, **options)
+            order = self._order(requests, timeout, metadata, options)
         except Refused as refused:
             return Unsent(refused.refusal)
-        return _recorded(UnaryCall(self, order, once=True), order.span)
+        call = UnaryCall(self, order, once=True)
+        return call if order.span is None else _recorded(call, order.span)
 
-    def streaming(self, *requests: Any, **options: Any) -> Any:
+    def streaming(
+        self,
+        *requests: Any,
+        timeout: float | None = None,
+        metadata: Headers = None,
+        **options: Any,
+    ) -> Any:
         """For a stream of responses."""
         try:
-            order = self._order(requests, **options)
+            order = self._order(requests, timeout, metadata, options)
         except Refused as refused:
             return Unsent(refused.refusal)
         return StreamCall(self, order) if order.span is None else RecordedStream(self, order)
@@ -82,19 +102,17 @@ class Road:
     def _order(
         self,
         request: tuple[Any, ...],
-        timeout: float | None = None,
-        metadata: Headers = None,
-        **options: Any,
+        asked_s: float | None,
+        metadata: Headers,
+        options: dict[str, Any],
     ) -> Order:
-        timeout_s, headers, span = self.line.admit(timeout, metadata)
+        timeout_s, headers, span = self.line.admit(asked_s, metadata)
         return Order(request, timeout_s, headers, options, span)
 
 
-def _recorded(call: Any, span: spans.Span | None) -> Any:
-    if span is not None:
+def _recorded(call: UnaryCall, span: spans.Span) -> UnaryCall:
+    def over(_call: object) -> None:
+        span.end(spans.code_of(call))
 
-        def over(_call: object) -> None:
-            span.end(spans.code_of(call))
-
-        call.add_done_callback(over)
+    call.add_done_callback(over)
     return call

@@ -111,7 +111,8 @@ def wrapped(door: Door, serve: Serve) -> Serve:
         traceparent = trace.arrived(context.invocation_metadata())
         current = Current(method, context, traceparent, stopwatch_s())
         SERVING.set(current)
-        if traceparent and trace.sampled(traceparent):
+        sampled = traceparent and trace.sampled(traceparent)
+        if sampled:
             report.begin(current)
         ended: Refusal | None = None
         try:
@@ -130,7 +131,7 @@ def wrapped(door: Door, serve: Serve) -> Serve:
         except Exception as error:
             refusal = ended or door.refusal(error, current)
         else:
-            if trace.sampled(traceparent) or stopwatch_s() - current.started_s >= report.slow_s:
+            if sampled or stopwatch_s() - current.started_s >= report.slow_s:
                 report.answered(current, response)
             return response
         report.refused(current, refusal)

@@ -90,7 +90,8 @@ class Line:
 
     def answered(self) -> None:
         """Runs for every unary call that went well."""
-        self.heard()
+        if self.breaker.failures:
+            self.breaker.answered()
         if self.terms.tokens.left < retries.TOKENS_MAX:
             self.terms.tokens.earn()
 
