@@ -76,7 +76,7 @@ def _routes(contract: Contract, policy: ServicePolicy, pools: Pools) -> Iterator
     fault = packed(fault_of(policy.fault)) if policy.fault else None
     named = [
         _Goal(service, instance=one, headers=(_header(INSTANCE_HEADER, one),))
-        for one in pools.instances(service)
+        for one in pools.instances.get(service, ())
     ]
     picked = [
         _Goal(service, version=one.version, headers=(_header(one.header, one.value),))

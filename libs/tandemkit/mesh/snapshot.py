@@ -22,6 +22,7 @@ from tandemkit.mesh.listeners import TARGET, listener_of, packed
 from tandemkit.mesh.policy import ServicePolicy, TrafficPolicy
 from tandemkit.mesh.pools import Pool, Pools, Wish
 from tandemkit.mesh.routes import route_configuration
+from tandemkit.mesh.sets import Sets
 from tandemkit.rpc.contract import Contract
 
 _PREFIX = "type.googleapis.com/"
@@ -127,6 +128,7 @@ class Generation:
     """
 
     shape: _Shape
+    sets: Sets
     calls_max: int
     pools: Mapping[str, Pool]
     wishes: tuple[Wish, ...]
@@ -151,8 +153,9 @@ def generation(
     catalogue: Catalogue, policy: TrafficPolicy, before: Generation | None = None
 ) -> Generation:
     """Everything that a catalogue and a policy come to. The same input gives the same bytes."""
-    pools = Pools(catalogue, policy)
-    shape = _Shape(catalogue.contracts, catalogue.front, policy.services, pools.names)
+    sets = Sets.of(catalogue, policy.drained, before.sets if before else None)
+    pools = Pools(sets)
+    shape = _Shape(catalogue.contracts, catalogue.front, policy.services, sets.names)
     if before is not None and before.shape == shape:
         for wish in before.wishes:
             pools.wish(wish)
@@ -168,6 +171,7 @@ def generation(
     }
     return Generation(
         shape=shape,
+        sets=sets,
         calls_max=policy.calls_max,
         pools=pools.named,
         wishes=tuple(pools.wishes),

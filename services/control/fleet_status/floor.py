@@ -53,10 +53,9 @@ def floor_of(known_count: int) -> int:
 def told(
     hosts: Mapping[str, nouns.Host], silent: Mapping[str, Silent], held: Mapping[str, float]
 ) -> Told:
-    """Hosts with a lease, those without one, and until when some of the former are held out.
-
-    Groups with nobody silent or held out, which is nearly all of them, are not looked at.
-    """
+    """Hosts with a lease, those without one, and until when some of the former are held out."""
+    if not held and not silent:
+        return Told(tuple(hosts.values()))
     held = {name: until_s for name, until_s in held.items() if name in hosts}
     taken = {(one.address, one.port) for one in hosts.values()} if silent else set()
     # Another host on its port is what it became: a restart under another name.

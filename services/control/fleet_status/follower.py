@@ -12,9 +12,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.control.fleet_status.assembly import Key, assemble, keys_of
-from services.control.fleet_status.descriptors import BrokenContract, contract_in
+from services.control.fleet_status.assembly import assemble
+from services.control.fleet_status.descriptors import BrokenContract, Shelf
 from services.control.fleet_status.floor import Kind, Treatment
+from services.control.fleet_status.making import Key, Making
 from services.control.fleet_status.view import View
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.core import log
@@ -73,6 +74,7 @@ class Follower:
         self._registry, self._publication = registry, publication
         self._clock, self._draw = clock, draw
         self._contracts: dict[Key, Contract | str] = {}
+        self._making, self._shelf = Making(), Shelf()
         self._left_out: dict[str, str] = {}
         self._treated: Mapping[str, Treatment] = {}
         self._turn = asyncio.Lock()
@@ -127,12 +129,12 @@ class Follower:
 
     async def _publish_now(self) -> None:
         present, departed = self._view.hosts, self._view.departed
-        wanted = keys_of((*present, *departed))
-        known = {key: one for key, one in self._contracts.items() if key in wanted}
-        self._contracts = known
-        for key in sorted(wanted - known.keys()):
+        wanted = self._making.see((*present, *departed))
+        for key in self._contracts.keys() - wanted:
+            del self._contracts[key]
+        for key in sorted(wanted - self._contracts.keys()):
             await self._learn(*key)
-        assembly = assemble(present, departed, self._contracts)
+        assembly = assemble(present, departed, self._contracts, self._making)
         self._say_left_out(dict(assembly.left_out))
         self._say_treated(self._view.treatments)
         self.catalogue = assembly.catalogue
@@ -147,7 +149,7 @@ class Follower:
         if value is None:
             return
         try:
-            self._contracts[digest, service] = contract_in(value, digest, service)
+            self._contracts[digest, service] = self._shelf.contract(value, digest, service)
         except BrokenContract as error:
             self._contracts[digest, service] = f"its contract {error}"
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Sequence
 
-from services.control.fleet_status.assembly import FRONT, Assembly, assemble, keys_of
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.control.fleet_status.assembly import FRONT, Assembly, assemble
+from services.control.fleet_status.making import Contracts, Making
 from tandem.control.v1 import fleet_status_service_pb2
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.mesh.catalogue import Catalogue
@@ -22,9 +27,21 @@ CONTRACTS = {
 }
 
 
+def assembled(
+    present: Sequence[nouns.Host],
+    departed: Sequence[nouns.Host] = (),
+    contracts: Contracts = CONTRACTS,
+    making: Making | None = None,
+) -> Assembly:
+    """By default as if nothing had been assembled before."""
+    making = making or Making()
+    making.see((*present, *departed))
+    return assemble(present, departed, contracts, making)
+
+
 def made(*present: nouns.Host, departed: tuple[nouns.Host, ...] = ()) -> Assembly:
     """An assembly of which clients would refuse nothing."""
-    found = assemble(present, departed, CONTRACTS)
+    found = assembled(present, departed)
     assert objections(generation(found.catalogue, TrafficPolicy()).on("laptop")) == []
     return found
 
@@ -90,8 +107,8 @@ def test_routes_are_made_from_the_contract_that_most_hosts_have() -> None:
     old, new = placement(), placement(digest="f" * 64)
     few = (host("a", 1, [old]), host("b", 2, [old]), host("c", 3, [new]))
     many = (*few, host("d", 4, [new]), host("e", 5, [new]))
-    assert assemble(few, (), contracts).catalogue.contracts[0] is not newer
-    assert assemble(many, (), contracts).catalogue.contracts[0] is newer
+    assert assembled(few, (), contracts).catalogue.contracts[0] is not newer
+    assert assembled(many, (), contracts).catalogue.contracts[0] is newer
 
 
 def test_a_control_that_has_registered_is_the_front() -> None:
@@ -103,4 +120,54 @@ def test_a_control_that_has_registered_is_the_front() -> None:
 
 def test_each_contract_is_needed_once() -> None:
     """However many hosts serve the agent."""
-    assert keys_of([host("a", 1), host("b", 2)]) == {(STORED[ALPHA].digest, ALPHA)}
+    assert Making().see([host("a", 1), host("b", 2)]) == {(STORED[ALPHA].digest, ALPHA)}
+
+
+def test_what_did_not_change_is_not_made_again() -> None:
+    """Others tell by the very object that nothing changed."""
+    making = Making()
+    before = assembled([host("a", 1), host("b", 2)], making=making).catalogue
+    after = assembled([host("a", 1), host("b", 3)], making=making).catalogue
+    assert after.hosts[0] is before.hosts[0]
+    assert after.hosts[1] is not before.hosts[1]
+    assert after.contracts is before.contracts
+
+
+PLACEMENTS = st.lists(
+    st.sampled_from([placement(), placement(BETA), placement(FRONT), placement(digest="f" * 64)]),
+    max_size=3,
+)
+HOSTS = st.lists(
+    st.builds(
+        host,
+        st.sampled_from("abcd"),
+        st.integers(min_value=1, max_value=3),
+        PLACEMENTS,
+        address=st.sampled_from(["127.0.0.1", "127.0.0.2", "pc2.lan"]),
+    ),
+    max_size=4,
+    unique_by=lambda one: one.name,
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            HOSTS, st.integers(min_value=0, max_value=4), st.sets(st.sampled_from([*CONTRACTS]))
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_remembering_changes_nothing(
+    steps: list[tuple[list[nouns.Host], int, set[tuple[str, str]]]],
+) -> None:
+    """Whatever was assembled before, the catalogue is what it would be without."""
+    making = Making()
+    contracts: dict[tuple[str, str], Contract | str] = {}
+    for hosts, present_count, learned in steps:
+        wanted = making.see(hosts)
+        contracts = {key: one for key, one in contracts.items() if key in wanted}
+        contracts |= {key: CONTRACTS[key] for key in learned & wanted}
+        split = hosts[:present_count], hosts[present_count:]
+        assert assemble(*split, contracts, making) == assembled(*split, contracts)
