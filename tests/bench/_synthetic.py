@@ -26,8 +26,9 @@ def synthetic(hosts_count: int) -> Catalogue:
             name=f"host-{number}",
             group=f"group-{number % groups_count}",
             machine=MACHINES[number // groups_count % len(MACHINES)],
-            address=f"10.0.{number // 256}.{number % 256}",
-            port=8200,
+            # Nobody listens there, and clients hear that at once.
+            address=f"127.1.{number // 256}.{number % 256}",
+            port=9,
             placements=tuple(
                 Placement(one.service.full_name) for one in groups[number % groups_count]
             ),

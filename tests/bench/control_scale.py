@@ -1,7 +1,8 @@
-"""What a fleet of a given size costs the control plane, and how long a lost host takes to reach 200
-clients that decode and acknowledge, as gRPC's do.
+"""What a fleet of a given size costs its control, and how long a change takes to reach 200 raw
+discovery streams that decode and acknowledge, and 5 stock clients that call.
 
-Clients and control plane run in one process and count together.
+The control (registry and fleet status, as packaged), the streams, and each client are processes of
+their own; this one holds the hosts' leases. CPU time and memory are the control's alone.
 """
 
 from __future__ import annotations
@@ -9,135 +10,159 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
-import grpc
 import uvloop
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from envoy.service.discovery.v3.ads_pb2_grpc import AggregatedDiscoveryServiceStub
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
+from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.clock import SystemClock
-from tandemkit.mesh.ads import DiscoveryServer
-from tandemkit.mesh.catalogue import Catalogue
-from tandemkit.mesh.policy import TrafficPolicy
-from tandemkit.mesh.publication import COALESCE_S, Publication
-from tandemkit.mesh.snapshot import ENDPOINTS, generation
-from tandemkit.mesh.validation import objections
-from tandemkit.rpc.server import Server
-from tandemkit.supervise.tasks import Tasks
-from tests.bench._synthetic import GROUP_AGENTS, MACHINES, synthetic
+from tandemkit.hosting.contracts import StoredContract, keep_contracts
+from tandemkit.testing.parts import short_folder
+from tests.bench._leases import HeldLease, Registering
+from tests.bench._scaled import STREAMS, Scaled, scaled
+from tests.bench._synthetic import GROUP_AGENTS, MACHINES, contract, synthetic
+from tests.bench._usage import cpu_s, resident_mb
+from tests.cluster.mesh.trial_contract import ALPHA, ALPHA_FILE
 
-T = TypeVar("T")
-STREAMS, LOSSES = 200, 20
-HERE = MACHINES[0]
-
-
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What it returns, and the milliseconds of CPU that it took."""
-    started_s = time.process_time()
-    done = work()
-    return done, round((time.process_time() - started_s) * 1000, 2)
+CHANGES, BURSTS, BURST = 20, 5, 5
+REST_S, IDLE_S = 0.5, 10.0
+GROUP = "flip"
+_CLOCK = SystemClock()
 
 
-def without(known: Catalogue, number: int) -> Catalogue:
-    """One host is down."""
-    hosts = list(known.hosts)
-    lost = number % len(hosts)
-    hosts[lost] = replace(hosts[lost], serving=False)
-    return replace(known, hosts=tuple(hosts))
+def _host(port: int) -> nouns.Host:
+    """The one that changes: it is here, and then there."""
+    digest = StoredContract.of(ALPHA_FILE).digest
+    placement = nouns.Placement(service=ALPHA, serving=True, contract_digest=digest)
+    return nouns.Host(
+        name="hosts/flip",
+        machine=MACHINES[0],
+        group=GROUP,
+        address="127.0.0.1",
+        port=port,
+        placements=[placement],
+    )
 
 
-def making(known: Catalogue) -> dict[str, float]:
-    """The whole from nothing, and again after one host is lost; both checked."""
-    policy = TrafficPolicy()
-    made, make_ms = timed(lambda: generation(known, policy))
-    told, encode_ms = timed(lambda: made.on(HERE))
-    _, check_ms = timed(lambda: objections(told))
+@dataclass
+class Waits:
+    """How long streams and clients took to know, and what control did for it."""
 
-    def lose() -> None:
-        less = generation(without(known, 0), policy, made)
-        assert objections(less.on(HERE, (made, told)), told) == []
+    streams_ms: list[float]
+    clients_ms: list[float]
+    cpu_ms: list[float]
 
-    sizes = {part.type_url: sum(map(len, _values(part))) for part in told.parts}
+
+async def idle(fleet: Scaled) -> float:
+    """Part of one core that control takes while hosts renew and nothing happens."""
+    before_s, began_s = cpu_s(fleet.control_pid), _CLOCK.monotonic_s()
+    await _CLOCK.sleep(IDLE_S)
+    return (cpu_s(fleet.control_pid) - before_s) / (_CLOCK.monotonic_s() - began_s)
+
+
+async def changes(fleet: Scaled, lease: HeldLease, idle_share: float) -> Waits:
+    """The endpoint of one agent moves to and fro."""
+    waits = Waits([], [], [])
+    for number in range(CHANGES):
+        to = fleet.homes[(number + 1) % 2]
+        await _CLOCK.sleep(REST_S)
+        before_s, began_s = cpu_s(fleet.control_pid), _CLOCK.monotonic_s()
+        asked = asyncio.gather(fleet.port_heard(GROUP, to.port), fleet.answered_by(to.name))
+        await lease.change(_host(to.port))
+        streams_s, clients_s = await asked
+        waits.streams_ms += [(moment_s - began_s) * 1000 for moment_s in streams_s]
+        waits.clients_ms += [(moment_s - began_s) * 1000 for moment_s in clients_s]
+        # Telling goes on for a moment after it was heard: acknowledgements are still to be read.
+        await _CLOCK.sleep(REST_S)
+        used_s = cpu_s(fleet.control_pid) - before_s
+        rest_s = idle_share * (_CLOCK.monotonic_s() - began_s)
+        waits.cpu_ms.append((used_s - rest_s) * 1000)
+    return waits
+
+
+async def routes(fleet: Scaled, registering: Registering, idle_share: float) -> dict[str, object]:
+    """Bursts of new agents: how many times the routes were told for them, and what that took."""
+    costs_ms: list[float] = []
+    waits_ms: list[float] = []
+    tellings: list[int] = []
+    for burst in range(BURSTS):
+        added = [contract(f"Burst{burst}Agent{number}") for number in range(BURST)]
+        stored = [StoredContract.of(one.service.file) for one in added]
+        await keep_contracts(registering.stub, stored)
+        await _CLOCK.sleep(REST_S)
+        told_count = await fleet.routes_told()
+        before_s, began_s = cpu_s(fleet.control_pid), _CLOCK.monotonic_s()
+        hosts = [
+            nouns.Host(
+                name=f"hosts/burst-{burst}-{number}",
+                machine=MACHINES[0],
+                group=f"burst-{burst}-{number}",
+                address=f"127.2.{burst}.{number}",
+                port=9,
+                placements=[
+                    nouns.Placement(
+                        service=one.service.full_name,
+                        serving=True,
+                        contract_digest=stored[number].digest,
+                    )
+                ],
+            )
+            for number, one in enumerate(added)
+        ]
+        await asyncio.gather(*(registering.add(host) for host in hosts))
+        for one in added:
+            heard_s = await fleet.route_heard(f"/{one.service.full_name}/")
+            waits_ms += [(moment_s - began_s) * 1000 for moment_s in heard_s]
+        await _CLOCK.sleep(REST_S)
+        used_s = cpu_s(fleet.control_pid) - before_s
+        costs_ms.append((used_s - idle_share * (_CLOCK.monotonic_s() - began_s)) * 1000)
+        tellings.append(await fleet.routes_told() - told_count)
     return {
-        "whole_ms": round(make_ms + encode_ms + check_ms, 2),
-        "loss_ms": statistics.median(timed(lose)[1] for _ in range(LOSSES)),
-        "whole_bytes": sum(sizes.values()),
-        "routes_bytes": len(_values(told.routes)[0]),
+        "routes_new_agents": BURST,
+        "routes_told": statistics.median(tellings),
+        "routes_cpu_ms": round(statistics.median(costs_ms), 1),
+        "routes_heard_ms_p50": round(statistics.median(waits_ms), 1),
+        "routes_heard_ms_p99": p99(waits_ms),
     }
 
 
-def _values(part: Any) -> list[bytes]:
-    return [packed.value for packed in part.by_name.values()]
+def p99(values: list[float]) -> float:
+    return round(statistics.quantiles(values, n=100)[98], 1)
 
 
-@asynccontextmanager
-async def control(known: Catalogue) -> AsyncIterator[tuple[Publication, str]]:
-    publication, server = Publication(SystemClock()), Server()
-    discovery = DiscoveryServer(publication)
-    server.also(discovery.generic_handler(), discovery.close)
-    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
-        address = f"unix:{folder}/control.sock"
-        async with Tasks() as tasks:
-            tasks.spawn("publication", publication.run())
-            publication.publish(known)
-            await server.start(address)
-            try:
-                yield publication, address
-            finally:
-                await server.drain(0)
-
-
-class Watcher:
-    """One raw stream that wants the endpoints of every cluster."""
-
-    def __init__(self, stub: Any, clusters: tuple[str, ...]) -> None:
-        self._stream = stub.StreamAggregatedResources()
-        self._asked = DiscoveryRequest(type_url=ENDPOINTS, resource_names=clusters)
-        self._asked.node.locality.zone = HERE
-
-    async def hear(self) -> float:
-        """When it has decoded and acknowledged one more response."""
-        await self._stream.write(self._asked)
-        told = await self._stream.read()
-        for packed in told.resources:
-            ClusterLoadAssignment.FromString(packed.value)
-        self._asked.response_nonce, self._asked.version_info = told.nonce, told.version_info
-        return time.perf_counter()
-
-
-async def telling(known: Catalogue) -> dict[str, float]:
-    """From the moment that a loss is published until each of the clients has heard of it."""
-    clusters = tuple(sorted({host.group for host in known.hosts}))
-    waits_ms: list[float] = []
-    costs_ms: list[float] = []
-    async with (
-        control(known) as (publication, address),
-        grpc.aio.insecure_channel(address) as channel,
-    ):
-        stub: Any = AggregatedDiscoveryServiceStub(channel)
-        watchers = [Watcher(stub, clusters) for _ in range(STREAMS)]
-        await asyncio.gather(*(one.hear() for one in watchers))
-        for number in range(LOSSES):
-            await SystemClock().sleep(COALESCE_S)
-            before_s, started_s = time.process_time(), time.perf_counter()
-            publication.publish(without(known, number))
-            heard_s = await asyncio.gather(*(one.hear() for one in watchers))
-            costs_ms.append((time.process_time() - before_s) * 1000)
-            waits_ms += [(moment_s - started_s) * 1000 for moment_s in heard_s]
+async def measured(hosts_count: int) -> dict[str, object]:
+    """All figures of a fleet of that many hosts, and the one that changes."""
+    with short_folder() as folder:
+        async with scaled(folder, MACHINES[0]) as fleet, fleet.registering() as registering:
+            began_s = _CLOCK.monotonic_s()
+            await registering.add_all(synthetic(hosts_count))
+            registered_s = _CLOCK.monotonic_s() - began_s
+            await keep_contracts(registering.stub, (StoredContract.of(ALPHA_FILE),))
+            lease = await registering.add(_host(fleet.homes[0].port))
+            await fleet.start_listeners()
+            await fleet.port_heard(GROUP, fleet.homes[0].port)
+            await _CLOCK.sleep(REST_S * 4)
+            idle_share = await idle(fleet)
+            waits = await changes(fleet, lease, idle_share)
+            told = await routes(fleet, registering, idle_share)
+            memory_mb = resident_mb(fleet.control_pid)
     return {
+        "hosts": hosts_count,
+        "endpoints": hosts_count * GROUP_AGENTS,
         "streams": STREAMS,
-        "heard_ms_p50": round(statistics.median(waits_ms), 1),
-        "heard_ms_p99": round(statistics.quantiles(waits_ms, n=100)[98], 1),
-        "cpu_ms": round(statistics.median(costs_ms), 1),
+        "registered_s": round(registered_s, 1),
+        "heard_ms_p50": round(statistics.median(waits.streams_ms), 1),
+        "heard_ms_p99": p99(waits.streams_ms),
+        "clients_ms_p50": round(statistics.median(waits.clients_ms), 1),
+        "clients_ms_max": round(max(waits.clients_ms), 1),
+        "change_cpu_ms": round(statistics.median(waits.cpu_ms), 1),
+        **told,
+        "idle_percent": round(idle_share * 100, 1),
+        "memory_mb": round(memory_mb),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
@@ -146,15 +171,26 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, nargs="*", default=[10, 100, 1000])
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     said = parser.parse_args()
+    found = []
     for count in said.hosts:
-        known = synthetic(count)
-        found = making(known) | uvloop.run(telling(known))
-        if said.json:
-            line = json.dumps({"bench": "control_scale", "hosts": count, **found})
-        else:
-            figures = ", ".join(f"{name} {value}" for name, value in found.items())
-            line = f"{count} hosts, {count * GROUP_AGENTS} endpoints of agents: {figures}"
-        sys.stdout.write(line + "\n")
+        found.append(uvloop.run(measured(count)))
+        _print({"bench": "control_scale", **found[-1]}, as_json=said.json)
+    least, most = found[0], found[-1]
+    if most["endpoints"] != least["endpoints"]:
+        _print(slope(least, most), as_json=said.json)
+
+
+def slope(least: dict[str, object], most: dict[str, object]) -> dict[str, object]:
+    """What 1,000 endpoints of agents that do not change add to a change of one."""
+    more = (float(str(most["endpoints"])) - float(str(least["endpoints"]))) / 1000
+    cost = float(str(most["change_cpu_ms"])) - float(str(least["change_cpu_ms"]))
+    return {"bench": "control_scale", "change_cpu_ms_per_1000_endpoints": round(cost / more, 3)}
+
+
+def _print(found: dict[str, object], *, as_json: bool) -> None:
+    line = json.dumps(found) if as_json else ", ".join(f"{key} {one}" for key, one in found.items())
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+"""What another process has used, as the kernel counts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that its threads have had, to the microsecond."""
+    ran_ns = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        ran_ns += int((thread / "schedstat").read_text().split()[0])
+    return ran_ns / 1e9
+
+
+def resident_mb(pid: int) -> float:
+    """Memory that it has in use now."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (one for one in lines if one.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
