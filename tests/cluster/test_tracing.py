@@ -1,9 +1,12 @@
-"""A sampled call's way to a collector, from processes as they are started in earnest."""
+"""A sampled call's way to a collector, from a process as it is started in earnest."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,42 +15,55 @@ import pytest
 from tandemkit.rpc import trace
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.parts import free_ports, short_folder
-from tandemkit.testing.spans import collector
-from tests.cluster.mesh import trial_host
-from tests.cluster.mesh.trial_contract import ALPHA, Answer, Question
+from tandemkit.testing.spans import Collector, collector
+from tests.cluster import chain_host
+from tests.cluster.mesh.trial_contract import ALPHA, BETA, Answer, Question
 
 pytestmark = pytest.mark.cluster
-SAMPLED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+# As OTLP has them.
+SERVER, CLIENT = 2, 3
+
+
+@asynccontextmanager
+async def host_of_both(folder: Path, found: Collector) -> AsyncIterator[str]:
+    """The address of a host whose second agent calls the first, and which knows the collector."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    environment = {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "HOME": str(folder),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": found.endpoint,
+    }
+    argv = (sys.executable, "-m", chain_host.__name__, "--role", "both", "--listen", address)
+    command = Command(argv, folder / "host.log", env=environment, grace_s=30.0)
+
+    async def serves() -> None:
+        assert "host.serving" in command.log_path.read_text()
+
+    async with supervised_process(command, ready=serves):
+        yield address
 
 
 async def test_a_host_tells_the_collector_of_its_environment() -> None:
-    """What it served of a sampled trace, with the last of it sent while the host drains."""
-    (port,) = free_ports(1)
-    address = f"127.0.0.1:{port}"
+    """Of every hop of a sampled trace and of nothing else, the last of it while it drains."""
     async with collector() as found:
         with short_folder() as folder:
-            environment = {
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "HOME": str(folder),
-                "OTEL_EXPORTER_OTLP_ENDPOINT": found.endpoint,
-            }
-            argv = (sys.executable, "-m", trial_host.__name__, "--listen", address)
-            command = Command(argv, folder / "host.log", env=environment, grace_s=30.0)
-
-            async def serves() -> None:
-                assert "host.serving" in command.log_path.read_text()
-
             async with (
-                supervised_process(command, ready=serves),
+                host_of_both(folder, found) as address,
                 grpc.aio.insecure_channel(address) as channel,
             ):
                 ask: Any = channel.unary_unary(
-                    f"/{ALPHA}/Ask",
-                    request_serializer=Question.SerializeToString,
-                    response_deserializer=Answer.FromString,
+                    f"/{BETA}/Ask", Question.SerializeToString, Answer.FromString
                 )
-                await ask(Question(), metadata=((trace.HEADER, SAMPLED),))
+                await ask(Question(), metadata=((trace.HEADER, f"00-{TRACE}-{PARENT}-01"),))
                 await ask(Question())
-    ((service, span),) = found.spans()
-    assert (service, span["name"]) == ("trial", f"{ALPHA}/Ask")
-    assert (span["traceId"], span["parentSpanId"]) == tuple(SAMPLED.split("-")[1:3])
+    told = found.spans()
+    assert {(service, span["traceId"]) for service, span in told} == {("trial", TRACE)}
+    below = {span["parentSpanId"]: span for _service, span in told}
+    parent, seen = PARENT, []
+    while parent in below:
+        span = below.pop(parent)
+        seen.append((span["kind"], span["name"]))
+        parent = span["spanId"]
+    assert seen == [(SERVER, f"{BETA}/Ask"), (CLIENT, f"{ALPHA}/Ask"), (SERVER, f"{ALPHA}/Ask")]
+    assert below == {}
