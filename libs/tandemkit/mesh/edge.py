@@ -124,9 +124,12 @@ class EdgeView:
 def _routes_of(told: Packed) -> Packed:
     routes = RouteConfiguration.FromString(told.value)
     for host in routes.virtual_hosts:
-        for route in host.routes:
-            _adapt(route.route)
         calls = list(host.routes)
+        may_repeat = [one.route.HasField("retry_policy") for one in calls]
+        common = 2 * sum(may_repeat) > len(calls)
+        host.retry_policy.CopyFrom(_retry(may_repeat=common))
+        for route, may in zip(calls, may_repeat, strict=True):
+            _adapt(route.route, None if may is common else _retry(may_repeat=may))
         del host.routes[:]
         host.routes.append(_refusal())
         host.routes.extend(calls)
@@ -135,15 +138,22 @@ def _routes_of(told: Packed) -> Packed:
     return packed(routes)
 
 
-def _adapt(action: RouteAction) -> None:
+def _adapt(action: RouteAction, retry: RetryPolicy | None) -> None:
     """Envoy's own limit of 15 s goes. A deadline that the caller sent is kept by caller and host:
     kept here too, it would break streams off before those can say why.
     """
     if not action.HasField("max_stream_duration"):
         action.max_stream_duration.max_stream_duration.CopyFrom(Duration())
-    retry_on = _LOST if action.HasField("retry_policy") else _UNSEEN
-    action.retry_policy.CopyFrom(_RETRY)
-    action.retry_policy.retry_on = retry_on
+    action.ClearField("retry_policy")
+    if retry is not None:
+        action.retry_policy.CopyFrom(retry)
+
+
+def _retry(*, may_repeat: bool) -> RetryPolicy:
+    told = RetryPolicy()
+    told.CopyFrom(_RETRY)
+    told.retry_on = _LOST if may_repeat else _UNSEEN
+    return told
 
 
 def _refusal() -> Route:

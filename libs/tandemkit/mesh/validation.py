@@ -4,6 +4,7 @@ response, and then it hears of no failover either.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -27,6 +28,8 @@ _UINT32_MAX = 2**32 - 1
 _PRIORITIES_MAX = 128
 _RING_ENTRIES_MAX = 8 * 1024 * 1024
 _CODES_MAX = 16
+# Envoy refuses what is no token of HTTP's.
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _FRACTIONS = {
     FractionalPercent.HUNDRED: 100,
     FractionalPercent.TEN_THOUSAND: 10_000,
@@ -109,8 +112,8 @@ def _of_route(route: Route, snapshot: Snapshot) -> Iterator[str]:
         yield "retries less than once"
     headers = [one.name for one in route.match.headers]
     headers += [one.header.header_name for one in route.route.hash_policy]
-    if any(not name or name != name.lower() or name.startswith(":") for name in headers):
-        yield "names a header that is empty, not in lower case, or HTTP's own"
+    if not all(map(_HEADER.fullmatch, headers)):
+        yield "names a header that is empty, not in lower case, or none of HTTP"
     sure = {one.name for one in route.match.headers if one.present_match and not one.invert_match}
     if any(one.invert_match and one.name not in sure for one in route.match.headers):
         yield "has a header that is not to be so, and whose absence clients do not agree about"
