@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from services.control.traffic_policy.ledger import Ledger
+from services.control.traffic_policy.reach import Reach
 from services.control.traffic_policy.servicer import Policies
 from services.control.traffic_policy.shelf import Overtaken, Shelf, Stored
 from tandem.control.config.v1 import traffic_policy_pb2 as cfg
@@ -104,8 +105,10 @@ async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncItera
     target = settings.registry or channel.NOWHERE
     async with mesh(target, near, clock=scope.clock) as calls:
         stubbed = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
-        ledger = Ledger(Shelf(stubbed), scope.clock)
-        scope.ready_when(ledger.latest)
+        shelf = Shelf(stubbed)
+        ledger, reach = Ledger(shelf, scope.clock), Reach(shelf.watch, scope.clock)
+        scope.ready_when(reach.check)
+        scope.spawn("reach", reach.run())
         yield Policies(ledger)
 
 
