@@ -17,7 +17,7 @@ SUMMARIES = {
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "clients": "Write a client package for another language.",
     "doctor": "Say what is present, what is missing and how to get it.",
-    "setup": "Install what tests or models need beyond the environment.",
+    "setup": "Install what tests, models or the edge need.",
     "tools": "Build Consul and grpcurl once, or use those on PATH.",
     "env": "Print what a shell needs to call the fleet as xds:///tandem.",
     "bench": "Run the benchmarks of tests/bench.",

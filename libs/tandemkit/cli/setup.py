@@ -1,4 +1,4 @@
-"""`tandem setup`: what tests or models need beyond the environment, installed when asked for."""
+"""`tandem setup`: what tests, models or the edge need, installed when asked for."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def _run(prefix: tuple[str, ...], command: tuple[str, ...], steps: Steps) 
 
 
 @click.group(
-    short_help="Install what tests or models need beyond the environment.",
+    short_help="Install what tests, models or the edge need.",
     epilog=examples(
         "./tandem setup test --dry-run",
         "./tandem setup test",
@@ -79,7 +79,7 @@ async def _run(prefix: tuple[str, ...], command: tuple[str, ...], steps: Steps) 
     ),
 )
 def setup() -> None:
-    """Install what tests or models need beyond the environment. Nothing else installs anything."""
+    """Install what tests, models or the edge need. Nothing else installs anything."""
 
 
 @setup.command(
