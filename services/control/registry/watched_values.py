@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tandemkit.core.clock import Clock
-from tandemkit.registry.protocol import Refused, Unreachable, Versioned
+from tandemkit.registry.protocol import Refused, Unreachable, Versioned, check_name
 
 Read = Callable[[str], Awaitable[Versioned | None]]
 # Two looks a second cost an embedded registry nothing to speak of, and Consul 1 ms of CPU time.
@@ -70,9 +70,10 @@ class WatchedValues:
             one.saw(found)
 
     async def watch(self, key: str) -> AsyncGenerator[Versioned | None, None]:
-        """The value as it is, and again when it is another one. Raises Unreachable and
-        Refused.
+        """The value as it is, and again when it is another one. Raises Unreachable and Refused, and
+        ValueError for what is no key.
         """
+        check_name(key)
         one = self._watched.setdefault(key, _Watched())
         one.watchers_count += 1
         try:

@@ -19,7 +19,8 @@ from tandemkit.mesh.snapshot import generation
 from tandemkit.mesh.validation import objections
 from tandemkit.rpc.contract import Contract
 
-_OURS = traffic_policy_service_pb2.DESCRIPTOR.services_by_name["TrafficPolicyService"].full_name
+# The control plane's own services.
+_OURS = f"{traffic_policy_service_pb2.DESCRIPTOR.package}."
 _NEAR_MAX, _NEAR_ENOUGH = 3, 0.4
 
 
@@ -39,8 +40,9 @@ def objection_to(policy: pb.TrafficPolicy) -> str:
     The mesh makes of it what it would tell clients, for a fleet in which every service has every
     version, and looks at that as they would.
     """
-    if any(one.service == _OURS and one.HasField("fault") for one in policy.services):
-        return "a fault of this service could keep the policy from being undone"
+    for one in policy.services:
+        if one.service.startswith(_OURS) and (one.HasField("fault") or one.concurrent_calls_max):
+            return f"a fault or limit of {one.service} could keep the policy from being undone"
     try:
         found = objections(generation(_everything(policy), policy_of(policy)).on(""))
     except (ValueError, OverflowError) as error:

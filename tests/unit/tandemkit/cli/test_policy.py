@@ -20,6 +20,8 @@ from tests.unit.services.control.traffic_policy.policies import policies_at
 
 AGENT = "control-registry"
 FULL = "tandem.control.v1.RegistryService"
+# In full, for no host of the test serves it.
+FILES = "tandem.utility.v1.FilesService"
 
 
 class Typed:
@@ -67,22 +69,22 @@ async def test_a_service_is_named_as_people_name_it(tmp_path: Path) -> None:
 async def test_each_command_changes_its_part_and_leaves_the_others(tmp_path: Path) -> None:
     """Shares, preferences, fault and limit of a service; clear takes all of them."""
     async with typed(tmp_path) as one:
-        await one.says(f"weigh {AGENT} v1=1 --allow-absent")
-        await one.says(f"prefer {AGENT} x-tester=yes v2 --allow-absent")
-        await one.says(f"fault {AGENT} --abort UNAVAILABLE --delay-s 0.5 --percent 5")
-        await one.says(f"limit {AGENT} 20")
+        await one.says(f"weigh {FILES} v1=1 --allow-absent")
+        await one.says(f"prefer {FILES} x-tester=yes v2 --allow-absent")
+        await one.says(f"fault {FILES} --abort UNAVAILABLE --delay-s 0.5 --percent 5")
+        await one.says(f"limit {FILES} 20")
         assert await one.shows() == (
-            f"{AGENT}  v1 100 %; x-tester=yes to v2; "
+            "utility-files  v1 100 %; x-tester=yes to v2; "
             "a delay of 0.5 s, then UNAVAILABLE for 5 % of the calls; "
             "at most 20 calls in progress of a method at an instance"
         )
-        await one.says(f"prefer {AGENT} x-tester=yes v1")
-        await one.says(f"fault {AGENT} --off")
-        await one.says(f"limit {AGENT} 0")
-        assert await one.shows() == f"{AGENT}  v1 100 %; x-tester=yes to v1"
-        await one.says(f"prefer {AGENT} x-tester=yes --off")
-        assert await one.shows() == f"{AGENT}  v1 100 %"
-        await one.says(f"clear {AGENT}")
+        await one.says(f"prefer {FILES} x-tester=yes v1")
+        await one.says(f"fault {FILES} --off")
+        await one.says(f"limit {FILES} 0")
+        assert await one.shows() == "utility-files  v1 100 %; x-tester=yes to v1"
+        await one.says(f"prefer {FILES} x-tester=yes --off")
+        assert await one.shows() == "utility-files  v1 100 %"
+        await one.says(f"clear {FILES}")
         assert await one.shows() == "bends nothing"
 
 
@@ -98,7 +100,7 @@ async def test_a_host_is_drained_and_returned(tmp_path: Path) -> None:
 async def test_one_command_undoes_and_the_history_shows_it(tmp_path: Path) -> None:
     """Who, why, and what it did; the latest first."""
     async with typed(tmp_path) as one:
-        await one.says(f"fault {AGENT} --delay-s 1 --author ana --reason drill --allow-absent")
+        await one.says(f"fault {FILES} --delay-s 1 --author ana --reason drill --allow-absent")
         await one.says("drain laptop-2 --allow-absent --author ben --reason disk")
         assert (await one.says("undo --author cyn --reason done")).startswith("version 3;")
         assert "drained" not in await one.shows()
@@ -109,10 +111,10 @@ async def test_one_command_undoes_and_the_history_shows_it(tmp_path: Path) -> No
             "     undid 2 and what came after it",
             "     hosts/laptop-2: returned",
         ]
-        assert lines[-1] == f"     {AGENT}: nothing -> a delay of 1 s for 100 % of the calls"
+        assert lines[-1] == "     utility-files: nothing -> a delay of 1 s for 100 % of the calls"
         await one.says("undo 1")
         assert await one.shows() == "bends nothing"
-        assert f"{AGENT}  a delay" in await one.says("show --version 1")
+        assert "utility-files  a delay" in await one.says("show --version 1")
 
 
 async def test_a_safety_limit_keeps_what_else_there_is(tmp_path: Path) -> None:

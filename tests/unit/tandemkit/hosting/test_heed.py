@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from tandem.control.v1 import registry_service_pb2 as registry
 from tandem.control.v1 import traffic_policy_pb2 as nouns
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.heed import Heard, Heed, heed
+from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.mesh.kept_policy import POLICY_KEY
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import mesh
@@ -21,6 +23,7 @@ from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing import probe
+from tandemkit.testing.agents import fake_agent
 from tandemkit.testing.parts import short_folder
 from tests.cluster.eventually import eventually
 from tests.unit.services.control.traffic_policy.policies import (
@@ -53,6 +56,14 @@ class Hosted:
 
     async def until(self, answer: str) -> None:
         await eventually(self.met, lambda met: met == answer)
+
+
+async def says_nothing(
+    _request: object, _context: object
+) -> AsyncIterator[registry.WatchValueResponse]:
+    """As a process that is stopped, as far as a caller can tell."""
+    await asyncio.Event().wait()
+    yield registry.WatchValueResponse()
 
 
 @asynccontextmanager
@@ -147,6 +158,20 @@ async def test_the_last_policy_holds_while_control_is_away(tmp_path: Path) -> No
             async with control(address, tmp_path) as caller:
                 await caller.undo()
                 await host.until("near")
+
+
+async def test_a_control_that_says_nothing_is_left_for_the_next(tmp_path: Path) -> None:
+    """A frozen one takes the call and never answers it."""
+    with short_folder() as folder:
+        frozen, address = f"unix:{folder}/frozen", f"unix:{folder}/control"
+        stopped = Placed(fake_agent(registry.DESCRIPTOR, WatchValue=says_nothing), None)
+        async with (
+            hosting((stopped,), Place(frozen, tmp_path, SystemClock(), 0.0)),
+            control(address, tmp_path) as caller,
+            heeding(frozen, address) as host,
+        ):
+            await caller.set(faulty(probe.SERVICE))
+            await host.until("UNAVAILABLE")
 
 
 async def test_what_nobody_can_read_changes_nothing(tmp_path: Path) -> None:

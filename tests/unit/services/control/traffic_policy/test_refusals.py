@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from services.control.traffic_policy.admission import objection_to
 from tandem.control.v1 import traffic_policy_pb2 as nouns
 from tandemkit.testing.parts import short_folder
 from tests.unit.services.control.fleet_status.fleet import host, placement
@@ -90,15 +91,31 @@ async def test_a_change_needs_an_author_and_a_reason(tmp_path: Path) -> None:
         assert list(refused.violations) == ["note.author", "note.reason"]
 
 
-async def test_what_clients_would_refuse_is_never_kept(tmp_path: Path) -> None:
-    """Nor what would keep operators from taking it back."""
-    said = nouns.ServicePolicy(service="tandem.control.v1.TrafficPolicyService")
-    said.fault.CopyFrom(faulty().fault)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        faulty("tandem.control.v1.TrafficPolicyService"),
+        nouns.ServicePolicy(service="tandem.control.v1.RegistryService", concurrent_calls_max=5),
+    ],
+)
+async def test_what_could_not_be_taken_back_is_never_kept(
+    tmp_path: Path, policy: nouns.ServicePolicy
+) -> None:
+    """A control that refuses its hosts' leases refuses its operators too."""
     async with policies(tmp_path) as caller:
-        refused = await failure(caller.set(said))
+        refused = await failure(caller.set(policy))
         assert (refused.code, refused.reason) == (CODE.INVALID_ARGUMENT, "POLICY_REFUSED")
         assert "undone" in refused.metadata["cause"]
         assert await caller.changes() == []
+
+
+def test_what_clients_would_refuse_is_found_by_the_meshs_own_checks() -> None:
+    """Whatever the rules on the fields let pass: here shares that gRPC cannot count."""
+    assert objection_to(nouns.TrafficPolicy(services=[shares(v1=1)])) == ""
+    assert "too much" in objection_to(
+        nouns.TrafficPolicy(services=[shares(v1=2**31 - 1, v2=2**31 - 1, v3=2**31 - 1)])
+    )
+    assert "cannot be written" in objection_to(nouns.TrafficPolicy(services=[shares(v1=-1)]))
 
 
 async def test_a_policy_that_the_registry_cannot_hold_is_refused(tmp_path: Path) -> None:
