@@ -55,6 +55,8 @@ class StreamCall:
 
     def __getattr__(self, name: str) -> Any:
         """Writing, cancelling and asking for the status are gRPC's own."""
+        if name in StreamCall.__slots__:  # not set yet: no call could be made
+            raise AttributeError(name)
         return getattr(self._call, name)
 
     async def _iterate(self, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -81,8 +83,9 @@ class RecordedStream(StreamCall):
     __slots__ = ("_span",)
 
     def __init__(self, road: Road, order: Order) -> None:
-        self._span = order.span
+        self._span: spans.Span | None = None
         super().__init__(road, order)
+        self._span = order.span
 
     def __del__(self) -> None:
         self._end()

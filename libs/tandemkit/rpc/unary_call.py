@@ -61,6 +61,8 @@ class UnaryCall:
 
     def __getattr__(self, name: str) -> Any:
         """All else that a call answers is the last attempt's to say."""
+        if name in UnaryCall.__slots__:  # not set yet: no attempt could be made
+            raise AttributeError(name)
         return getattr(self._attempt, name)
 
     def cancel(self) -> bool:

@@ -13,6 +13,7 @@ from tandemkit.rpc.client import mesh
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.spans import Tracing
 from tandemkit.testing import probe
+from tandemkit.testing.spans import KeptSpans
 from tests.unit.tandemkit.rpc.probed import refused
 from tests.unit.tandemkit.rpc.relayed import (
     ProbeStub,
@@ -129,6 +130,20 @@ async def test_who_can_run_a_call_in_this_process_is_asked_each_time() -> None:
             assert (len(other.first.came), len(relay.came)) == (1, 1)
             assert other.first.came[0].left_s is not None
     assert asked == [probe.path("Echo")] * 2
+
+
+@pytest.mark.parametrize("method", ["Echo", "Tail", "Chat"])
+async def test_a_call_that_cannot_be_made_says_why(method: str) -> None:
+    """Whoever runs it may refuse its arguments; that it is sampled puts no other error before."""
+
+    def way(*_request: Any, **_options: Any) -> Any:
+        raise TypeError("no header can hold that")
+
+    tracing = Tracing(1.0, KeptSpans().recorder)
+    async with socket() as address, mesh(address, lambda *_: way, tracing=tracing) as it:
+        with pytest.raises(TypeError, match="no header"):
+            getattr(it.stub(ProbeStub), method)(request())
+        gc.collect()
 
 
 async def test_a_process_has_one_channel_to_a_target() -> None:
