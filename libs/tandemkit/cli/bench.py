@@ -1,7 +1,8 @@
-"""`tandem bench`: the benchmarks of tests/bench, in this environment."""
+"""`tandem bench`: the benchmarks of tests/bench, in the environment that checks and tests have."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from typing import Any
 
 import click
 
-from tandemkit.cli.checkout import root_of
+from tandemkit.cli.checkout import cache_of, root_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, examples
+from tandemkit.cli.pinned import checks
+from tandemkit.cli.steps import StepFailure, Steps
 from tandemkit.core.environment import Environment
 
 
@@ -29,21 +32,32 @@ def benchmarks(root: Path) -> dict[str, Path]:
 @as_json
 def bench(*, name: str | None, as_json: bool) -> int:
     """Run the benchmark NAME, or all of tests/bench. They measure and print; they judge nothing."""
-    known = benchmarks(root_of(Environment.read()))
+    environment = Environment.read()
+    known = benchmarks(root_of(environment))
     if name is not None and name not in known:
         raise Refusal(f"no benchmark {name!r}; there are: {', '.join(known) or 'none'}.")
     chosen = {name: known[name]} if name else known
+    python = _python(environment)
     if as_json:
-        results = [_measured(each, path) for each, path in chosen.items()]
+        results = [_measured(python, each, path) for each, path in chosen.items()]
         click.echo(json.dumps(results, indent=2))
         return EXIT_NO if any(result["exit_status"] for result in results) else 0
     # Their output goes where ours goes, as it comes: a benchmark takes its time.
-    done = [subprocess.run([sys.executable, path], check=False) for path in chosen.values()]
+    done = [subprocess.run([python, path], check=False) for path in chosen.values()]
     return EXIT_NO if any(one.returncode for one in done) else 0
 
 
-def _measured(name: str, path: Path) -> dict[str, Any]:
-    argv = [sys.executable, str(path), "--json"]
+def _python(environment: Environment) -> Path:
+    """Benchmarks start hosts and controls as tests do, and with what only tests need."""
+    steps = Steps(sys.stderr, cache_of(environment))
+    try:
+        return asyncio.run(checks(environment, steps))
+    except StepFailure as failure:
+        raise Refusal(f"{failure.step} failed: {failure.reason}", EXIT_NO) from failure
+
+
+def _measured(python: Path, name: str, path: Path) -> dict[str, Any]:
+    argv = (str(python), str(path), "--json")
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
     try:
         results = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
