@@ -15,8 +15,6 @@ import statistics
 import sys
 from dataclasses import dataclass
 
-import uvloop
-
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.contracts import StoredContract, keep_contracts
@@ -173,7 +171,7 @@ def main() -> None:
     said = parser.parse_args()
     found = []
     for count in said.hosts:
-        found.append(uvloop.run(measured(count)))
+        found.append(asyncio.run(measured(count)))
         _print({"bench": "control_scale", **found[-1]}, as_json=said.json)
     least, most = found[0], found[-1]
     if most["endpoints"] != least["endpoints"]:

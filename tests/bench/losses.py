@@ -15,8 +15,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import uvloop
-
 from tandemkit.core.clock import SystemClock
 from tandemkit.testing.parts import short_folder
 from tests.cluster.controlled import Controlled, controlled
@@ -124,7 +122,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     said = parser.parse_args()
     for scene in SCENES:
-        found = uvloop.run(played(scene, said.calls))
+        found = asyncio.run(played(scene, said.calls))
         if said.json:
             line = json.dumps({"bench": "losses", **found})
         else:

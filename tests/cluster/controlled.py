@@ -23,7 +23,7 @@ from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
 from tests.cluster import chain_host, control_host, follower_host
 from tests.cluster.eventually import eventually
-from tests.cluster.mesh import driver, trial_host
+from tests.cluster.mesh import driver, many_host, trial_host
 from tests.cluster.mesh.trial_contract import ALPHA
 from tests.cluster.mesh.trial_fleet import Client
 
@@ -89,6 +89,11 @@ class Controlled:
         arguments = ("--role", role, *self._fleet(name), "--group", role, *settings)
         await self._start(chain_host, name, *arguments, ready=ready)
 
+    async def start_many(self, name: str, group: int) -> None:
+        """One that serves all agents of a group of many."""
+        arguments = ("--agents-of", str(group), *self._fleet(name), "--group", f"group-{group}")
+        await self._start(many_host, name, *arguments, ready="host.announced")
+
     def address(self, name: str) -> str:
         """Of a host that was started."""
         return f"127.0.0.1:{self._ports[name]}"
@@ -103,9 +108,9 @@ class Controlled:
         async def listens() -> None:
             assert socket.exists()
 
-        await self._stack.enter_async_context(supervised_process(command, ready=listens))
+        process = await self._stack.enter_async_context(supervised_process(command, ready=listens))
         channel = grpc.aio.insecure_channel(f"unix:{socket}")
-        return Client(await self._stack.enter_async_context(channel))
+        return Client(await self._stack.enter_async_context(channel), process.pid)
 
     async def kill(self, name: str) -> None:
         """As the kernel would for want of memory: without a word."""

@@ -41,14 +41,19 @@ CONTRACTS = (Contract.of(ALPHA_FILE), Contract.of(BETA_FILE))
 
 @dataclass
 class Client:
-    """Asks the driver."""
+    """Asks the driver, which is the process `pid`."""
 
     channel: grpc.aio.Channel
+    pid: int
 
     async def run(self, method: str, count: int, **more: Any) -> Outcome:
         """`method` as `Alpha/Ask`."""
         agent, _, rpc = method.partition("/")
-        calls = Calls(f"/tandem.trial.v1.{agent}Service/{rpc}", count, **more)
+        return await self.run_at(f"/tandem.trial.v1.{agent}Service/{rpc}", count, **more)
+
+    async def run_at(self, path: str, count: int, **more: Any) -> Outcome:
+        """A method of any agent that asks and answers as the trial agents do."""
+        calls = Calls(path, count, **more)
         ask: Any = self.channel.unary_unary(RUN)
         told = await ask(json.dumps(vars(calls)).encode(), wait_for_ready=True)
         return Outcome(**json.loads(told))
@@ -148,13 +153,13 @@ class Fleet:
         address = f"unix:{self.folder}/{name}.sock"
         command = self._command(driver, name, address, target, bootstrap=bootstrap)
         channel = grpc.aio.insecure_channel(address)
-        client = Client(await self._stack.enter_async_context(channel))
+        await self._stack.enter_async_context(channel)
 
         async def listens() -> None:
             assert (self.folder / f"{name}.sock").exists()
 
-        await self._stack.enter_async_context(supervised_process(command, ready=listens))
-        return client
+        process = await self._stack.enter_async_context(supervised_process(command, ready=listens))
+        return Client(channel, process.pid)
 
     def publish(
         self,
