@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,10 +18,12 @@ from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as rpc
 from tandemkit.testing.parts import short_folder
 from tests.cluster import relay_host
+from tests.cluster.conftest import Tell
 from tests.cluster.controlled import Controlled, controlled
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh.driver import Outcome
 from tests.cluster.mesh.trial_contract import ALPHA, BETA, Answer, Question
+from tests.cluster.test_front import Grpcurl
 
 pytestmark = pytest.mark.cluster
 NOTE = nouns.ChangeNote(author="test", reason="to see what it does")
@@ -65,6 +69,10 @@ class Operator:
         await eventually(look, lambda found: found == version, within_s=3.0)
 
 
+def counted(outcome: Outcome) -> dict[str, object]:
+    return {"answers": outcome.answers, "failures": outcome.failures}
+
+
 @pytest.fixture
 async def fleet() -> AsyncIterator[Controlled]:
     """A control, and a host of each of two versions, which answer with its label."""
@@ -77,7 +85,9 @@ async def fleet() -> AsyncIterator[Controlled]:
             yield fleet
 
 
-async def test_a_canary_gets_its_share_and_testers_get_the_canary(fleet: Controlled) -> None:
+async def test_a_canary_gets_its_share_and_testers_get_the_canary(
+    fleet: Controlled, tell: Tell
+) -> None:
     """A tenth of the calls by weight, all of those with the header."""
     client, operator = await fleet.client(), Operator(fleet)
     await client.until_only("Alpha/Ask", "blue", "green")
@@ -95,6 +105,7 @@ async def test_a_canary_gets_its_share_and_testers_get_the_canary(fleet: Control
 
     await eventually(look, lambda answers: answers == {"green": 10})
     outcome = await client.run("Alpha/Ask", 1000)
+    tell("grpcio: canary 90/10", counted(outcome))
     assert outcome.failures == {}
     # Four standard deviations: a fair die fails this once in 16,000 runs.
     assert 862 <= outcome.answers["blue"] <= 938
@@ -104,7 +115,7 @@ async def test_a_canary_gets_its_share_and_testers_get_the_canary(fleet: Control
     assert other.answers == {"blue": 50, "green": 50}
 
 
-async def test_a_switch_from_blue_to_green_costs_no_call(fleet: Controlled) -> None:
+async def test_a_switch_from_blue_to_green_costs_no_call(fleet: Controlled, tell: Tell) -> None:
     """Nor does its undoing; calls that may be made only once go on at 200 a second meanwhile."""
     client, operator = await fleet.client(), Operator(fleet)
     await operator.weigh(blue=1, green=0)
@@ -117,6 +128,7 @@ async def test_a_switch_from_blue_to_green_costs_no_call(fleet: Controlled) -> N
         await operator.undo()
 
     outcome, _ = await asyncio.gather(client.run("Alpha/Add", 1500, per_s=RATE), switch())
+    tell("grpcio: blue to green and back under 200 calls a second", counted(outcome))
     assert outcome.failures == {}
     assert sum(outcome.answers.values()) == outcome.started == 1500
     assert outcome.answers["green"] >= 300
@@ -124,7 +136,7 @@ async def test_a_switch_from_blue_to_green_costs_no_call(fleet: Controlled) -> N
     assert (await client.run("Alpha/Ask", 20)).answers == {"blue": 20}
 
 
-async def test_a_fault_is_met_until_it_is_undone(fleet: Controlled) -> None:
+async def test_a_fault_is_met_until_it_is_undone(fleet: Controlled, tell: Tell) -> None:
     """By the calls of one agent and of no other, in the part that was asked for."""
     client, operator = await fleet.client(), Operator(fleet)
     await client.until_only("Alpha/Ask", "blue", "green")
@@ -136,6 +148,7 @@ async def test_a_fault_is_met_until_it_is_undone(fleet: Controlled) -> None:
 
     await eventually(look, lambda one: bool(one.failures))
     outcome = await client.run("Alpha/Ask", 1000)
+    tell("grpcio: a fault for 25 %", counted(outcome))
     # Four standard deviations again.
     assert 195 <= outcome.failures["RESOURCE_EXHAUSTED"] <= 305
     assert (await client.run("Beta/Ask", 100)).failures == {}
@@ -148,7 +161,9 @@ async def test_a_fault_is_met_until_it_is_undone(fleet: Controlled) -> None:
     await eventually(look, lambda one: one.slowest_s < 0.3)
 
 
-async def test_a_drained_host_gets_no_new_calls_and_no_call_fails(fleet: Controlled) -> None:
+async def test_a_drained_host_gets_no_new_calls_and_no_call_fails(
+    fleet: Controlled, tell: Tell
+) -> None:
     """It stays registered, and is back when the drain is undone."""
     client, operator = await fleet.client(), Operator(fleet)
     await client.until_only("Alpha/Ask", "blue", "green")
@@ -158,6 +173,7 @@ async def test_a_drained_host_gets_no_new_calls_and_no_call_fails(fleet: Control
         await operator.drain("blue")
 
     outcome, _ = await asyncio.gather(client.run("Alpha/Add", 1500, per_s=RATE), drain())
+    tell("grpcio: a host drained under 200 calls a second", counted(outcome))
     assert outcome.failures == {}
     assert outcome.answers["green"] > 600
     assert (await client.run("Alpha/Ask", 50)).answers == {"green": 50}
@@ -210,3 +226,43 @@ async def test_calls_between_agents_of_one_host_meet_the_policy(fleet: Controlle
         await hears("blue", "green")
         await operator.undo()
         await hears("relay near")
+
+
+@pytest.mark.real("grpcurl")
+async def test_grpcurl_meets_the_same_policy(fleet: Controlled, tell: Tell) -> None:
+    """Each run is a client of its own, in another language, that throws its own dice."""
+    operator, grpcurl = Operator(fleet), Grpcurl(fleet)
+    # Each run asks it for the contract first.
+    await grpcurl.until_listed(ALPHA)
+    at_once = asyncio.Semaphore(4)
+
+    async def ask(*flags: str) -> str:
+        async with at_once:
+            done = await grpcurl.run(*flags, said=(f"{ALPHA}/Ask",))
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["text"])
+
+    async def asked(count: int, *flags: str) -> Counter[str]:
+        return Counter(await asyncio.gather(*(ask(*flags) for _ in range(count))))
+
+    shares = [
+        nouns.VersionShare(version="blue", weight=90),
+        nouns.VersionShare(version="green", weight=10),
+    ]
+    preferred = nouns.VersionPreference(header="x-tester", value="yes", version="green")
+    await operator.until_in_force(await operator.set(shares=shares, preferences=[preferred]))
+    canary = await asked(100)
+    tell("grpcurl: canary 90/10", dict(canary))
+    # Four standard deviations of so few calls.
+    assert 78 <= canary["blue"] < 100
+    assert await asked(8, "-H", "x-tester: yes") == {"green": 8}
+    await operator.weigh(blue=1, green=0)
+
+    async def switch() -> None:
+        await eventually(ask, lambda one: one == "blue")
+        await operator.weigh(blue=0, green=1)
+
+    switched, _ = await asyncio.gather(asked(60), switch())
+    tell("grpcurl: blue to green under way", dict(switched))
+    assert switched.total() == 60
+    assert await asked(8) == {"green": 8}
