@@ -25,24 +25,32 @@ _AT_ONCE = 20
 
 
 class HeldLease:
-    """One host's. Steps go one at a time."""
+    """One host's. Steps go one at a time; a lease that ends is opened again, and counted."""
 
-    def __init__(self, stub: rpc.RegistryServiceAsyncStub) -> None:
-        self._call: Any = stub.HoldLease()
+    def __init__(self, stub: rpc.RegistryServiceAsyncStub, host: nouns.Host) -> None:
+        self.lost_count = 0
+        self._stub, self._host = stub, host
+        self._call: Any = None
         self._turn = asyncio.Lock()
 
-    async def open(self, host: nouns.Host) -> None:
-        opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=host))
+    async def open(self) -> None:
+        opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=self._host))
         opening.open.time_to_live.FromMilliseconds(int(LEASE_S * 1000))
+        self._call = self._stub.HoldLease()
         await self._step(opening)
 
     async def change(self, host: nouns.Host) -> None:
+        self._host = host
         await self._step(pb.HoldLeaseRequest(change=pb.HoldLeaseRequest.Change(host=host)))
 
     async def renew(self) -> None:
         while True:
             await _CLOCK.sleep(LEASE_S / 3)
-            await self._step(pb.HoldLeaseRequest(renew=pb.HoldLeaseRequest.Renew()))
+            try:
+                await self._step(pb.HoldLeaseRequest(renew=pb.HoldLeaseRequest.Renew()))
+            except grpc.aio.AioRpcError:
+                self.lost_count += 1
+                await self.open()
 
     async def _step(self, request: pb.HoldLeaseRequest) -> None:
         async with self._turn:
@@ -57,10 +65,17 @@ class Registering:
     def __init__(self, channel: grpc.aio.Channel, tasks: Tasks) -> None:
         self.stub = rpc.RegistryServiceStub(channel)
         self._tasks = tasks
+        self._leases: list[HeldLease] = []
+
+    @property
+    def lost_count(self) -> int:
+        """Leases that ended though their hosts were there: control or this process was too slow."""
+        return sum(one.lost_count for one in self._leases)
 
     async def add(self, host: nouns.Host) -> HeldLease:
-        lease = HeldLease(self.stub)
-        await lease.open(host)
+        lease = HeldLease(self.stub, host)
+        await lease.open()
+        self._leases.append(lease)
         self._tasks.spawn(host.name, lease.renew())
         return lease
 

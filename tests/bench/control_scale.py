@@ -147,6 +147,7 @@ async def measured(hosts_count: int) -> dict[str, object]:
             waits = await changes(fleet, lease, idle_share)
             told = await routes(fleet, registering, idle_share)
             memory_mb = resident_mb(fleet.control_pid)
+            lost_count = registering.lost_count
     return {
         "hosts": hosts_count,
         "endpoints": hosts_count * GROUP_AGENTS,
@@ -160,6 +161,7 @@ async def measured(hosts_count: int) -> dict[str, object]:
         **told,
         "idle_percent": round(idle_share * 100, 1),
         "memory_mb": round(memory_mb),
+        "leases_lost": lost_count,
         "load": round(os.getloadavg()[0], 1),
     }
 

@@ -89,6 +89,7 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
         scope.spawn("follower", follower.run())
         scope.spawn("policies", policies.run())
         scope.spawn("follower:time", follower.pass_time())
+        scope.spawn("follower:behind", follower.catch_up())
         front = Front(publication)
         scope.spawn("front", front.follow(scope.answer_for(front)))
         scope.serve_also(discovery.generic_handler(), discovery.close)

@@ -28,6 +28,8 @@ _BACKOFF_S, _BACKOFF_S_MAX = 0.1, 2.0
 _LEFT_OUT_LOGGED_MAX = 20
 # How late an end that only time brings may be.
 _LOOK_AGAIN_S = 1.0
+# So much longer than it takes to make a catalogue, the next one waits.
+_REST_SHARE, _REST_S_MAX = 4.0, 0.1
 _LOGGER = logging.getLogger("services.control.fleet_status")
 
 
@@ -77,7 +79,9 @@ class Follower:
         self._making, self._shelf = Making(), Shelf()
         self._left_out: dict[str, str] = {}
         self._treated: Mapping[str, Treatment] = {}
-        self._turn = asyncio.Lock()
+        self._turn, self._is_behind = asyncio.Lock(), asyncio.Event()
+        # Until then others have the loop: many hosts come at once when control starts.
+        self._free_at_s = 0.0
         self._failures = 0
 
     async def known(self) -> None:
@@ -105,6 +109,14 @@ class Follower:
                 with suppress(RegistryLost):
                     await self._publish()
 
+    async def catch_up(self) -> None:
+        """Tells what came too soon after the last telling. Runs until cancelled."""
+        while True:
+            await self._is_behind.wait()
+            await self._clock.sleep(self._free_at_s - self._clock.monotonic_s())
+            with suppress(RegistryLost):
+                await self._publish()
+
     @property
     def treatments(self) -> Iterator[tuple[str, Kind, datetime]]:
         """Hosts that are not told as their leases alone would have it, and until when."""
@@ -118,14 +130,23 @@ class Follower:
             await self._publish()
         async for told in self._registry.watch(self._view.revision):
             self._view.take(told)
-            await self._publish()
+            if self._clock.monotonic_s() < self._free_at_s:
+                self._is_behind.set()
+            else:
+                await self._publish()
             self._found()
         raise RegistryLost("the registry ended the stream")
 
     async def _publish(self) -> None:
         # One at a time: what was looked at earlier must not be told later.
         async with self._turn:
-            await self._publish_now()
+            self._is_behind.clear()
+            began_s = self._clock.monotonic_s()
+            try:
+                await self._publish_now()
+            finally:
+                now_s = self._clock.monotonic_s()
+                self._free_at_s = now_s + min(_REST_S_MAX, _REST_SHARE * (now_s - began_s))
 
     async def _publish_now(self) -> None:
         present, departed = self._view.hosts, self._view.departed

@@ -28,11 +28,13 @@ class ScriptedRegistry:
     which it was to go on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
         self.asked: list[int] = []
         self.told: asyncio.Queue[pb.WatchHostsResponse | None] = asyncio.Queue()
         self.stored = {one.digest: one.value for one in STORED.values()}
         self.contracts_fail = False
+        self.contract_s = 0.0
 
     async def watch(self, since_revision: int) -> AsyncIterator[pb.WatchHostsResponse]:
         self.asked.append(since_revision)
@@ -43,12 +45,15 @@ class ScriptedRegistry:
     async def contract(self, digest: str) -> pb.StoredValue | None:
         if self.contracts_fail:
             raise RegistryLost("the registry does not answer", code="UNAVAILABLE")
+        if self.contract_s:
+            await self._clock.sleep(self.contract_s)
         return self.stored.get(digest)
 
 
 class Followed:
     def __init__(self) -> None:
-        self.clock, self.registry = FakeClock(), ScriptedRegistry()
+        self.clock = FakeClock()
+        self.registry = ScriptedRegistry(self.clock)
         publication = Publication(self.clock)
         self.follower = Follower(self.registry, publication, self.clock, draw=lambda: 1.0)
 
@@ -71,6 +76,7 @@ async def following() -> AsyncIterator[Followed]:
     async with Tasks() as tasks:
         tasks.spawn("follower", one.follower.run())
         tasks.spawn("time", one.follower.pass_time())
+        tasks.spawn("behind", one.follower.catch_up())
         yield one
 
 
@@ -166,3 +172,16 @@ async def test_while_the_registry_is_silent_nobody_is_given_up() -> None:
         assert one.hosts == ["hosts/a"]
         await one.tell(changed(3, B), 1)
         assert one.hosts == ["hosts/b"]
+
+
+async def test_what_comes_too_soon_is_told_together() -> None:
+    """Making a catalogue takes its time, and leaves four times as long to others."""
+    async with following() as one:
+        await one.tell(snapshot(1))
+        one.registry.contract_s = 0.01
+        await one.tell(changed(2, A), 0.01)
+        assert one.hosts == ["hosts/a"]
+        await one.tell(changed(3, B), 0.03)
+        assert one.hosts == ["hosts/a"]
+        await one.tell(changed(4, host("c", 3)), 0.02)
+        assert one.hosts == ["hosts/a", "hosts/b", "hosts/c"]
