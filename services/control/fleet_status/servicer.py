@@ -40,6 +40,7 @@ class Status(rpc.FleetStatusServiceServicer):
             for one in catalogue.contracts
         }
         treated = {host: _treatment(kind, end) for host, kind, end in self._follower.treatments}
+        drained = self._discovery.publication.policy.drained
         page = _page(sorted(agents), "agents", request)
         shown = {name: agents[name] for name in page.names}
         for host in catalogue.hosts:
@@ -53,6 +54,7 @@ class Status(rpc.FleetStatusServiceServicer):
                         version=host.version,
                         serving=host.serving and placed.serving,
                         treatment=treated.get(host.name),
+                        drained=host.name in drained,
                     )
         told = pb.ListAgentsResponse(agents=shown.values(), next_page_token=page.next_token)
         if self._follower.stale_since is not None:

@@ -56,7 +56,8 @@ async def test_a_drained_host_leaves_the_mesh_and_stays_registered(tmp_path: Pat
         await drain(channel, "hosts/a")
         await client.until(2)
         agents = await rpc.FleetStatusServiceStub(channel).ListAgents(pb.ListAgentsRequest())
-        assert {one.host for one in agents.agents[0].instances} == {"hosts/a", "hosts/b"}
+        found = {one.host: one.drained for one in agents.agents[0].instances}
+        assert found == {"hosts/a": True, "hosts/b": False}
         assert (await publication(channel)).policy_version == 1
         await undo(channel)
         await client.until(1, 2)
