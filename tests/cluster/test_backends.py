@@ -83,7 +83,7 @@ async def test_a_host_of_one_control_is_seen_at_the_other_and_goes_there(fleet: 
 
 
 async def test_consul_shows_every_agent_passing(consul_fleet: Controls) -> None:
-    """By its own check of each, over a restart of control too; who drains is gone."""
+    """By its own check of each, over a restart of control and of Consul; who drains is gone."""
     fleet = consul_fleet
     await fleet.start(ONE)
     await asyncio.gather(fleet.start_host("a"), fleet.start_host("b"))
@@ -95,6 +95,8 @@ async def test_consul_shows_every_agent_passing(consul_fleet: Controls) -> None:
     await eventually(lambda: _announced(fleet, "a", "b"), lambda counts: min(counts) > 1)
     await eventually(lambda: _passing(fleet), lambda found: found == expected)
     assert await _created(fleet) == before, "an agent was out of the catalogue"
+    await fleet.backend.kill_and_restart()
+    await eventually(lambda: _passing(fleet), lambda found: found == expected)
     fleet.send("a", signal.SIGTERM)
     await eventually(
         lambda: _passing(fleet), lambda found: all(found[name] == {"b"} for name in AGENTS)

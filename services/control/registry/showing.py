@@ -8,13 +8,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import aclosing, suppress
-from typing import Protocol
 
 from services.control.registry.shown_agents import Fleet, plan_of
 from services.control.registry.wording import HOSTS
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
-from tandemkit.registry.consul_services import ServedAgent, Shown
+from tandemkit.registry.consul_services import ConsulServices, Shown
 from tandemkit.registry.protocol import (
     Changed,
     Entry,
@@ -35,16 +34,6 @@ _PAUSE_S = 0.1
 _LOGGER = logging.getLogger("services.control.registry")
 
 
-class Services(Protocol):
-    """`ConsulServices`; each call raises Unreachable or Refused."""
-
-    async def shown(self) -> Collection[Shown]: ...
-
-    async def announce(self, agent: ServedAgent) -> None: ...
-
-    async def withdraw(self, one: Shown) -> None: ...
-
-
 class Showing:
     """`held` says which leases hosts hold at this control, by their owners.
 
@@ -54,7 +43,7 @@ class Showing:
     def __init__(
         self,
         registry: Registry,
-        services: Services,
+        services: ConsulServices,
         held: Callable[[], Collection[str]],
         clock: Clock,
     ) -> None:

@@ -13,7 +13,8 @@ from tandemkit.core.clock import SystemClock
 from tandemkit.registry.consul import ConsulRegistry, ConsulSettings, consul_registry
 from tandemkit.registry.protocol import LeadershipLost, LeaseLost, Snapshot, Unreachable
 
-TTL_S = 2.0
+# Long enough for a busy machine to renew in.
+TTL_S = 4.0
 _LOOK_AGAIN_S = 0.1
 _CLOCK = SystemClock()
 
