@@ -16,7 +16,7 @@ import grpc
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import Server
-from tandemkit.rpc.spans import Recorder
+from tandemkit.rpc.spans import UNTRACED, Tracing
 from tandemkit.testing import probe
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
@@ -60,9 +60,9 @@ async def bare_server() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def kit_server(recorder: Recorder | None = None) -> AsyncIterator[str]:
+async def kit_server(tracing: Tracing = UNTRACED) -> AsyncIterator[str]:
     """The same behind all that the kit puts in front of a servicer."""
-    server = Server(Report(recorder=recorder))
+    server = Server(Report(tracing))
     server.mount(Contract.of(probe.DESCRIPTOR), Echo())
     port = await server.start("127.0.0.1:0")
     try:

@@ -47,7 +47,7 @@ async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
         enter = stack.enter_async_context
         recorder = stack.enter_context(recording(Dropped(), "bench"))
         tracing = Tracing(TRACE_SHARE, recorder)
-        bare, kit = await enter(bare_server()), await enter(kit_server(recorder))
+        bare, kit = await enter(bare_server()), await enter(kit_server(Tracing(recorder=recorder)))
         to_bare = await enter(grpc.aio.insecure_channel(bare))
         to_kit = await enter(grpc.aio.insecure_channel(kit))
         plain, traced = await enter(mesh(kit)), await enter(mesh(kit, tracing=tracing))
@@ -78,7 +78,7 @@ class Dropped(SpanExporter):
 
 def same_host(recorder: Recorder) -> Server:
     """A server whose agent its own callers reach without a wire."""
-    server = Server(Report(recorder=recorder))
+    server = Server(Report(Tracing(recorder=recorder)))
     server.mount(CONTRACT, Echo())
     server.health.put(probe.SERVICE, serving=True)
     return server

@@ -34,7 +34,8 @@ async def host_of_both(folder: Path, found: Collector) -> AsyncIterator[str]:
         "HOME": str(folder),
         "OTEL_EXPORTER_OTLP_ENDPOINT": found.endpoint,
     }
-    argv = (sys.executable, "-m", chain_host.__name__, "--role", "both", "--listen", address)
+    said = ("--role", "both", "--listen", address, "--trace-share", "0")
+    argv = (sys.executable, "-m", chain_host.__name__, *said)
     command = Command(argv, folder / "host.log", env=environment, grace_s=30.0)
 
     async def serves() -> None:

@@ -66,7 +66,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     """Serves all of `placed` on one port, which it yields, and drains on the way out. Raises Bug
     where they wait for each other.
     """
-    server = Server(Report(recorder=place.tracing.recorder))
+    server = Server(Report(place.tracing))
     news = asyncio.Event()
     async with _outgoing(server, place) as calls, Tasks() as tasks, AsyncExitStack() as built:
         site = _Site(place, server, tasks, calls)

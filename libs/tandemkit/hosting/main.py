@@ -98,8 +98,8 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         "--trace-share",
         type=_share,
         default=share_of(environment.Environment.read()),
-        help="share, 0 to 1, of the calls made by agents of their own accord that begin a "
-        "sampled trace (default %(default)s; 0.01 where OTEL_EXPORTER_OTLP_ENDPOINT is set)",
+        help="share, 0 to 1, of the calls without a trace, made or served, that begin a sampled "
+        "one (default %(default)s; 0.01 where OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )
     add_options(parser)
     return parser

@@ -111,7 +111,10 @@ def wrapped(door: Door, serve: Serve) -> Serve:
         traceparent = trace.arrived(context.invocation_metadata())
         current = Current(method, context, traceparent, stopwatch_s())
         SERVING.set(current)
-        sampled = traceparent and trace.sampled(traceparent)
+        if traceparent:
+            sampled = trace.sampled(traceparent)
+        else:
+            sampled = report.share > 0 and report.chosen(context)
         if sampled:
             report.begin(current)
         ended: Refusal | None = None

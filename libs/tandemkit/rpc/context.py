@@ -7,6 +7,8 @@ from typing import Any, TypeAlias, cast
 import grpc
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+# How `peer` begins for a caller in the same process.
+IN_PROCESS = "in-process:"
 
 
 def time_left_s(context: Context) -> float | None:

@@ -11,10 +11,11 @@ from typing import Any, Never
 import grpc
 from google.protobuf.message import Message
 
+from tandemkit.rpc.context import IN_PROCESS
 from tandemkit.rpc.local_exchange import MESSAGE_BYTES_MAX, OK, Exchange, Status, oversize
 from tandemkit.rpc.local_metadata import Pairs, checked
 
-_PEER = f"in-process:{os.getpid()}"
+_PEER = f"{IN_PROCESS}{os.getpid()}"
 _FINISHED = "RPC already finished."
 Metadata = Iterable[tuple[str, str | bytes]]
 

@@ -5,6 +5,8 @@ span where it is sampled. Nothing of the others, whose number metrics count.
 from __future__ import annotations
 
 import logging
+import random
+from collections.abc import Callable
 
 import grpc
 from google.protobuf.message import Message
@@ -12,10 +14,10 @@ from google.protobuf.message import Message
 from tandemkit.core import ids, log
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc import trace
-from tandemkit.rpc.context import time_left_s
+from tandemkit.rpc.context import IN_PROCESS, Context, time_left_s
 from tandemkit.rpc.current import Current
 from tandemkit.rpc.failure import Refusal
-from tandemkit.rpc.spans import Recorder
+from tandemkit.rpc.spans import UNTRACED, Tracing
 
 SLOW_S = 1.0
 _LOGGER = logging.getLogger("tandemkit.rpc")
@@ -29,17 +31,32 @@ _OURS = {
 
 
 class Report:
-    """Decides which calls are worth a line; `recorder` keeps spans of those that are sampled."""
+    """Decides which calls are worth a line, and which of those without a trace begin one."""
 
-    def __init__(self, slow_s: float = SLOW_S, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        tracing: Tracing = UNTRACED,
+        slow_s: float = SLOW_S,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self.slow_s = slow_s
-        self._recorder = recorder
+        self.share = tracing.share
+        self._recorder = tracing.recorder
+        self._draw = draw
+
+    def chosen(self, context: Context) -> bool:
+        """Whether a call without a trace begins one. A caller in this process had the choice, and
+        did not.
+        """
+        return self._draw() < self.share and not context.peer().startswith(IN_PROCESS)
 
     def begin(self, call: Current) -> None:
         """For a call that is sampled. What it leads to belongs below its span."""
         if self._recorder is not None:
             call.span = self._recorder.served(call.method.path, call.traceparent)
             call.traceparent = call.span.traceparent
+        elif not call.traceparent:
+            call.traceparent = trace.begun()
 
     def answered(self, call: Current, response: Message | None) -> None:
         """For a call that is sampled or slow; a stream lasts as long as its caller wants."""

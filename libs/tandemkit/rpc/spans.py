@@ -33,8 +33,8 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """How a process traces its calls: `share` of those that nobody's call led to begin a sampled
-    trace, and `recorder` keeps the spans of whatever is sampled.
+    """How a process traces its calls: `share` of those without a trace, made or served, begin a
+    sampled one, and `recorder` keeps the spans of whatever is sampled.
     """
 
     share: float = 0.0

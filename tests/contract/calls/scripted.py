@@ -12,9 +12,10 @@ from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import Server
+from tandemkit.rpc.spans import Tracing
 from tandemkit.testing import probe
 from tandemkit.testing.spans import KeptSpans
-from tests.contract.calls.paths import PATHS, Ground, Reach
+from tests.contract.calls.paths import PATHS, SHARE, Die, Ground, Reach
 
 
 class ProbeStub:
@@ -85,7 +86,9 @@ class Waiting:
 
 @dataclass
 class Reached:
-    """The agent, and a stub for it on one of the paths."""
+    """The agent, and a stub for it on one of the paths; `luck` says which calls that come without a
+    trace begin one.
+    """
 
     path: str
     agent: Scripted
@@ -93,6 +96,7 @@ class Reached:
     stub: Any
     reach: Reach
     spans: KeptSpans
+    luck: Die
 
     @property
     def mesh(self) -> Mesh:
@@ -103,12 +107,13 @@ class Reached:
 @asynccontextmanager
 async def reached_by(path: str, mesh_port: int) -> AsyncIterator[Reached]:
     spans = KeptSpans()
-    agent, server = Scripted(), Server(Report(recorder=spans.recorder))
+    report = Report(Tracing(SHARE, spans.recorder), draw=(luck := Die()))
+    agent, server = Scripted(), Server(report)
     server.mount(Contract.of(probe.DESCRIPTOR), agent)
     server.health.put(probe.SERVICE, serving=True)
     async with PATHS[path](Ground(server, mesh_port, spans)) as reach:
         try:
-            yield Reached(path, agent, server, ProbeStub(reach.channel), reach, spans)
+            yield Reached(path, agent, server, ProbeStub(reach.channel), reach, spans, luck)
         finally:
             await server.drain(0)
 

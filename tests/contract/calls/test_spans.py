@@ -25,6 +25,7 @@ CODE = grpc.StatusCode
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
+NEAR = {"in-process", "mesh-in-process"}
 CLIENT, SERVER = SpanKind.CLIENT, SpanKind.SERVER
 __all__ = ["meshed"]
 
@@ -65,6 +66,16 @@ async def test_nothing_else_is_recorded(it: Reached) -> None:
     await it.stub.Echo(ask(), metadata=((trace.HEADER, UNSAMPLED),))
     await it.stub.Echo(ask(), metadata=((trace.HEADER, "nonsense"),))
     assert list(it.spans.all()) == []
+
+
+async def test_a_call_that_comes_without_a_trace_may_begin_one(it: Reached) -> None:
+    """Most clients have none; one in this process had the choice, and one with a trace made it."""
+    it.luck.says = 0.0
+    await it.stub.Echo(ask(), metadata=((trace.HEADER, UNSAMPLED),))
+    assert list(it.spans.all()) == []
+    await it.stub.Echo(ask())
+    kinds = [(span.kind, span.parent) for span in it.spans.all()]
+    assert kinds == ([] if it.path in NEAR else [(SERVER, None)])
 
 
 async def test_each_hop_is_below_the_one_before(meshed: Reached) -> None:
