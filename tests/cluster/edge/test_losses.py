@@ -74,6 +74,27 @@ async def test_a_killed_host_costs_other_calls_only_while_they_are_under_way(fle
     assert set(outcome.answers) == {"a", "b"}
 
 
+async def test_a_frozen_host_costs_time_and_no_call_that_may_be_made_twice(fleet: Fleet) -> None:
+    """Its connections stay open; the edge pings them, gives them up, and asks the other host."""
+    _, port = await fleet.control()
+    for name in ("a", "b"):
+        await fleet.host(name)
+    fleet.publish()
+    client = await fleet.plain_client((await fleet.edge(port)).port)
+
+    async def freeze() -> None:
+        await client.has_made(CALLS // 5)
+        fleet.kill("a", signal.SIGSTOP)
+        # Those that wait for it are answered by the other before control says a word.
+        await client.has_made(await client.made() + 8)
+        fleet.publish(without="a")
+
+    outcome, _ = await asyncio.gather(client.run("Alpha/Ask", CALLS), freeze())
+    fleet.kill("a", signal.SIGCONT)
+    assert outcome.failures == {}
+    assert set(outcome.answers) == {"a", "b"}
+
+
 async def test_a_drained_host_costs_no_call(fleet: Fleet) -> None:
     """Not even one that may be made only once."""
     _, port = await fleet.control()
