@@ -126,6 +126,8 @@ class Announcer:
         if self._leaving.is_set():
             return
         call: Any = stub.HoldLease()
+        # A control that ends says so on the stream: the next renewal would only hear of it late.
+        call.add_done_callback(lambda _call: self._said.news.set())
         self._without_lease.clear()
         try:
             known = self._said.roster()
