@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
 from tandemkit.core import log
@@ -28,6 +29,9 @@ class Publication:
     one in COALESCE_S. One that fails its checks is not told; `refused` says why, and the one before
     stays. Where that is the policy's fault, what is new of the fleet is told with `policy`, the
     last good one: a mistake of an operator must not hide which hosts are dead.
+
+    Calls go to a new cluster only with the telling after the one that made it known: gRPC for Go
+    sends them there before it knows it, and they fail.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -41,7 +45,10 @@ class Publication:
         self._watchers: set[asyncio.Event] = set()
         self._told: Generation | None = None
         self._machines: frozenset[str] = frozenset()
+        # By machine: of the last whole telling, and what is told now, which may foretell the next.
+        self._whole: dict[str, Snapshot] = {}
         self._snapshots: dict[str, Snapshot] = {}
+        self._foretold: tuple[Generation, AbstractSet[str]] | None = None
         self._retired_until_s: dict[str, float] = {}
 
     def publish(self, catalogue: Catalogue, policy: TrafficPolicy = _NO_POLICY) -> None:
@@ -63,7 +70,8 @@ class Publication:
         """
         machine = machine if machine in self._machines else ""
         if self._told is not None and machine not in self._snapshots:
-            self._snapshots[machine] = self._told.on(machine)
+            self._whole[machine] = self._told.on(machine)
+            self._snapshots[machine] = self._foretelling(machine)
         return self._snapshots.get(machine)
 
     @contextmanager
@@ -90,7 +98,7 @@ class Publication:
 
     def _try(self, catalogue: Catalogue, policy: TrafficPolicy) -> tuple[str, ...]:
         """Tells it, unless there are objections, which it returns."""
-        before, were = self._told, self._snapshots
+        before, were = self._told, self._whole
         machines = frozenset(host.machine for host in catalogue.hosts)
         try:
             made = generation(catalogue, policy, before)
@@ -106,12 +114,29 @@ class Publication:
         )
         if found:
             return found
-        self.catalogue, self.policy = catalogue, policy
-        self._told, self._machines = made, machines
-        self._snapshots = self._with_retired(now, were)
+        new = made.pools.keys() - before.pools.keys() if before else frozenset()
+        if new and self._foretold is None:
+            # The rest follows with the next telling, at the latest.
+            self._foretold = (made, new)
+            self._snapshots = {machine: self._foretelling(machine) for machine in now}
+            self._asked.set()
+        else:
+            self.catalogue, self.policy = catalogue, policy
+            self._told, self._machines = made, machines
+            self._whole = self._with_retired(now, were)
+            self._snapshots = dict(self._whole)
+            self._foretold = None
         for event in self._watchers:
             event.set()
         return ()
+
+    def _foretelling(self, machine: str) -> Snapshot:
+        """What `machine` is told now: with clusters to be known, if some are new."""
+        whole = self._whole[machine]
+        if self._foretold is None or self._told is None:
+            return whole
+        coming, names = self._foretold
+        return whole.foretelling(coming.on(machine, (self._told, whole)), names)
 
     def _with_retired(
         self, now: Mapping[str, Snapshot], were: Mapping[str, Snapshot]

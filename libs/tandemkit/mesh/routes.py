@@ -5,7 +5,7 @@ more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from envoy.config.route.v3.route_components_pb2 import (
@@ -65,6 +65,17 @@ def route_configuration(
         action = RouteAction(cluster=pools.wish(Wish(catalogue.front)))
         everyone.routes.add(match=RouteMatch(prefix=""), route=action)
     return RouteConfiguration(name=TARGET, virtual_hosts=[everyone])
+
+
+def foretelling(routes: RouteConfiguration, names: Iterable[str]) -> RouteConfiguration:
+    """The same routes, and one that no call takes to each of these clusters, so that clients get
+    to know them.
+    """
+    told = RouteConfiguration.FromString(routes.SerializeToString())
+    for name in sorted(names):
+        action = RouteAction(cluster=name)
+        told.virtual_hosts[0].routes.add(match=RouteMatch(path=f"/~/{name}"), route=action)
+    return told
 
 
 def _routes(contract: Contract, policy: ServicePolicy, pools: Pools) -> Iterator[Route]:

@@ -21,7 +21,7 @@ from tandemkit.mesh.clusters import SOURCE, cluster_of, endpoints_of
 from tandemkit.mesh.listeners import TARGET, listener_of, packed
 from tandemkit.mesh.policy import ServicePolicy, TrafficPolicy
 from tandemkit.mesh.pools import Pool, Pools, Wish
-from tandemkit.mesh.routes import route_configuration
+from tandemkit.mesh.routes import foretelling, route_configuration
 from tandemkit.mesh.sets import Sets
 from tandemkit.rpc.contract import Contract
 
@@ -109,6 +109,16 @@ class Snapshot:
             clusters=self.clusters.with_those_of(earlier.clusters, names),
             endpoints=self.endpoints.with_those_of(earlier.endpoints, names),
         )
+
+    def foretelling(self, new: Snapshot, names: AbstractSet[str]) -> Snapshot:
+        """What stands between this and `new`: the endpoints are new, calls still go by the old
+        routes, and clusters of these names are there to be known.
+        """
+        gone = self.clusters.by_name.keys() - new.clusters.by_name.keys()
+        routes = RouteConfiguration()
+        self.routes.by_name[TARGET].Unpack(routes)
+        told = Resources(ROUTES, {TARGET: packed(foretelling(routes, names))})
+        return replace(new.keeping(gone, self), listeners=self.listeners, routes=told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from tests.unit.tandemkit.mesh.meshed import (
     B,
     C,
     priorities,
+    routes_of,
 )
 
 
@@ -132,6 +133,40 @@ async def test_an_impossible_policy_hides_no_change_of_the_fleet(policy: Service
         await clock.advance(COALESCE_S)
         assert told(publication) == [{2}, {3}]
         assert (publication.policy.version, publication.refused) == (3, ())
+
+
+def clusters_of(publication: Publication) -> tuple[set[str], set[str]]:
+    """Those that calls go to, and those that are known."""
+    found = publication.on(HERE)
+    assert found is not None
+    called = {
+        one.name
+        for path, action in routes_of(found).items()
+        for one in action.weighted_clusters.clusters
+        if not path.startswith("/~/")
+    }
+    return called, set(found.clusters.by_name)
+
+
+async def test_a_cluster_is_known_a_telling_before_calls_go_there() -> None:
+    """A client that hears of both at once may send them too early; a dead host does not wait."""
+    clock = FakeClock()
+    blue, green = replace(A, version="blue"), replace(B, version="green")
+    policy = TrafficPolicy({ALPHA: ServicePolicy((Share("green", 1),))})
+    async with running(clock) as publication:
+        publication.publish(catalogue(blue, green, C))
+        await clock.advance(0)
+        await clock.advance(COALESCE_S)
+        publication.publish(catalogue(blue, replace(green, serving=False), C), policy)
+        await clock.advance(0)
+        called, known = clusters_of(publication)
+        assert f"{GROUP}@green" not in called
+        assert f"{GROUP}@green" in known
+        assert told(publication) == [{1}, {3}]
+        await clock.advance(COALESCE_S)
+        called, known = clusters_of(publication)
+        assert f"{GROUP}@green" in called
+        assert publication.policy == policy
 
 
 async def test_what_was_told_is_forgotten() -> None:
