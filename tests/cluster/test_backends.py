@@ -65,16 +65,19 @@ async def test_the_fleet_outlives_each_of_its_parts(fleet: Controls) -> None:
         assert heard.gone == ["hosts/a"]
 
 
-async def test_a_host_of_one_control_is_seen_at_the_other_and_goes_there(fleet: Controls) -> None:
-    """The control that it announced itself at is killed; it takes its lease at the other one, and
-    nobody there has seen it go.
+@pytest.mark.parametrize("loss", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_host_of_one_control_is_seen_at_the_other_and_goes_there(
+    fleet: Controls, loss: signal.Signals
+) -> None:
+    """The control that it announced itself at is killed, or frozen with its connections open; it
+    takes its lease at the other one, and nobody there has seen it go.
     """
     await asyncio.gather(fleet.start(ONE), fleet.start(TWO))
     await asyncio.gather(fleet.start_host("a"), fleet.start_host("b"))
     async with fleet.heard_at(TWO) as heard:
         await heard.until(ONE, TWO, "a", "b")
         before = await _announced(fleet, "a", "b")
-        await fleet.kill(ONE)
+        fleet.send(ONE, loss)
         await eventually(lambda: _announced(fleet, "a", "b"), lambda now: _all_more(now, before))
         # Its own place ran out with its lease; by then theirs would have, had they not moved.
         await heard.until(TWO, "a", "b")
