@@ -106,6 +106,9 @@ class Controls(Controlled):
         """How often this host has taken a lease."""
         return (self.folder / f"{name}.log").read_text().count('"host.announced"')
 
+    def was_refused(self, name: str) -> bool:
+        return "BACKEND_REFUSED" in (self.folder / f"{name}.log").read_text()
+
     @asynccontextmanager
     async def heard_at(self, name: str) -> AsyncIterator[Heard]:
         heard = Heard()

@@ -60,6 +60,8 @@ async def test_the_fleet_outlives_each_of_its_parts(fleet: Controls) -> None:
         await fleet.start_host("c")
         await heard.until(ONE, "a", "b", "c")
         assert heard.gone == []
+        # A Consul that has just started knows no token yet, which is no refusal.
+        assert not any(fleet.was_refused(name) for name in ("a", "b"))
         fleet.send("a", signal.SIGTERM)
         await heard.until(ONE, "b", "c")
         assert heard.gone == ["hosts/a"]

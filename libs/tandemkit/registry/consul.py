@@ -13,7 +13,7 @@ from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.registry.consul_elections import ConsulElections, still_leads
 from tandemkit.registry.consul_feed import Feed
 from tandemkit.registry.consul_follow import Follower, Listener
-from tandemkit.registry.consul_http import ConsulHttp, ConsulSettings, connected
+from tandemkit.registry.consul_http import ConsulHttp, ConsulSettings, TokenUnknown, connected
 from tandemkit.registry.consul_kv import Conflict, ConsulKv, operation, version_is, write
 from tandemkit.registry.consul_leases import ConsulLeases
 from tandemkit.registry.consul_liveness import Liveness
@@ -179,5 +179,6 @@ class ConsulRegistry:
         self._feed.close()
 
     def _lose_feed(self, error: Exception, silent_s: float) -> None:
-        if isinstance(error, Refused) or silent_s >= self._settings.patience.away_s:
+        is_refusal = isinstance(error, Refused) and not isinstance(error, TokenUnknown)
+        if is_refusal or silent_s >= self._settings.patience.away_s:
             self._feed.fail(error)

@@ -31,6 +31,7 @@ _RETRY_WAIT_S_MAX = 0.5
 _LONGER = 17 / 16
 # What the caller understands: gone, and a transaction's refusal.
 _ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
+_UNKNOWN = "ACL not found"
 _MAY_PASS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)})
 
 
@@ -55,6 +56,12 @@ class ConsulSettings:
     connections_max: int = 32
     # A watcher further behind than this gets a snapshot.
     changes_kept: int = 10_000
+
+
+class TokenUnknown(Refused):
+    """Consul has no such token: it is a wrong one, or Consul has just started and not read all of
+    its own disk. Nothing was done, and the next seconds tell.
+    """
 
 
 class _NotSent(Unreachable):
@@ -187,13 +194,15 @@ def _understood(request: Request, answer: Answer) -> Answer:
     if answer.status in _MAY_PASS:
         raise Unreachable(f"consul cannot answer now: {said}")
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        if _UNKNOWN in said:
+            raise TokenUnknown("consul does not know the token", path=request.path, said=said)
         raise Refused("consul denied the token", path=request.path, said=said)
     raise Refused("consul refused the request", path=request.path, said=said)
 
 
 def _harmless_again(error: BaseException) -> bool:
-    return isinstance(error, Unreachable)
+    return isinstance(error, (Unreachable, TokenUnknown))
 
 
 def _never_sent(error: BaseException) -> bool:
-    return isinstance(error, _NotSent)
+    return isinstance(error, (_NotSent, TokenUnknown))

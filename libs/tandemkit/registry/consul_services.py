@@ -11,8 +11,6 @@ from tandemkit.registry.consul_http import ConsulHttp, Request
 
 CHECK_INTERVAL_S = 10.0
 _CHECK_WITHIN_S = 2.0
-# Whether its host is there at all is asked less often: it is for the case that no control lives.
-_REACHED_EVERY_S = 30.0
 # Consul's own floor: it removes a critical service after a minute at the earliest.
 _GONE_AFTER = "1m"
 # What is ours among the services of a Consul agent, whose it is, and as what it was announced.
@@ -124,7 +122,7 @@ class ConsulServices:
             "CheckID": f"{identity}:reached",
             "Name": "host is reached",
             "TCP": where,
-            "Interval": _duration(max(self._interval_s, _REACHED_EVERY_S)),
+            "Interval": _duration(self._interval_s),
             "Timeout": within,
             "Status": "passing",
             "DeregisterCriticalServiceAfter": _GONE_AFTER,

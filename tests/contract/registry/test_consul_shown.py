@@ -24,6 +24,7 @@ from tests.cluster.eventually import eventually
 from tests.unit.services.control.registry.hosts import CLOSE, RENEW, change, held, host
 
 FILES, TOOLBOX = "utility-files", "utility-toolbox"
+KINDS = "health", "reached"
 _PREFIXES = count()
 
 
@@ -94,6 +95,18 @@ async def test_every_agent_of_a_host_is_a_service_until_it_drains(fleet: Fleet) 
         await fleet.until_shown("a:utility-toolbox")
         await one.step(CLOSE)
         await fleet.until_shown()
+
+
+async def test_consul_asks_as_often_as_the_settings_say(fleet: Fleet) -> None:
+    """For the health of each agent."""
+    async with fleet.control() as registry:
+        one = await held(registry, host(), 60)
+        await fleet.until_shown("a:utility-files")
+        checks = json.loads(await fleet.consul.ask("agent/checks"))
+        health, reached = (checks[f"{fleet.name}:a:utility-files:{kind}"] for kind in KINDS)
+        assert (health["Type"], health["Interval"]) == ("grpc", "1h0m0s")
+        assert reached["Type"] == "tcp"
+        await one.step(CLOSE)
 
 
 async def test_a_lost_lease_takes_the_host_out_of_sight(fleet: Fleet) -> None:

@@ -15,6 +15,7 @@ from tandemkit.testing.parts import free_ports
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 BUSY = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 17\r\n\r\nNo cluster leader"
+UNKNOWN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\nACL not found"
 READ = Request("GET", "/v1/kv/tandem/values/policy", again=True)
 WRITE = Request("PUT", "/v1/txn", body=[])
 
@@ -92,3 +93,20 @@ async def test_a_refusal_is_final(status: str) -> None:
         with pytest.raises(Refused, match="not you!"):
             await http.ask(READ)
     assert breaking.requests == ["GET"]
+
+
+async def test_a_token_that_is_not_known_yet_is_asked_with_again() -> None:
+    """A Consul that has just started knows none and does nothing, so a write is repeated too."""
+    breaking = Breaking(UNKNOWN, UNKNOWN, OK)
+    async with settings_for(breaking) as settings, connected(settings) as http:
+        await http.ask(WRITE)
+    assert breaking.requests == ["PUT"] * 3
+
+
+async def test_a_token_that_stays_unknown_is_refused() -> None:
+    """Once the time of the call is up, and not as silence."""
+    breaking = Breaking(*[UNKNOWN] * 100)
+    async with settings_for(breaking) as settings, connected(settings) as http:
+        with pytest.raises(Refused, match="does not know the token"):
+            await http.ask(READ)
+    assert len(breaking.requests) > 1
