@@ -140,6 +140,18 @@ class Controlled:
 
             await eventually(look, lambda found: found == {f"hosts/{name}" for name in names})
 
+    async def treated(self) -> dict[str, str]:
+        """Hosts that control does not tell as their leases alone would have it, and how."""
+        async with grpc.aio.insecure_channel(self.control) as channel:
+            stub = rpc.FleetStatusServiceStub(channel)
+            told = await stub.ListAgents(pb.ListAgentsRequest(), timeout=5)
+        return {
+            one.host: pb.Treatment.Kind.Name(one.treatment.kind)
+            for agent in told.agents
+            for one in agent.instances
+            if one.HasField("treatment")
+        }
+
     @asynccontextmanager
     async def removals(self) -> AsyncIterator[list[str]]:
         """Names of the hosts that control says are gone, as long as the block lasts."""

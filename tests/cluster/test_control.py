@@ -70,6 +70,25 @@ async def test_a_frozen_host_leaves_with_its_lease_and_comes_back(fleet: Control
     await client.until_only("Alpha/Ask", "a", "b")
 
 
+async def test_hosts_that_fall_silent_together_are_not_all_given_up(fleet: Controlled) -> None:
+    """As if their network were cut: one of the two stays in the mesh. Who says that it drains is
+    believed, down to nobody.
+    """
+    for name in ("a", "b"):
+        fleet.send(name, signal.SIGSTOP)
+    treated = await eventually(fleet.treated)
+    assert list(treated.values()) == ["KIND_KEPT"]
+    (kept,) = treated
+    await fleet.until_serving(kept.removeprefix("hosts/"))
+    for name in ("a", "b"):
+        fleet.send(name, signal.SIGCONT)
+    await fleet.until_serving("a", "b")
+    for name in ("a", "b"):
+        fleet.send(name, signal.SIGTERM)
+    await fleet.until_serving()
+    assert await fleet.treated() == {}
+
+
 async def test_a_frozen_control_evicts_nobody(fleet: Controlled) -> None:
     """It wakes long after all leases should have ended, and nobody could have been heard: no host
     leaves for a moment, and no call fails.

@@ -187,14 +187,18 @@ def generation(
         wishes=tuple(pools.wishes),
         listeners=_single(LISTENER, listener, before.listeners if before else None),
         routes=routes,
-        clusters=Resources(CLUSTER, clusters),
+        clusters=_all(CLUSTER, clusters, before.clusters if before else None),
     )
 
 
-def _single(type_url: str, told: Packed, before: Resources | None) -> Resources:
-    if before is not None and before.by_name[TARGET] == told:
+def _all(type_url: str, told: Mapping[str, Packed], before: Resources | None) -> Resources:
+    if before is not None and before.by_name == told:
         return before
-    return Resources(type_url, {TARGET: told})
+    return Resources(type_url, told)
+
+
+def _single(type_url: str, told: Packed, before: Resources | None) -> Resources:
+    return _all(type_url, {TARGET: told}, before)
 
 
 def _same(told: Packed, before: Packed | None) -> Packed:
