@@ -15,11 +15,8 @@ import grpc
 
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
-from tandem.control.v1 import registry_service_pb2 as registry_pb2
-from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.supervise.processes import Command, Process, supervised_process
-from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
 from tests.cluster import chain_host, control_host, follower_host
 from tests.cluster.eventually import eventually
@@ -140,30 +137,6 @@ class Controlled:
 
             await eventually(look, lambda found: found == {f"hosts/{name}" for name in names})
 
-    async def treated(self) -> dict[str, str]:
-        """Hosts that control does not tell as their leases alone would have it, and how."""
-        async with grpc.aio.insecure_channel(self.control) as channel:
-            stub = rpc.FleetStatusServiceStub(channel)
-            told = await stub.ListAgents(pb.ListAgentsRequest(), timeout=5)
-        return {
-            one.host: pb.Treatment.Kind.Name(one.treatment.kind)
-            for agent in told.agents
-            for one in agent.instances
-            if one.HasField("treatment")
-        }
-
-    @asynccontextmanager
-    async def removals(self) -> AsyncIterator[list[str]]:
-        """Names of the hosts that control says are gone, as long as the block lasts."""
-        gone: list[str] = []
-        async with grpc.aio.insecure_channel(self.control) as channel, Tasks() as tasks:
-            stub = registry_rpc.RegistryServiceStub(channel)
-            told = stub.WatchHosts(registry_pb2.WatchHostsRequest(), wait_for_ready=True)
-            events = aiter(told)
-            await anext(events)
-            tasks.spawn("removals", _listen(events, gone))
-            yield gone
-
     async def _start(
         self, module: ModuleType, name: str, *arguments: str, ready: str = "host.serving"
     ) -> None:
@@ -193,11 +166,6 @@ class Controlled:
 
     def _environment(self) -> dict[str, str]:
         return {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(self.folder)}
-
-
-async def _listen(events: AsyncIterator[registry_pb2.WatchHostsResponse], gone: list[str]) -> None:
-    async for told in events:
-        gone += [told.removed.host] if told.HasField("removed") else []
 
 
 @asynccontextmanager

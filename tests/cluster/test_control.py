@@ -12,6 +12,7 @@ from tandemkit.hosting.membership import LEASE_S
 from tandemkit.testing.parts import short_folder
 from tests.cluster.controlled import Controlled, controlled
 from tests.cluster.eventually import eventually
+from tests.cluster.telling import removals, treated
 
 pytestmark = pytest.mark.cluster
 CALLS = 1500
@@ -71,14 +72,12 @@ async def test_a_frozen_host_leaves_with_its_lease_and_comes_back(fleet: Control
 
 
 async def test_hosts_that_fall_silent_together_are_not_all_given_up(fleet: Controlled) -> None:
-    """As if their network were cut: one of the two stays in the mesh. Who says that it drains is
-    believed, down to nobody.
-    """
+    """One of the two stays, for it may be the network; who drains is believed, down to nobody."""
     for name in ("a", "b"):
         fleet.send(name, signal.SIGSTOP)
-    treated = await eventually(fleet.treated)
-    assert list(treated.values()) == ["KIND_KEPT"]
-    (kept,) = treated
+    kept_hosts = await eventually(lambda: treated(fleet.control))
+    assert list(kept_hosts.values()) == ["KIND_KEPT"]
+    (kept,) = kept_hosts
     await fleet.until_serving(kept.removeprefix("hosts/"))
     for name in ("a", "b"):
         fleet.send(name, signal.SIGCONT)
@@ -86,7 +85,7 @@ async def test_hosts_that_fall_silent_together_are_not_all_given_up(fleet: Contr
     for name in ("a", "b"):
         fleet.send(name, signal.SIGTERM)
     await fleet.until_serving()
-    assert await fleet.treated() == {}
+    assert await treated(fleet.control) == {}
 
 
 async def test_a_frozen_control_evicts_nobody(fleet: Controlled) -> None:
@@ -95,7 +94,7 @@ async def test_a_frozen_control_evicts_nobody(fleet: Controlled) -> None:
     """
     client = await fleet.client()
     await client.until_only("Alpha/Ask", "a", "b")
-    async with fleet.removals() as removed:
+    async with removals(fleet.control) as removed:
         fleet.send("control", signal.SIGSTOP)
         outcome = await client.run("Alpha/Add", round(2 * LEASE_S * RATE), per_s=RATE)
         fleet.send("control", signal.SIGCONT)
