@@ -128,7 +128,7 @@ class Standing:
             except ProcessFailure as failure:
                 why = f"the edge did not start; {self._place.log_path} says why."
                 raise Refusal(why, EXIT_NO) from failure
-            await running.until_hosts(_CLOCK)
+            await running.until_it_answers(_CLOCK)
             self.address = f"{self._place.address}:{running.port}"
             yield
 

@@ -21,17 +21,20 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.errors import Failure
 from tandemkit.mesh.bootstrap import Node
-from tandemkit.mesh.edge_bootstrap import CONTROL_CLUSTER, Edge, bootstrap_of
+from tandemkit.mesh.edge_bootstrap import Edge, bootstrap_of
 from tandemkit.mesh.edge_listener import secret_of
+from tandemkit.rpc.health import SERVICE as HEALTH
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
 
 # Calls in progress may take as long as they may on a host that drains.
 DRAIN_S = 10.0
 READY_S = 30.0
-HOSTS_S = 5.0
+ANSWERS_S = 5.0
 _ACTIVE = "http.edge.downstream_rq_active"
 _POLL_S = 0.05
+# A gRPC-Web request without a field.
+_EMPTY, _WEB = bytes(5), {"content-type": "application/grpc-web+proto"}
 _CLOCK = SystemClock()
 _LOGGER = logging.getLogger("tandemkit.hosting")
 
@@ -89,8 +92,8 @@ class EdgePlace:
 class RunningEdge:
     """Answers calls for as long as `edge` stands."""
 
-    def __init__(self, process: Process, admin: _Admin, port: int) -> None:
-        self._process, self._admin, self.port = process, admin, port
+    def __init__(self, place: EdgePlace, process: Process, admin: _Admin, port: int) -> None:
+        self._place, self._process, self._admin, self.port = place, process, admin, port
 
     @property
     def pid(self) -> int:
@@ -100,15 +103,24 @@ class RunningEdge:
         """Envoy's counters and gauges whose names match."""
         return await self._admin.statistics(pattern)
 
-    async def until_hosts(self, clock: Clock) -> None:
-        """Returns once it was told of a host to send calls to, or after HOSTS_S without one."""
-        deadline_s = clock.monotonic_s() + HOSTS_S
-        control = f"cluster.{CONTROL_CLUSTER}.membership_total"
-        while clock.monotonic_s() < deadline_s:
-            counts = await self.statistics(r"^cluster\..*\.membership_total$")
-            if any(count for name, count in counts.items() if name != control):
-                return
+    async def until_it_answers(self, clock: Clock) -> None:
+        """Returns once it was told where the fleet's health is asked, and got an answer from there;
+        or after ANSWERS_S without: who calls then hears why.
+        """
+        deadline_s = clock.monotonic_s() + ANSWERS_S
+        while not await self._answers() and clock.monotonic_s() < deadline_s:
             await clock.sleep(_POLL_S)
+
+    async def _answers(self) -> bool:
+        scheme = "https" if self._place.certificate else "http"
+        url = f"{scheme}://{self._place.address}:{self.port}/{HEALTH}/Check"
+        # Which names the certificate is for we cannot know, and we call ourselves.
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=_EMPTY, headers=_WEB, ssl=False) as told,
+        ):
+            # A failure has its status among the headers, an answer has it behind the message.
+            return told.ok and "grpc-status" not in told.headers
 
     async def watch(self) -> None:
         """Says so when it ends by itself."""
@@ -172,7 +184,7 @@ async def edge(place: EdgePlace, clock: Clock = _CLOCK) -> AsyncIterator[Running
                 command, ready=admin.ready, ready_within_s=READY_S, clock=clock
             )
             async with starting as process, Tasks() as tasks:
-                running = RunningEdge(process, admin, await admin.port())
+                running = RunningEdge(place, process, admin, await admin.port())
                 tasks.spawn("edge:watch", running.watch())
                 try:
                     yield running

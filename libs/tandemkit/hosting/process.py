@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 
 from tandemkit.core import environment
@@ -26,15 +26,18 @@ async def serve(
     beside: Beside = nullcontext,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once.
-    `served` is told the port. What stands `beside` it begins before that, and ends before the host
-    drains.
+    `served` is told the port. What stands `beside` it begins before that, and ends when the host
+    has drained.
     """
     stopped = _stopped_by_signal()
     if place.membership is not None:
         # What the host was told of its fleet counts, not what its shell knew of another.
         environment.hand_to_libraries({VARIABLE: place.membership.bootstrap, FILE_VARIABLE: None})
-    with exported(place.tracing, environment.Environment.read(), _service(placed)) as tracing:
-        async with hosting(placed, replace(place, tracing=tracing)) as port, beside(port):
+    async with AsyncExitStack() as behind:
+        exporting = exported(place.tracing, environment.Environment.read(), _service(placed))
+        place = replace(place, tracing=behind.enter_context(exporting))
+        async with hosting(placed, place) as port:
+            await behind.enter_async_context(beside(port))
             served(port)
             await stopped.wait()
             draining()

@@ -34,7 +34,7 @@ from tandemkit.mesh.listeners import duration, packed
 from tandemkit.mesh.streams import EDGE
 
 # No group has such a name.
-CONTROL_CLUSTER = "~control"
+_CONTROL = "~control"
 _CONNECTIONS_MAX = 10_000
 _RECONNECT_S_MIN, _RECONNECT_S_MAX = 0.1, 2.0
 _PING_S, _PONG_S = 2.0, 1.0
@@ -84,7 +84,7 @@ def _discovery() -> ApiConfigSource:
     )
     service = GrpcService(
         envoy_grpc=GrpcService.EnvoyGrpc(
-            cluster_name=CONTROL_CLUSTER, retry_policy=RetryPolicy(retry_back_off=again)
+            cluster_name=_CONTROL, retry_policy=RetryPolicy(retry_back_off=again)
         )
     )
     return ApiConfigSource(
@@ -98,11 +98,11 @@ def _discovery() -> ApiConfigSource:
 def _control(control_planes: Sequence[str]) -> Cluster:
     """In turn, so that a stream that broke is tried again at the other one."""
     cluster = Cluster(
-        name=CONTROL_CLUSTER,
+        name=_CONTROL,
         type=Cluster.STRICT_DNS,
         lb_policy=Cluster.ROUND_ROBIN,
         connect_timeout=duration(_CONNECT_S),
-        load_assignment=ClusterLoadAssignment(cluster_name=CONTROL_CLUSTER),
+        load_assignment=ClusterLoadAssignment(cluster_name=_CONTROL),
     )
     options = HttpProtocolOptions()
     options.explicit_http_config.http2_protocol_options.CopyFrom(http2(_PING_S, _PONG_S))

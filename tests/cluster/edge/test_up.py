@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
 from services.control.fleet_status.agent import AGENT as FLEET_STATUS
 from services.control.registry.agent import AGENT as REGISTRY
@@ -78,3 +80,21 @@ async def test_the_address_that_it_prints_answers_for_every_agent(tmp_path: Path
         assert "did you mean tandem.utility.v1.ToolboxService?" in complaint
         os.kill(process.pid, signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_the_edge_relays_the_end_of_the_fleet(tmp_path: Path) -> None:
+    """A watch hears that its agent ends, and ends well: the edge is there until the host is not."""
+    async with started(tmp_path) as (process, said):
+        async with grpc.aio.insecure_channel(said["edge"]["address"]) as channel:
+            watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+            agent = TOOLBOX.promise.service.full_name
+            call = watch(health_pb2.HealthCheckRequest(service=agent).SerializeToString())
+            states = []
+            async for one in call:
+                states.append(health_pb2.HealthCheckResponse.FromString(one).status)
+                if len(states) == 1:
+                    os.kill(process.pid, signal.SIGTERM)
+            assert await call.code() is grpc.StatusCode.OK
+        assert await process.wait() == 0
+    response = health_pb2.HealthCheckResponse
+    assert states == [response.SERVING, response.NOT_SERVING]
