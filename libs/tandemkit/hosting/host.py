@@ -82,7 +82,9 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
                     said = _announcement(placed, place.membership, server, port, news)
                     await known.enter_async_context(announced(said, place.clock, tasks))
                     heard = Heard(said.controls, place.membership.host.name, server)
-                    tasks.spawn("policy", Heed(heard, place.clock).run())
+                    # It ends before the host drains, whose own control may end with it.
+                    heeding = await known.enter_async_context(Tasks())
+                    heeding.spawn("policy", Heed(heard, place.clock).run())
                 yield port
         finally:
             await server.drain(place.grace_s)
