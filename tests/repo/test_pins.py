@@ -77,3 +77,13 @@ def test_the_lock_is_derived_where_pants_looks_for_it() -> None:
 
 def _settings(repository: Path) -> dict[str, dict[str, dict[str, str]]]:
     return tomllib.loads((repository / "pants.toml").read_text())
+
+
+def test_a_go_client_has_the_versions_of_the_tools() -> None:
+    """What both need is compiled once, and one set of versions is looked after."""
+    tools, client = (
+        dict(re.findall(r"^\s+(\S+) (v\S+)", (root() / path).read_text(), re.MULTILINE))
+        for path in ("tools/go.mod", "libs/tandemkit/cli/clients/templates/go/go.mod")
+    )
+    assert {name: tools.get(name, version) for name, version in client.items()} == client
+    assert "google.golang.org/grpc" in tools

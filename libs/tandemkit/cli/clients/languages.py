@@ -112,7 +112,7 @@ async def _rust(order: Order, _workplace: Workplace) -> Files:
 
 
 LANGUAGES = {
-    "go": Language("tandem/client", r"[A-Za-z0-9._~/-]+", _go, "go run ./example"),
+    "go": Language("tandem.internal/client", r"[A-Za-z0-9._~/-]+", _go, "go run ./example"),
     "node": Language(
         "tandem-client",
         r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*",

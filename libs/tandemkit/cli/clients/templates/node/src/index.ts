@@ -12,6 +12,9 @@ import type { RetryInfo__Output as RetryInfo } from "./contracts/google/rpc/Retr
 import type { Status__Output as Status } from "./contracts/google/rpc/Status";
 import type { ProtoGrpcType } from "./contracts/index";
 
+/** The very gRPC that the channel is made with: for `grpc.Metadata`, `grpc.status` and others. */
+export { grpc };
+
 /** The whole fleet. */
 export const TARGET = "xds:///tandem";
 
