@@ -111,8 +111,7 @@ def _starts(language: str, home: Path, programs: Mapping[str, Path]) -> Built:
 async def built(language: str, scratch: Path) -> Built:
     """Skips where the language's tools are absent, and fails with what they said."""
     programs = demand(language)
-    environment = Environment.read()
-    cache = environment.cache / "interop"
+    cache = Environment.read().cache / "interop"
     cache.mkdir(parents=True, exist_ok=True)
     steps = Steps(sys.stderr, cache)
     try:
@@ -134,11 +133,15 @@ async def built(language: str, scratch: Path) -> Built:
 
 async def written(language: str, folder: Path, steps: Steps) -> Path:
     """The package, by the command itself."""
-    path = os.pathsep.join(sys.path)
-    known = {**Environment.read().variables, "PYTHONPATH": path, "TANDEM_ROOT": str(ROOT)}
     argv = (*TANDEM, "clients", language, str(folder))
-    await steps.run(Step(f"clients {language}", argv, known))
+    await steps.run(Step(f"clients {language}", argv, environment()))
     return folder
+
+
+def environment() -> dict[str, str]:
+    """Ours, and what `./tandem` adds to it."""
+    path = os.pathsep.join(sys.path)
+    return {**Environment.read().variables, "PYTHONPATH": path, "TANDEM_ROOT": str(ROOT)}
 
 
 def _digest(*folders: Path) -> str:
