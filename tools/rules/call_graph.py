@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from tandemkit.core import layers
 from tools.rules import agents
 from tools.rules.agents import Declaration
 from tools.rules.tree import Finding, Tree
@@ -38,28 +39,7 @@ def _compared(tree: Tree, agent: Declaration) -> Iterator[Finding]:
 
 def _cycles(by_contract: Mapping[str, Declaration]) -> Iterator[Finding]:
     """Soft calls may form a cycle: they do not gate a start."""
-    done: set[str] = set()
-    for start in by_contract:
-        cycle = _cycle_from(start, by_contract, [], done)
-        if cycle:
-            done.update(cycle)
-            agent = by_contract[cycle[0]]
-            message = f"a cycle of calls can never start: {' -> '.join([*cycle, cycle[0]])}"
-            yield Finding(agent.module.path, agent.line, RULE, message)
-
-
-def _cycle_from(
-    contract: str, by_contract: Mapping[str, Declaration], path: list[str], done: set[str]
-) -> list[str]:
-    if contract in path:
-        return path[path.index(contract) :]
-    if contract in done or contract not in by_contract:
-        return []
-    path.append(contract)
-    for callee in by_contract[contract].calls:
-        cycle = _cycle_from(callee, by_contract, path, done)
-        if cycle:
-            return cycle
-    path.pop()
-    done.add(contract)
-    return []
+    for cycle in layers.cycles({name: agent.calls for name, agent in by_contract.items()}):
+        agent = by_contract[cycle[0]]
+        message = f"a cycle of calls can never start: {' -> '.join(cycle)}"
+        yield Finding(agent.module.path, agent.line, RULE, message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tandemkit.core import layers
 from tandemkit.core.errors import Bug
 
 if TYPE_CHECKING:
@@ -13,19 +14,14 @@ if TYPE_CHECKING:
 
 def in_layers(placed: Sequence[Placed]) -> list[Placed]:
     """Otherwise as they come. Raises Bug where agents wait for each other."""
-    by_contract = {one.agent.contract.name: one for one in placed}
-    ordered: list[Placed] = []
-
-    def visit(one: Placed, waiting: tuple[str, ...]) -> None:
-        if one.name in waiting:
-            raise Bug("a cycle of calls can never start", cycle=" -> ".join((*waiting, one.name)))
-        if one in ordered:
-            return
-        for file in one.agent.calls:
-            if file.name in by_contract:
-                visit(by_contract[file.name], (*waiting, one.name))
-        ordered.append(one)
-
-    for one in placed:
-        visit(one, ())
-    return ordered
+    serving = {one.agent.contract.name: one.name for one in placed}
+    needs = {
+        one.name: [serving[file.name] for file in one.agent.calls if file.name in serving]
+        for one in placed
+    }
+    try:
+        order = [name for layer in layers.in_layers(needs) for name in layer]
+    except layers.Cycle as cycle:
+        raise Bug("a cycle of calls can never start", cycle=str(cycle)) from cycle
+    by_name = {one.name: one for one in placed}
+    return [by_name[name] for name in order]
