@@ -1,0 +1,96 @@
+"""Catalogue row M020: dynamic ports with a bind check. Real sockets: the kernel keeps the book."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from tandemkit.supervise.ports import Allocator, PortsTaken
+
+_HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def ports() -> tuple[int, ...]:
+    """Twenty ports, of which most were free a moment ago."""
+    with ExitStack() as open_:
+        found = [open_.enter_context(socket.create_server((_HERE, 0))) for _ in range(20)]
+        numbers = sorted(int(one.getsockname()[1]) for one in found)
+    return tuple(numbers)
+
+
+def test_m020_two_allocators_never_give_the_same_port(ports: tuple[int, ...]) -> None:
+    """Two fleets of one machine know nothing of each other."""
+    with ExitStack() as held:
+        claims = [
+            held.enter_context(Allocator().claim(ports)).port for _ in range(2) for _ in range(4)
+        ]
+    assert len(set(claims)) == len(claims)
+
+
+def test_m020_two_processes_never_give_the_same_port(ports: tuple[int, ...]) -> None:
+    """All that is claimed in one process is passed over in another."""
+    code = (
+        "import sys; from tandemkit.supervise.ports import Allocator; "
+        "print(*[Allocator().claim(map(int, sys.argv[1:])).port])"
+    )
+    with ExitStack() as held:
+        mine = [held.enter_context(Allocator().claim(ports)).port for _ in range(8)]
+        command = [sys.executable, "-c", code, *map(str, ports)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(said) in set(ports) - set(mine)
+
+
+def test_m020_a_port_in_use_is_passed_over_with_the_reason(ports: tuple[int, ...]) -> None:
+    """Whoever reads the plan and finds another port there wants to know why."""
+    with socket.create_server((_HERE, ports[0])), Allocator().claim(ports) as claim:
+        assert claim.port != ports[0]
+        assert claim.passed_over[ports[0]] == "cannot be bound: Address already in use"
+
+
+def test_m020_reserved_ports_stay_free(ports: tuple[int, ...]) -> None:
+    """Also where they are asked for by number."""
+    allocator = Allocator(reserved={ports[0]: "Consul's own"})
+    with allocator.claim(ports, preferred=ports[0]) as claim:
+        assert claim.passed_over == {ports[0]: "is reserved: Consul's own"}
+
+
+def test_the_preferred_port_comes_first(ports: tuple[int, ...]) -> None:
+    """A host that starts again is found where it was."""
+    with Allocator().claim(ports, preferred=ports[-1]) as claim:
+        assert (claim.port, claim.passed_over) == (ports[-1], {})
+
+
+def test_one_server_listens_on_a_claimed_port(ports: tuple[int, ...]) -> None:
+    """A claim keeps allocators away, not the process that it was made for."""
+    with (
+        Allocator().claim(ports) as claim,
+        socket.create_server((_HERE, claim.port)) as server,
+        socket.create_connection((_HERE, claim.port)),
+    ):
+        server.accept()[0].close()
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server((_HERE, claim.port))
+
+
+def test_a_port_outlives_its_claim_while_a_server_listens(ports: tuple[int, ...]) -> None:
+    """The launcher may die before the hosts that it started."""
+    claim = Allocator().claim(ports)
+    with socket.create_server((_HERE, claim.port)):
+        claim.release()
+        with pytest.raises(PortsTaken, match="cannot be bound: Address already in use"):
+            Allocator().claim((claim.port,))
+
+
+def test_an_exhausted_range_says_what_keeps_its_ports(ports: tuple[int, ...]) -> None:
+    """The first few by number and reason, and how many more there are."""
+    reserved = dict.fromkeys(ports, "mine")
+    with pytest.raises(PortsTaken) as refused:
+        Allocator(reserved=reserved).claim(ports)
+    said = f"no port of {ports[0]}-{ports[-1]} is free ({ports[0]}: is reserved: mine; "
+    assert str(refused.value).startswith(said)
+    assert str(refused.value).endswith("; and 17 more)")
