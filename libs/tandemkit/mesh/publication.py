@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
 from tandemkit.core import log
@@ -30,8 +29,8 @@ class Publication:
     stays. Where that is the policy's fault, what is new of the fleet is told with `policy`, the
     last good one: a mistake of an operator must not hide which hosts are dead.
 
-    Calls go to a new cluster only with the telling after the one that made it known: gRPC for Go
-    sends them there before it knows it, and they fail.
+    Calls of a known agent go to a new cluster only with the telling after the one that made it
+    known: gRPC for Go sends them there before it knows it, and they fail.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -48,7 +47,7 @@ class Publication:
         # By machine: of the last whole telling, and what is told now, which may foretell the next.
         self._whole: dict[str, Snapshot] = {}
         self._snapshots: dict[str, Snapshot] = {}
-        self._foretold: tuple[Generation, AbstractSet[str]] | None = None
+        self._foretold: tuple[Generation, frozenset[str]] | None = None
         self._retired_until_s: dict[str, float] = {}
 
     def publish(self, catalogue: Catalogue, policy: TrafficPolicy = _NO_POLICY) -> None:
@@ -114,7 +113,7 @@ class Publication:
         )
         if found:
             return found
-        new = made.pools.keys() - before.pools.keys() if before else frozenset()
+        new = made.unheard_of(before) if before else frozenset()
         if new and self._foretold is None:
             # The rest follows with the next telling, at the latest.
             self._foretold = (made, new)

@@ -67,6 +67,17 @@ def route_configuration(
     return RouteConfiguration(name=TARGET, virtual_hosts=[everyone])
 
 
+def clusters_by_service(routes: RouteConfiguration) -> dict[str, set[str]]:
+    """Where calls of each service may go."""
+    found: dict[str, set[str]] = {}
+    for route in routes.virtual_hosts[0].routes:
+        service = (route.match.path or route.match.prefix).removeprefix("/").partition("/")[0]
+        weighted = route.route.weighted_clusters.clusters
+        names = [one.name for one in weighted] or [route.route.cluster]
+        found.setdefault(service, set()).update(names)
+    return found
+
+
 def foretelling(routes: RouteConfiguration, names: Iterable[str]) -> RouteConfiguration:
     """The same routes, and one that no call takes to each of these clusters, so that clients get
     to know them.

@@ -21,7 +21,7 @@ from tandemkit.mesh.clusters import SOURCE, cluster_of, endpoints_of
 from tandemkit.mesh.listeners import TARGET, listener_of, packed
 from tandemkit.mesh.policy import ServicePolicy, TrafficPolicy
 from tandemkit.mesh.pools import Pool, Pools, Wish
-from tandemkit.mesh.routes import foretelling, route_configuration
+from tandemkit.mesh.routes import clusters_by_service, foretelling, route_configuration
 from tandemkit.mesh.sets import Sets
 from tandemkit.rpc.contract import Contract
 
@@ -115,9 +115,8 @@ class Snapshot:
         routes, and clusters of these names are there to be known.
         """
         gone = self.clusters.by_name.keys() - new.clusters.by_name.keys()
-        routes = RouteConfiguration()
-        self.routes.by_name[TARGET].Unpack(routes)
-        told = Resources(ROUTES, {TARGET: packed(foretelling(routes, names))})
+        routes = foretelling(_unpacked(self.routes), names)
+        told = Resources(ROUTES, {TARGET: packed(routes)})
         return replace(new.keeping(gone, self), listeners=self.listeners, routes=told)
 
 
@@ -158,6 +157,15 @@ class Generation:
         }
         return Snapshot(self.listeners, self.routes, self.clusters, Resources(ENDPOINTS, endpoints))
 
+    def unheard_of(self, before: Generation) -> frozenset[str]:
+        """New clusters to which calls of agents go that clients know already."""
+        if self.routes is before.routes or self.pools.keys() <= before.pools.keys():
+            return frozenset()
+        were = clusters_by_service(_unpacked(before.routes))
+        now = clusters_by_service(_unpacked(self.routes))
+        wanted = {name for service in now.keys() & were.keys() for name in now[service]}
+        return frozenset(wanted - before.pools.keys())
+
 
 def generation(
     catalogue: Catalogue, policy: TrafficPolicy, before: Generation | None = None
@@ -195,6 +203,10 @@ def _all(type_url: str, told: Mapping[str, Packed], before: Resources | None) ->
     if before is not None and before.by_name == told:
         return before
     return Resources(type_url, told)
+
+
+def _unpacked(routes: Resources) -> RouteConfiguration:
+    return RouteConfiguration.FromString(routes.by_name[TARGET].value)
 
 
 def _single(type_url: str, told: Packed, before: Resources | None) -> Resources:

@@ -76,7 +76,8 @@ def clients(*, language: str, folder: Path, force: bool, as_json: bool, **asked:
 
 def _said(folder: Path, written: package.Written, services: list[str], try_it: str) -> str:
     changed = len(written.changed) + len(written.removed)
-    counts = f"{written.total} files for {len(services)} agents, {changed} changed"
+    agents = f"{len(services)} agent{'' if len(services) == 1 else 's'}"
+    counts = f"{written.total} files for {agents}, {changed} changed"
     return f"{folder}: {counts}.\n\nTry it:\n  cd {shlex.quote(str(folder))}\n  {try_it}"
 
 

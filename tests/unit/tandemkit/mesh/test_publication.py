@@ -12,7 +12,7 @@ from weakref import ref
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
-from tandemkit.mesh.catalogue import Catalogue, Host
+from tandemkit.mesh.catalogue import Catalogue, Host, Placement
 from tandemkit.mesh.policy import Fault, Preference, ServicePolicy, Share, TrafficPolicy
 from tandemkit.mesh.publication import COALESCE_S, RETIRED_S, Publication
 from tandemkit.mesh.snapshot import ENDPOINTS
@@ -21,13 +21,16 @@ from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.unit.tandemkit.mesh.meshed import (
     ALPHA,
+    BETA,
     CONTRACTS,
     GROUP,
     HERE,
+    ONLY_ALPHA,
     THERE,
     A,
     B,
     C,
+    cluster_of,
     priorities,
     routes_of,
 )
@@ -167,6 +170,21 @@ async def test_a_cluster_is_known_a_telling_before_calls_go_there() -> None:
         called, known = clusters_of(publication)
         assert f"{GROUP}@green" in called
         assert publication.policy == policy
+
+
+async def test_an_agent_that_is_new_is_called_at_once() -> None:
+    """Nobody calls it yet, so there is nothing to foretell."""
+    clock = FakeClock()
+    async with running(clock) as publication:
+        publication.publish(Catalogue((replace(A, placements=ONLY_ALPHA),), CONTRACTS[:1]))
+        await clock.advance(0)
+        await clock.advance(COALESCE_S)
+        other = replace(B, group="other", placements=(Placement(BETA),))
+        publication.publish(catalogue(replace(A, placements=ONLY_ALPHA), other))
+        await clock.advance(0)
+        found = publication.on(HERE)
+        assert found is not None
+        assert cluster_of(found, "Ask", BETA) == "other"
 
 
 async def test_what_was_told_is_forgotten() -> None:
