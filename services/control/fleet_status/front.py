@@ -49,6 +49,7 @@ class Front:
         self._policy: TrafficPolicy | None = None
         self._last = _Directory()
         self._met: dict[str, None] = {}
+        self._met_last: tuple[Contract, ...] = ()
         self._serving: frozenset[_Key] = frozenset()
 
     async def follow(self, tell: Callable[[], None]) -> None:
@@ -125,7 +126,11 @@ class Front:
 
     def _meet(self, catalogue: Catalogue | None) -> None:
         """An agent whose last host is long gone is not unknown: somebody may start one again."""
-        for contract in catalogue.contracts if catalogue is not None else ():
+        contracts = catalogue.contracts if catalogue is not None else ()
+        if contracts is self._met_last:
+            return
+        self._met_last = contracts
+        for contract in contracts:
             self._met[contract.service.full_name] = None
         for service in tuple(self._met)[: max(0, len(self._met) - _MET_MAX)]:
             del self._met[service]
