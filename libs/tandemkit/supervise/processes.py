@@ -13,16 +13,26 @@ from pathlib import Path
 
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.errors import Failure
+from tandemkit.supervise.children import Child, ChildFailure, Life, Restart
+from tandemkit.supervise.orphans import LastWill
+from tandemkit.supervise.reports import Exited
 
 Ready = Callable[[], Awaitable[None]]
 
 _TAIL_BYTES = 4096
 _READY_POLL_S = 0.05
+# For the kernel to end a group that was killed.
+_KILL_S_MAX = 5.0
 _CLOCK = SystemClock()
+_WILL = LastWill()
 
 
 class ProcessFailure(Failure):
-    """A process could not start, or ended before it was ready; the metadata quotes its log."""
+    """A process could not start, or was not ready in time; the metadata quotes its log."""
+
+
+class ProcessEnded(ProcessFailure, ChildFailure):
+    """A process ended by itself before it was ready, or as it should not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +50,12 @@ class Command:
     grace_s: float = 5.0
     keeps_open: tuple[int, ...] = ()
 
-    def log_tail(self) -> str:
-        """The last lines that it wrote; empty where there are none."""
+    def log_tail(self, since: int = 0) -> str:
+        """The last lines that it wrote, from the byte `since` on; empty where there are none."""
         try:
             with self.log_path.open("rb") as log:
                 log.seek(0, os.SEEK_END)
-                log.seek(max(0, log.tell() - _TAIL_BYTES))
+                log.seek(max(since, log.tell() - _TAIL_BYTES))
                 return log.read().decode(errors="replace").strip()
         except FileNotFoundError:
             return ""
@@ -54,9 +64,11 @@ class Command:
 class Process:
     """A running process of `supervised_process`, whose exit also stops it."""
 
-    def __init__(self, command: Command, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, command: Command, process: asyncio.subprocess.Process, log_began: int = 0
+    ) -> None:
         self.command = command
-        self._process = process
+        self._process, self._log_began = process, log_began
 
     @property
     def pid(self) -> int:
@@ -68,6 +80,10 @@ class Process:
         """None while it runs; negative is the signal that ended it."""
         return self._process.returncode
 
+    def log_tail(self) -> str:
+        """The last lines that this run of it wrote."""
+        return self.command.log_tail(self._log_began)
+
     async def wait(self) -> int:
         """Its exit status, once it has ended by itself."""
         return await self._process.wait()
@@ -75,6 +91,8 @@ class Process:
     async def stop(self) -> None:
         """Ends the group: asks first, insists after the grace. Harmless when it has ended."""
         self._signal(signal.SIGTERM)
+        # One that was frozen could not hear it.
+        self._signal(signal.SIGCONT)
         try:
             async with asyncio.timeout(self.command.grace_s):
                 await self._process.wait()
@@ -102,14 +120,15 @@ async def supervised_process(
 
     Raises ProcessFailure where it cannot start, ends early, or is not ready in time.
     """
-    process = Process(command, await _start(command))
+    process = await _start(command)
+    _WILL.add(process.pid)
     try:
         if ready is not None:
             await _until_ready(process, ready, clock.monotonic_s() + ready_within_s, clock)
         yield process
     finally:
         # A second cancellation must not leave the group behind.
-        await asyncio.shield(process.stop())
+        await asyncio.shield(_end(process))
 
 
 async def run_process(command: Command) -> int:
@@ -118,13 +137,44 @@ async def run_process(command: Command) -> int:
         return await process.wait()
 
 
-async def _start(command: Command) -> asyncio.subprocess.Process:
+def process(
+    name: str,
+    command: Command,
+    restart: Restart = Restart.ALWAYS,
+    *,
+    ready: Ready | None = None,
+    ready_within_s: float = 30.0,
+) -> Child:
+    """A child that runs `command`. It is ready when `ready` stops raising, and has failed when it
+    ends with another status than 0. Stopped, all of its group is gone soon after its grace.
+    """
+
+    async def run(life: Life) -> None:
+        started = supervised_process(command, ready=ready, ready_within_s=ready_within_s)
+        async with started as running:
+            life.ready()
+            if await running.wait():
+                raise _ended("process ended", running)
+
+    grace_s = command.grace_s + _KILL_S_MAX
+    return Child(name, run, restart, grace_s, ready_within_s + _KILL_S_MAX)
+
+
+async def _end(process: Process) -> None:
+    try:
+        await process.stop()
+    finally:
+        await _WILL.discard(process.pid)
+
+
+async def _start(command: Command) -> Process:
     program = command.argv[0]
     if shutil.which(program) is None:
         raise ProcessFailure("process could not start: no such program", program=program)
     with command.log_path.open("ab") as log:
         try:
-            return await asyncio.create_subprocess_exec(
+            began = log.tell()
+            process = await asyncio.create_subprocess_exec(
                 *_tethered(command.argv),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -136,6 +186,7 @@ async def _start(command: Command) -> asyncio.subprocess.Process:
             )
         except OSError as error:
             raise ProcessFailure("process could not start", program=program) from error
+    return Process(command, process, began)
 
 
 def _tethered(argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -147,7 +198,7 @@ def _tethered(argv: tuple[str, ...]) -> tuple[str, ...]:
 async def _until_ready(process: Process, ready: Ready, deadline_s: float, clock: Clock) -> None:
     while True:
         if process.exit_status is not None:
-            raise ProcessFailure("process ended before it was ready", **_evidence(process))
+            raise _ended("process ended before it was ready", process)
         try:
             await ready()
         except Exception as error:
@@ -158,10 +209,15 @@ async def _until_ready(process: Process, ready: Ready, deadline_s: float, clock:
             return
 
 
+def _ended(message: str, process: Process) -> ProcessEnded:
+    cause = Exited.of(process.exit_status or 0, process.log_tail())
+    return ProcessEnded(message, cause, **_evidence(process))
+
+
 def _evidence(process: Process) -> dict[str, object]:
     return {
         "program": process.command.argv[0],
         "exit_status": process.exit_status,
         "log": process.command.log_path,
-        "log_tail": process.command.log_tail(),
+        "log_tail": process.log_tail(),
     }

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tandemkit.supervise.alarm import Turns
 from tandemkit.supervise.children import Child, Life, Restart
 from tandemkit.supervise.policy import Backoff, Policy, Strategy
 from tandemkit.supervise.reports import Cause, Happening, Report
@@ -22,9 +23,16 @@ class Kept:
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
+        self._turns = Turns()
 
     def take(self, report: Report) -> None:
         self.reports.append(report)
+        self._turns.tell()
+
+    async def until(self, path: str, happening: Happening, times: int = 1) -> None:
+        """Returns once that has been told so often."""
+        while self.of(path).count(happening) < times:
+            await self._turns.next()
 
     def of(self, path: str) -> list[Happening]:
         return [one.happening for one in self.reports if one.path == path]
