@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tandemkit.core.errors import Failure
 from tandemkit.supervise.children import Child, ChildFailure, Life, Restart
 from tandemkit.supervise.orphans import LastWill
 from tandemkit.supervise.reports import Exited
+from tandemkit.supervise.spawned import Spawned
 
 Ready = Callable[[], Awaitable[None]]
 
@@ -64,9 +66,7 @@ class Command:
 class Process:
     """A running process of `supervised_process`, whose exit also stops it."""
 
-    def __init__(
-        self, command: Command, process: asyncio.subprocess.Process, log_began: int = 0
-    ) -> None:
+    def __init__(self, command: Command, process: Spawned, log_began: int = 0) -> None:
         self.command = command
         self._process, self._log_began = process, log_began
 
@@ -120,7 +120,7 @@ async def supervised_process(
 
     Raises ProcessFailure where it cannot start, ends early, or is not ready in time.
     """
-    process = await _start(command)
+    process = _start(command)
     _WILL.add(process.pid)
     try:
         if ready is not None:
@@ -167,16 +167,16 @@ async def _end(process: Process) -> None:
         await _WILL.discard(process.pid)
 
 
-async def _start(command: Command) -> Process:
+def _start(command: Command) -> Process:
     program = command.argv[0]
     if shutil.which(program) is None:
         raise ProcessFailure("process could not start: no such program", program=program)
     with command.log_path.open("ab") as log:
         try:
             began = log.tell()
-            process = await asyncio.create_subprocess_exec(
-                *_tethered(command.argv),
-                stdin=asyncio.subprocess.DEVNULL,
+            process = subprocess.Popen(
+                _tethered(command.argv),
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=command.cwd,
@@ -186,7 +186,7 @@ async def _start(command: Command) -> Process:
             )
         except OSError as error:
             raise ProcessFailure("process could not start", program=program) from error
-    return Process(command, process, began)
+    return Process(command, Spawned(process), began)
 
 
 def _tethered(argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -123,3 +124,24 @@ async def test_a_descriptor_that_it_keeps_open_is_inherited(tmp_path: Path) -> N
         assert await run_process(Command(argv, tmp_path / "log")) == 1
     finally:
         os.close(descriptor)
+
+
+# In a process of its own: what is registered for a fork stays so.
+FORKS = """
+import ctypes, pathlib, sys, uvloop
+from tandemkit.supervise.processes import Command, run_process
+noted = []
+handler = ctypes.CFUNCTYPE(None)(lambda: noted.append(1))
+ctypes.CDLL(None).__register_atfork(handler, None, None, None)
+log = pathlib.Path(sys.argv[1])
+status = uvloop.run(run_process(Command((sys.executable, "-c", "raise SystemExit(3)"), log)))
+print(status, len(noted))
+"""
+
+
+def test_no_library_is_asked_before_a_process_starts(tmp_path: Path) -> None:
+    """gRPC's answer to a fork may take for ever, and with uvloop our loop would wait for it."""
+    argv = (sys.executable, "-c", FORKS, str(tmp_path / "log"))
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "3 0\n", done.stderr
