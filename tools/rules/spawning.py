@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from tools.rules.syntax import Module
@@ -13,44 +14,83 @@ RULE = "supervised"
 _STARTERS = frozenset(
     {
         "_thread.start_new_thread",
+        "asyncio.Task",
         "asyncio.create_subprocess_exec",
         "asyncio.create_subprocess_shell",
         "asyncio.create_task",
         "asyncio.ensure_future",
+        "asyncio.run_coroutine_threadsafe",
+        "asyncio.tasks.Task",
+        "multiprocessing.Manager",
+        "multiprocessing.Pool",
         "multiprocessing.Process",
+        "multiprocessing.get_context",
+        "multiprocessing.pool.Pool",
+        "multiprocessing.pool.ThreadPool",
         "os.fork",
+        "os.forkpty",
+        "os.popen",
         "os.posix_spawn",
         "os.posix_spawnp",
         "os.system",
+        "pty.fork",
+        "pty.spawn",
         "subprocess.Popen",
         "threading.Thread",
         "threading.Timer",
     }
 )
-_METHODS = frozenset({"create_task", "ensure_future", "subprocess_exec", "subprocess_shell"})
-_SUPERVISOR = "libs/tandemkit/supervise/"
+# os.spawnl, os.spawnvpe and the like.
+_SPAWN = re.compile(r"os\.spawn[lv]p?e?")
+# What lives no longer than the `with` that it is opened in.
+_POOLS = frozenset(
+    {
+        "concurrent.futures.ProcessPoolExecutor",
+        "concurrent.futures.ThreadPoolExecutor",
+        "concurrent.futures.process.ProcessPoolExecutor",
+        "concurrent.futures.thread.ThreadPoolExecutor",
+    }
+)
+_METHODS = frozenset(
+    {
+        "create_task",
+        "ensure_future",
+        "forkpty",
+        "run_coroutine_threadsafe",
+        "subprocess_exec",
+        "subprocess_shell",
+    }
+)
+# The other one measures what starts cost that have no supervisor.
+_MAY_START = ("libs/tandemkit/supervise/", "tests/bench/supervise.py")
 
 
 def check(tree: Tree) -> Iterator[Finding]:
     """Findings for calls (and base classes) that start something outside tandemkit.supervise."""
     for module in tree.modules:
-        if not module.path.startswith(_SUPERVISOR):
+        if not module.path.startswith(_MAY_START):
             yield from _starts(module)
 
 
 def _starts(module: Module) -> Iterator[Finding]:
-    groups = _task_groups(module)
+    groups, pools = _task_groups(module), _short_lived(module)
     for call in module.of(ast.Call):
         name = module.qualified(call.func)
         owner, _, method = name.rpartition(".")
         is_group = method == "create_task" and owner in groups
         # `loop().create_task(...)` has no dotted name, only the attribute.
         attribute = call.func.attr if isinstance(call.func, ast.Attribute) else method
-        if name in _STARTERS or (attribute in _METHODS and not is_group):
+        is_loose_pool = name in _POOLS and call not in pools
+        if (
+            name in _STARTERS
+            or _SPAWN.fullmatch(name)
+            or is_loose_pool
+            or (attribute in _METHODS and not is_group)
+        ):
             yield _finding(module, call.lineno, name or attribute)
     for definition in module.of(ast.ClassDef):
         for base in definition.bases:
-            if module.qualified(base) in _STARTERS:
+            if module.qualified(base) in _STARTERS | _POOLS:
                 yield _finding(module, definition.lineno, module.qualified(base))
 
 
@@ -64,6 +104,11 @@ def _task_groups(module: Module) -> frozenset[str]:
         and isinstance(item.context_expr, ast.Call)
         and module.qualified(item.context_expr.func) == "asyncio.TaskGroup"
     )
+
+
+def _short_lived(module: Module) -> frozenset[ast.expr]:
+    """What `with` opens: pools end with their block."""
+    return frozenset(item.context_expr for block in module.of(ast.With) for item in block.items)
 
 
 def _finding(module: Module, line: int, name: str) -> Finding:

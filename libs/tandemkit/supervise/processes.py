@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -191,8 +192,13 @@ def _start(command: Command) -> Process:
 
 def _tethered(argv: tuple[str, ...]) -> tuple[str, ...]:
     # The kernel ends the process if we are killed: on Linux, where setpriv is at hand.
-    setpriv = shutil.which("setpriv")
+    setpriv = _found("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--", *argv) if setpriv else argv
+
+
+@functools.cache
+def _found(program: str) -> str | None:
+    return shutil.which(program)
 
 
 async def _until_ready(process: Process, ready: Ready, deadline_s: float, clock: Clock) -> None:

@@ -22,6 +22,20 @@ _PATH = "libs/tandemkit/rpc/server.py"
         "from threading import Thread\nclass Worker(Thread): ...\n",
         "import subprocess\nsubprocess.Popen(['ls'])\n",
         "import os\nos.fork()\n",
+        "import os\nos.spawnlp(os.P_NOWAIT, 'ls', 'ls')\n",
+        "import os\nos.posix_spawn('/bin/ls', ['ls'], {})\n",
+        "import os\nos.popen('ls')\n",
+        "import pty\npty.fork()\n",
+        "import asyncio\nasyncio.run_coroutine_threadsafe(work(), loop)\n",
+        "import asyncio\nasyncio.Task(work())\n",
+        "import asyncio\nasyncio.get_running_loop().subprocess_exec(Protocol, 'ls')\n",
+        "import threading\nthreading.Timer(1, work).start()\n",
+        "import multiprocessing\nmultiprocessing.Process(target=work).start()\n",
+        "from multiprocessing import Pool\nwith Pool(2) as pool: pool.map(work, ())\n",
+        "import multiprocessing as m\nm.get_context('spawn').Process(target=work).start()\n",
+        "from concurrent.futures import ThreadPoolExecutor\nself.pool = ThreadPoolExecutor(4)\n",
+        "from concurrent import futures\npool = futures.ProcessPoolExecutor()\n",
+        "from concurrent.futures import ThreadPoolExecutor\nclass Pool(ThreadPoolExecutor): ...\n",
     ],
 )
 def test_a_bare_start_is_caught(text: str) -> None:
@@ -36,6 +50,10 @@ def test_a_bare_start_is_caught(text: str) -> None:
         ("libs/tandemkit/supervise/tasks.py", "import asyncio\nasyncio.create_task(work())\n"),
         (_PATH, "import subprocess\nsubprocess.run(['ls'], check=True)\n"),
         (_PATH, "import asyncio\nasyncio.to_thread(work)\n"),
+        (
+            _PATH,
+            "from concurrent import futures\nwith futures.ThreadPoolExecutor(4) as p: p.map(f)\n",
+        ),
         (_PATH, "scope.spawn('sweep', sweep())\n"),
         (
             _PATH,
