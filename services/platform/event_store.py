@@ -14,6 +14,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
+from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.storage.events.postgres import postgres_events
 from tandemkit.storage.events.protocol import (
@@ -28,7 +29,7 @@ from tandemkit.storage.events.protocol import (
 )
 from tandemkit.storage.events.sqlite import sqlite_events
 from tandemkit.storage.events.verify import verified
-from tandemkit.storage.failure import Damaged, Unreachable
+from tandemkit.storage.failure import Damaged
 
 _PAGE_EVENTS = 100
 _RETRY_S = 1.0

@@ -16,6 +16,7 @@ _LAYERS = (
     ("core",),
     ("supervise",),
     ("rpc",),
+    ("reach",),
     ("registry", "telemetry", "storage", "ml"),
     ("mesh",),
     ("hosting",),

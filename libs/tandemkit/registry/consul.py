@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 
 from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.reach.failure import Refused
 from tandemkit.registry.consul_elections import ConsulElections, still_leads
 from tandemkit.registry.consul_feed import Feed
 from tandemkit.registry.consul_follow import Follower, Listener
@@ -24,7 +25,6 @@ from tandemkit.registry.protocol import (
     Leadership,
     LeadershipLost,
     Lease,
-    Refused,
     VersionConflict,
     Versioned,
     check_name,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.registry.consul_http import ConsulSettings
 from tandemkit.registry.consul_kv import ConsulKv, Row
-from tandemkit.registry.protocol import Refused, Unreachable
 
 _LOGGER = logging.getLogger("tandemkit.registry.consul")
 # A tenth up or down, so that controls started together do not ask together forever.

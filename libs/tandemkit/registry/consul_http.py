@@ -21,8 +21,8 @@ from aiohttp.client_middlewares import ClientHandlerType
 from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from tandemkit.core.clock import Clock, SystemClock
-from tandemkit.registry.protocol import Refused, Unreachable
-from tandemkit.registry.reach import Patience, TlsFiles
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.reach.server import Patience, TlsFiles
 
 _CLOCK = SystemClock()
 _RETRY_WAIT_S = 0.05
@@ -192,7 +192,7 @@ def _understood(request: Request, answer: Answer) -> Answer:
         return answer
     said = answer.content.decode(errors="replace").strip()
     if answer.status in _MAY_PASS:
-        raise Unreachable(f"consul cannot answer now: {said}")
+        raise Unreachable("consul cannot answer now", said=said)
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         if _UNKNOWN in said:
             raise TokenUnknown("consul does not know the token", path=request.path, said=said)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from tandemkit.reach.failure import Refused
 from tandemkit.registry.consul_http import Answer, ConsulHttp, Request
-from tandemkit.registry.protocol import Refused
 
 Operation = dict[str, object]
 

@@ -7,11 +7,12 @@ import re
 from contextlib import suppress
 
 from tandemkit.core.clock import Clock
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.registry.consul_http import ConsulHttp, Request
 from tandemkit.registry.consul_kv import Conflict, ConsulKv, Row, operation, version_is, write
 from tandemkit.registry.consul_liveness import Liveness, beat
 from tandemkit.registry.consul_registration import REGISTRATIONS, Registration
-from tandemkit.registry.protocol import Entry, Lease, LeaseLost, Refused, Unreachable
+from tandemkit.registry.protocol import Entry, Lease, LeaseLost
 
 LEASES = "alive/leases/"
 # Consul's own bounds. It ends a session between one and two times its TTL after the last renewal.

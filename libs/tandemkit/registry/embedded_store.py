@@ -12,13 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tandemkit.registry.protocol import (
-    Leadership,
-    LeadershipLost,
-    Unreachable,
-    VersionConflict,
-    Versioned,
-)
+from tandemkit.reach.failure import Unreachable
+from tandemkit.registry.protocol import Leadership, LeadershipLost, VersionConflict, Versioned
 
 T = TypeVar("T")
 
@@ -159,7 +154,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise Unreachable from error
+        raise Unreachable("the disk refused") from error
 
 
 def _opened(path: Path, *, check_same_thread: bool) -> sqlite3.Connection:

@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
-from tandemkit.core.errors import Failure
-
 # Keys, and the names of owners, candidates and elections: parts of these characters between single
 # slashes, none of them "." or "..", so that a backend may put them into a path as they are.
 NAME_LENGTH_MAX = 512
@@ -98,16 +96,6 @@ class VersionConflict(Exception):
     """The key has another version than the writer knew."""
 
 
-class Unreachable(Exception):
-    """The backend did not answer in time. Whether a write took effect is not known."""
-
-
-class Refused(Failure):
-    """The backend answered, and will not: for lack of a permission, of trust, or of a sound
-    request. Nothing was done, and trying again changes nothing until somebody acts.
-    """
-
-
 def check_name(name: str) -> None:
     """Raises ValueError for what is no key and no name; every backend asks before it does more."""
     if len(name) > NAME_LENGTH_MAX or _NAME.fullmatch(name) is None:
@@ -130,8 +118,9 @@ class Registry(Protocol):
     """Leases, registrations, a watch, elections, and versioned values.
 
     Every call ends within the backend's own time limit: with an answer, or by raising Unreachable
-    or Refused, the latter at once. A backend retries by itself only what is safe to do twice.
-    ValueError means that nothing was done: a name, value or time to live that `check_*` refuses.
+    or Refused of `tandemkit.reach.failure`, the latter at once. A backend retries by itself only
+    what is safe to do twice. ValueError means that nothing was done: a name, value or time to live
+    that `check_*` refuses.
     """
 
     async def open_lease(self, owner: str, ttl_s: float) -> Lease:

@@ -14,6 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.reach.redis import RedisConnection
 from tandemkit.registry import redis_scripts as scripts
 from tandemkit.registry.protocol import (
     Event,
@@ -27,7 +28,7 @@ from tandemkit.registry.protocol import (
     check_ttl,
     check_value,
 )
-from tandemkit.registry.redis_connection import RedisConnection, RedisSettings
+from tandemkit.registry.redis_keyspace import Keyspace, RedisSettings
 from tandemkit.registry.redis_watch import RedisWatch
 
 _CLOCK = SystemClock()
@@ -38,6 +39,8 @@ class RedisRegistry:
 
     def __init__(self, settings: RedisSettings, clock: Clock = _CLOCK) -> None:
         self._connection = RedisConnection(settings, clock)
+        self._keyspace = Keyspace(settings)
+        self._settings = settings
 
     async def open_lease(self, owner: str, ttl_s: float) -> Lease:
         check_name(owner)
@@ -63,7 +66,7 @@ class RedisRegistry:
         await self._run(scripts.DEREGISTER, lease.id, key)
 
     def watch(self, since: int | None = None) -> AsyncGenerator[Event, None]:
-        return RedisWatch(self._connection, since).events()
+        return RedisWatch(self._connection, self._settings, since).events()
 
     async def elect(self, election: str, candidate: str, ttl_s: float) -> Leadership | None:
         check_name(election)
@@ -84,7 +87,7 @@ class RedisRegistry:
 
     async def get(self, key: str) -> Versioned | None:
         check_name(key)
-        name = self._connection.key(f"stored:{key}")
+        name = self._keyspace.key(f"stored:{key}")
 
         async def read(redis: Redis) -> list[Any]:
             return list(await redis.hmget(name, ["value", "version"]))
@@ -117,11 +120,11 @@ class RedisRegistry:
         await self._connection.aclose()
 
     async def _run(self, script: str, *arguments: str | bytes | int) -> bytes:
-        run = partial(self._connection.evaluate, script, arguments)
+        run = partial(self._keyspace.evaluate, script, arguments)
         return bytes(await self._connection.again(run))
 
     async def _run_once(self, script: str, *arguments: str | bytes | int) -> bytes:
-        run = partial(self._connection.evaluate, script, arguments)
+        run = partial(self._keyspace.evaluate, script, arguments)
         return bytes(await self._connection.once(run))
 
 

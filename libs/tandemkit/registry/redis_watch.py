@@ -8,9 +8,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from tandemkit.reach.redis import RedisConnection
 from tandemkit.registry import redis_scripts as scripts
 from tandemkit.registry.protocol import Changed, Entry, Event, Removed, Snapshot
-from tandemkit.registry.redis_connection import RedisConnection
+from tandemkit.registry.redis_keyspace import Keyspace, RedisSettings
 
 _CHANGES_AT_ONCE = 100
 
@@ -20,8 +21,13 @@ _Found = list[tuple[bytes, dict[bytes, bytes]]]
 class RedisWatch:
     """Where one watcher stands. Keyspace notifications play no part: they may be lost."""
 
-    def __init__(self, connection: RedisConnection, since: int | None) -> None:
+    def __init__(
+        self, connection: RedisConnection, settings: RedisSettings, since: int | None
+    ) -> None:
         self._connection = connection
+        self._keyspace = Keyspace(settings)
+        self._away_s = settings.patience.away_s
+        self._block_ms = round(settings.sweep_every_s * 1000)
         self._revision = since
         self._server_us = 0
 
@@ -39,8 +45,8 @@ class RedisWatch:
 
     async def _snapshot(self) -> Snapshot:
         seen = (str(self._revision or 0),)
-        run = partial(self._connection.evaluate, scripts.SNAPSHOT, seen)
-        revision, *hashes = await self._connection.again(run, self._away_within_s)
+        run = partial(self._keyspace.evaluate, scripts.SNAPSHOT, seen)
+        revision, *hashes = await self._connection.again(run, self._away_s)
         values, holders, owners = (_pairs(flat) for flat in hashes)
         entries = tuple(
             Entry(name.decode(), value, owners[holders[name]].decode())
@@ -50,9 +56,7 @@ class RedisWatch:
 
     async def _changes(self, revision: int) -> list[Changed | Removed] | None:
         """None where some of them are gone, or the server does not know `revision` any more."""
-        current, found = await self._connection.again(
-            partial(self._read, revision), self._away_within_s
-        )
+        current, found = await self._connection.again(partial(self._read, revision), self._away_s)
         if not found:
             return [] if current == revision else None
         changes = []
@@ -66,18 +70,14 @@ class RedisWatch:
     async def _read(self, revision: int, redis: Redis) -> tuple[int, _Found]:
         # Each watcher ends what has lapsed; a script is one step, so each end is written once.
         seen = (str(self._server_us),)
-        current, server_us = await self._connection.evaluate(scripts.SWEEP, seen, redis)
+        current, server_us = await self._keyspace.evaluate(scripts.SWEEP, seen, redis)
         self._server_us = int(server_us)
         answer: Any = await redis.xread(
-            {self._connection.key("changes"): f"{revision}-0"},
+            {self._keyspace.key("changes"): f"{revision}-0"},
             count=_CHANGES_AT_ONCE,
-            block=round(self._connection.settings.sweep_every_s * 1000),
+            block=self._block_ms,
         )
         return int(current), answer[0][1] if answer else []
-
-    @property
-    def _away_within_s(self) -> float:
-        return self._connection.settings.patience.away_s
 
 
 def _change(fields: dict[bytes, bytes], revision: int) -> Changed | Removed:

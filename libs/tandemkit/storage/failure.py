@@ -1,12 +1,8 @@
-"""The ways in which a store fails, whatever it keeps. Free of transport, like all of storage."""
+"""How a store fails beside `tandemkit.reach.failure`. Free of transport, like all of storage."""
 
 from __future__ import annotations
 
 from tandemkit.core.errors import Failure
-
-
-class Unreachable(Failure):
-    """The store did not answer, or its disk refused. Whether a write took effect is not known."""
 
 
 class Damaged(Failure):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from tandemkit.core.errors import Failure
-from tandemkit.storage.failure import Unreachable
+from tandemkit.reach.failure import Unreachable
 
 Wanted = TypeVar("Wanted")
 Done = TypeVar("Done")

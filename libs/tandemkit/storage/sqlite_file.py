@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tandemkit.storage.failure import Damaged, InUse, Unreachable
+from tandemkit.reach.failure import Unreachable
+from tandemkit.storage.failure import Damaged, InUse
 
 T = TypeVar("T")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandemkit.core.clock import Clock
+from tandemkit.reach.server import TlsFiles
 from tandemkit.registry.consul import ConsulSettings, consul_registry
 from tandemkit.registry.consul_services import CHECK_INTERVAL_S, ConsulServices
 from tandemkit.registry.embedded import embedded_registry
 from tandemkit.registry.protocol import Registry
-from tandemkit.registry.reach import TlsFiles
 from tandemkit.registry.redis_backend import RedisRegistry
-from tandemkit.registry.redis_connection import RedisSettings
+from tandemkit.registry.redis_keyspace import RedisSettings
 
 _CONSUL_ADDRESS = "http://127.0.0.1:8500"
 _REDIS_ADDRESS = "127.0.0.1:6379"

@@ -7,13 +7,8 @@ from contextlib import contextmanager
 
 from tandem.control.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
-from tandemkit.registry.protocol import (
-    LeadershipLost,
-    LeaseLost,
-    Refused,
-    Unreachable,
-    VersionConflict,
-)
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.registry.protocol import LeadershipLost, LeaseLost, VersionConflict
 
 # A backend that did not answer in its three seconds will not in the next tenth of one.
 RETRY_S = 1.0

@@ -13,17 +13,9 @@ from services.control.registry.shown_agents import Fleet, plan_of
 from services.control.registry.wording import HOSTS
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.registry.consul_services import ConsulServices, Shown
-from tandemkit.registry.protocol import (
-    Changed,
-    Entry,
-    Event,
-    Refused,
-    Registry,
-    Removed,
-    Snapshot,
-    Unreachable,
-)
+from tandemkit.registry.protocol import Changed, Entry, Event, Registry, Removed, Snapshot
 
 # Somebody may take a service away by hand, or Consul may have lost its disk.
 REPAIR_EVERY_S = 10.0

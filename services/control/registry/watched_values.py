@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tandemkit.core.clock import Clock
-from tandemkit.registry.protocol import Refused, Unreachable, Versioned, check_name
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.registry.protocol import Versioned, check_name
 
 Read = Callable[[str], Awaitable[Versioned | None]]
 # Two looks a second cost an embedded registry nothing to speak of, and Consul 1 ms of CPU time.

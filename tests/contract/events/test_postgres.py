@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.postgres import postgres_events
 from tandemkit.storage.events.protocol import EventStore
-from tandemkit.storage.failure import Unreachable
 from tandemkit.testing.parts_storage import PostgresServer, postgres_server
 from tests.contract.events.case import Case, told
 from tests.contract.events.suite import EventStoreSuite

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.protocol import Event, EventStore
 from tandemkit.storage.events.sqlite import SqliteEvents, sqlite_events
 from tandemkit.storage.events.verify import Verdict
-from tandemkit.storage.failure import Damaged, InUse, Unreachable
+from tandemkit.storage.failure import Damaged, InUse
 from tests.contract.events.case import Case, told, verdict_of
 from tests.contract.events.suite import EventStoreSuite
 

@@ -10,8 +10,8 @@ from itertools import count
 from typing import TypeVar
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.reach.server import Patience
 from tandemkit.registry.consul import ConsulRegistry, ConsulSettings, consul_registry
-from tandemkit.registry.reach import Patience
 from tandemkit.testing.parts_consul import DurableConsul
 from tandemkit.testing.relay import Relay, relay_to
 

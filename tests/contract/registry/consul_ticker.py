@@ -10,8 +10,9 @@ import sys
 from contextlib import aclosing
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.reach.failure import Unreachable
 from tandemkit.registry.consul import ConsulRegistry, ConsulSettings, consul_registry
-from tandemkit.registry.protocol import LeadershipLost, LeaseLost, Snapshot, Unreachable
+from tandemkit.registry.protocol import LeadershipLost, LeaseLost, Snapshot
 
 # Long enough for a busy machine to renew in.
 TTL_S = 4.0

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tandemkit.registry.protocol import LeaseLost, Unreachable
+from tandemkit.reach.failure import Unreachable
+from tandemkit.registry.protocol import LeaseLost
 from tests.contract.registry.case import Severable, until, watching
 from tests.contract.registry.leases import LONG_TTL_S
 

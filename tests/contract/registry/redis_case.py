@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tandemkit.core.clock import Clock, SystemClock
-from tandemkit.registry.reach import Patience
+from tandemkit.reach.server import Patience
 from tandemkit.registry.redis_backend import RedisRegistry
-from tandemkit.registry.redis_connection import RedisSettings
+from tandemkit.registry.redis_keyspace import RedisSettings
 from tandemkit.testing.parts_storage import DurableRedis, durable_redis_server
 from tandemkit.testing.relay import Relay, relay_to
 

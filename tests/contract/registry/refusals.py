@@ -9,7 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from tandemkit.registry.protocol import Event, Leadership, Lease, Refused, Registry, Versioned
+from tandemkit.reach.failure import Refused
+from tandemkit.registry.protocol import Event, Leadership, Lease, Registry, Versioned
 from tests.contract.registry.case import Case, watching
 from tests.contract.registry.leases import LONG_TTL_S
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from tandemkit.reach.failure import Unreachable
 from tandemkit.registry.consul import consul_registry
-from tandemkit.registry.protocol import Entry, Snapshot, Unreachable
+from tandemkit.registry.protocol import Entry, Snapshot
 from tests.contract.registry.case import until, watching
 from tests.contract.registry.consul_case import ConsulCase, consul_case
 from tests.contract.registry.consul_spares import Spares, spare_consuls

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tandemkit.reach.failure import Refused
+from tandemkit.reach.server import TlsFiles
 from tandemkit.registry.consul import ConsulRegistry, ConsulSettings, consul_registry
 from tandemkit.registry.consul_rights import policy_rules
-from tandemkit.registry.protocol import Refused
-from tandemkit.registry.reach import TlsFiles
 from tandemkit.testing.parts_consul import DurableConsul, consul_identities, durable_consul
 from tests.contract.registry.consul_case import ConsulCase, consul_case
 from tests.contract.registry.suite import RefusalSuite

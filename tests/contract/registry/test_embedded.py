@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tandemkit.reach.failure import Unreachable
 from tandemkit.registry.embedded import EmbeddedRegistry, RegistryInUse, embedded_registry
-from tandemkit.registry.protocol import LeaseLost, Unreachable, Versioned
+from tandemkit.registry.protocol import LeaseLost, Versioned
 from tests.contract.registry.case import Restartable, watching
 from tests.contract.registry.embedded_case import EmbeddedCase, JumpingClock, embedded_case
 from tests.contract.registry.leases import LONG_TTL_S

@@ -13,15 +13,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tandemkit.core.clock import SystemClock
-from tandemkit.registry.protocol import (
-    LeadershipLost,
-    LeaseLost,
-    Snapshot,
-    Unreachable,
-    VersionConflict,
-)
-from tandemkit.registry.reach import Patience
-from tandemkit.registry.redis_connection import RedisSettings
+from tandemkit.reach.failure import Unreachable
+from tandemkit.reach.server import Patience
+from tandemkit.registry.protocol import LeadershipLost, LeaseLost, Snapshot, VersionConflict
+from tandemkit.registry.redis_keyspace import RedisSettings
 from tandemkit.supervise.tasks import Tasks
 from tests.contract.registry.case import outlive, resuming, until, watching
 from tests.contract.registry.leases import LONG_TTL_S

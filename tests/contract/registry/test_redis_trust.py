@@ -17,10 +17,10 @@ from services.control.registry.agent import AGENT
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
-from tandemkit.registry.protocol import Refused, Unreachable
-from tandemkit.registry.reach import Patience, TlsFiles
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.reach.server import Patience, TlsFiles
 from tandemkit.registry.redis_backend import RedisRegistry
-from tandemkit.registry.redis_connection import RedisSettings
+from tandemkit.registry.redis_keyspace import RedisSettings
 from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import failure_of
 from tandemkit.testing.parts_consul import Identity, consul_identities

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from tandemkit.storage.failure import Unreachable
+from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.state.postgres import postgres_state
 from tandemkit.storage.state.protocol import Change, StateStore
 from tandemkit.testing.parts_storage import PostgresServer, postgres_server

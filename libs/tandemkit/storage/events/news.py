@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event
-from tandemkit.storage.failure import Unreachable
 
 ReadAll = Callable[[int, str, int], Awaitable[tuple[Event, ...]]]
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tandemkit.core.clock import Clock
+from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.appends import Append, Outcome, settled
 from tandemkit.storage.events.chain import head_of, snapshot_digest
 from tandemkit.storage.events.news import News
@@ -28,7 +29,7 @@ from tandemkit.storage.events.rows import (
     event_of,
     values_of,
 )
-from tandemkit.storage.failure import Damaged, Unreachable
+from tandemkit.storage.failure import Damaged
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.supervise.tasks import Tasks

@@ -61,7 +61,8 @@ class StateStore(Protocol):
     """Versioned values of one owner, and writes of several at once.
 
     ValueError means that nothing was done: a key, a content or a count that `check_*` refuses. All
-    raise Unreachable; after a write that did, reading shows whether it happened.
+    raise Unreachable, after which reading shows whether a write happened, and Refused, after which
+    it did not.
     """
 
     async def get(self, key: str) -> Stored | None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tandemkit.reach.failure import Unreachable
 from tandemkit.registry.consul_feed import Feed
-from tandemkit.registry.protocol import Changed, Entry, Event, Removed, Snapshot, Unreachable
+from tandemkit.registry.protocol import Changed, Entry, Event, Removed, Snapshot
 
 State = dict[str, tuple[Entry, int]]
 
@@ -78,7 +79,7 @@ async def test_who_fell_behind_gets_a_snapshot() -> None:
 async def test_a_failure_ends_watches_until_something_is_known_again() -> None:
     """No watcher goes on showing what may long be past."""
     feed = feed_of(10, {})
-    feed.fail(Unreachable())
+    feed.fail(Unreachable("away"))
     with pytest.raises(Unreachable):
         await told(feed, None, 10)
     feed.take(10, {})

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.reach.server import Patience
 from tandemkit.registry.consul_http import ConsulSettings, Request, connected
-from tandemkit.registry.protocol import Refused, Unreachable
-from tandemkit.registry.reach import Patience
 from tandemkit.testing.parts import free_ports
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -11,9 +11,9 @@ from services.control.registry.backends import consul_settings, redis_settings
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
+from tandemkit.reach.server import TlsFiles
 from tandemkit.registry.consul import ConsulSettings
-from tandemkit.registry.reach import TlsFiles
-from tandemkit.registry.redis_connection import RedisSettings
+from tandemkit.registry.redis_keyspace import RedisSettings
 from tandemkit.rpc import validation
 from tandemkit.testing.agents import serving
 from tests.unit.services.control.registry.hosts import failure

@@ -12,7 +12,8 @@ import pytest
 from services.control.registry.watched_values import LOOK_AGAIN_S, WatchedValues
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
-from tandemkit.registry.protocol import Refused, Unreachable, Versioned
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.registry.protocol import Versioned
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.unit.services.control.registry.hosts import failure

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -31,8 +31,8 @@ from redis.exceptions import TimeoutError as LateError
 from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from tandemkit.core.clock import Clock, SystemClock
-from tandemkit.registry.protocol import Refused, Unreachable
-from tandemkit.registry.reach import Patience, TlsFiles
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.reach.server import Patience, TlsFiles
 
 T = TypeVar("T")
 Call = Callable[[Redis], Awaitable[T]]
@@ -48,11 +48,11 @@ _PASSING_WORDS = ("BUSY ", "MISCONF ", "NOREPLICAS ", "READONLY ", "UNKILLABLE "
 
 
 @dataclass(frozen=True, slots=True)
-class RedisSettings:
+class RedisServer:
     """Where Redis is, and how long it may take. Secrets are paths, read at each connect.
 
-    `socket` goes before `host` and `port`; a CA turns TLS on. Two registries on one server
-    need two values of `prefix`.
+    `socket` goes before `host` and `port`; a CA turns TLS on. Two fleets on one server need two
+    values of `prefix`.
     """
 
     host: str = "127.0.0.1"
@@ -63,15 +63,6 @@ class RedisSettings:
     tls: TlsFiles = field(default_factory=TlsFiles)
     prefix: str = "tandem"
     patience: Patience = field(default_factory=Patience)
-    # How late the end of a lease may be noticed.
-    sweep_every_s: float = 0.25
-    # A watcher further behind than this gets a snapshot. Redis holds them in memory, with values.
-    changes_kept: int = 10_000
-
-    def __post_init__(self) -> None:
-        # A watcher's read waits for as long as the sweep is apart; 0 would wait forever.
-        if not 0.001 <= self.sweep_every_s <= self.patience.try_s / 2:
-            raise ValueError("a sweep must come at least twice within a try")
 
 
 class _NotSent(Exception):
@@ -95,24 +86,10 @@ class _Password(CredentialProvider):
 class RedisConnection:
     """Makes calls within a time limit, and turns every failure into Unreachable or Refused."""
 
-    def __init__(self, settings: RedisSettings, clock: Clock = _CLOCK) -> None:
-        self.settings = settings
-        # The braces keep all keys in one slot of a Redis Cluster, which scripts need.
-        self._tag = "{" + settings.prefix + "}"
+    def __init__(self, server: RedisServer, clock: Clock = _CLOCK) -> None:
+        self._patience = server.patience
         self._clock = clock
-        self._redis = _client(settings)
-
-    def key(self, name: str) -> str:
-        """The full name of a key that the scripts call `name`."""
-        return f"{self._tag}:{name}"
-
-    async def evaluate(
-        self, script: str, arguments: tuple[str | bytes | int, ...], redis: Redis
-    ) -> Any:
-        """One run of the script, which the server is sent in full only where it forgot it."""
-        kept = str(self.settings.changes_kept)
-        run = redis.register_script(script)
-        return await run(keys=[self._tag], args=[kept, *arguments])
+        self._redis = _client(server)
 
     async def again(self, call: Call[T], within_s: float | None = None) -> T:
         """For what does no harm twice: whatever fails is tried again until the time is up."""
@@ -152,11 +129,11 @@ class RedisConnection:
         again: Callable[[BaseException], bool],
         within_s: float | None,
     ) -> T:
-        limit_s = within_s or self.settings.patience.answer_s
+        limit_s = within_s or self._patience.answer_s
 
         async def one_try() -> T:
             try:
-                async with asyncio.timeout(self.settings.patience.try_s):
+                async with asyncio.timeout(self._patience.try_s):
                     return await attempt()
             except (_NotSent, RedisError, OSError) as error:
                 if refusal := _refusal(error):
@@ -205,21 +182,21 @@ def _may_change(error: ResponseError) -> bool:
     return isinstance(error, _PASSING) or any(word in str(error) for word in _PASSING_WORDS)
 
 
-def _client(settings: RedisSettings) -> Redis:
-    path = settings.password_path
+def _client(server: RedisServer) -> Redis:
+    path = server.password_path
     return Redis(
-        host=settings.host,
-        port=settings.port,
-        unix_socket_path=str(settings.socket) if settings.socket else None,
-        credential_provider=_Password(settings.user, path) if path else None,
-        ssl=settings.tls.ca_path is not None,
-        ssl_ca_certs=_text(settings.tls.ca_path),
-        ssl_certfile=_text(settings.tls.certificate_path),
-        ssl_keyfile=_text(settings.tls.key_path),
+        host=server.host,
+        port=server.port,
+        unix_socket_path=str(server.socket) if server.socket else None,
+        credential_provider=_Password(server.user, path) if path else None,
+        ssl=server.tls.ca_path is not None,
+        ssl_ca_certs=_text(server.tls.ca_path),
+        ssl_certfile=_text(server.tls.certificate_path),
+        ssl_keyfile=_text(server.tls.key_path),
         # Its timeout is asyncio.wait_for, which on Python 3.11 can lose a cancellation that comes
         # as the call ends; `one_try` has its own.
         socket_timeout=None,
-        socket_connect_timeout=settings.patience.try_s,
+        socket_connect_timeout=server.patience.try_s,
         # Its own retries would also repeat what must not happen twice.
         retry=Retry(NoBackoff(), 0),
         protocol=2,

@@ -1,4 +1,4 @@
-"""How a server behind the registry is reached: how long it may take, and who trusts whom."""
+"""How a server is reached: how long it may take, and who trusts whom."""
 
 from __future__ import annotations
 

@@ -1,0 +1,103 @@
+"""State in a Redis: as durable as that Redis is told to be. docs/design/state.md says how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from tandemkit.reach.redis import RedisConnection, RedisServer
+from tandemkit.storage.state.protocol import (
+    PAGE_ENTRIES_MAX,
+    Change,
+    Entry,
+    Stored,
+    VersionConflict,
+    check_changes,
+    check_key,
+    check_page,
+)
+
+# KEYS: values and versions as hashes, keys as a sorted set, the counter of writes.
+_GET = """
+return {redis.call('HGET', KEYS[1], ARGV[1]), redis.call('HGET', KEYS[2], ARGV[1])}
+"""
+# ARGV: for each change its key, the version expected or '', whether it stays, and its content.
+_WRITE = """
+for change = 1, #ARGV, 4 do
+  local actual = redis.call('HGET', KEYS[2], ARGV[change]) or '0'
+  if ARGV[change + 1] ~= '' and ARGV[change + 1] ~= actual then
+    return {ARGV[change], ARGV[change + 1], actual}
+  end
+end
+local version = redis.call('INCR', KEYS[4])
+for change = 1, #ARGV, 4 do
+  local key = ARGV[change]
+  if ARGV[change + 2] == '1' then
+    redis.call('HSET', KEYS[1], key, ARGV[change + 3])
+    redis.call('HSET', KEYS[2], key, version)
+    redis.call('ZADD', KEYS[3], 0, key)
+  else
+    redis.call('HDEL', KEYS[1], key)
+    redis.call('HDEL', KEYS[2], key)
+    redis.call('ZREM', KEYS[3], key)
+  end
+end
+return {tostring(version)}
+"""
+_ENTRIES = """
+local keys = redis.call('ZRANGEBYLEX', KEYS[3], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
+local found = {}
+for _, key in ipairs(keys) do
+  table.insert(found, {key, redis.call('HGET', KEYS[1], key), redis.call('HGET', KEYS[2], key)})
+end
+return found
+"""
+# Behind every key: they are ASCII.
+_END = "\x7f"
+
+
+class RedisState:
+    """`tandemkit.storage.state.protocol.StateStore`."""
+
+    def __init__(self, server: RedisServer, owner: str) -> None:
+        self._connection = RedisConnection(server)
+        # The braces keep an owner's keys in one slot of a Redis Cluster, which scripts need.
+        tag = f"{{{server.prefix}:state:{owner}}}"
+        self._keys = [f"{tag}:{name}" for name in ("values", "versions", "keys", "writes")]
+
+    async def get(self, key: str) -> Stored | None:
+        check_key(key)
+        content, version = await self._read(_GET, key)
+        return Stored(content, int(version)) if version is not None else None
+
+    async def write(self, changes: Sequence[Change]) -> int:
+        check_changes(changes)
+        arguments: list[str | bytes] = []
+        for change in changes:
+            expected = "" if change.expected is None else str(change.expected)
+            stays = "0" if change.content is None else "1"
+            arguments += (change.key, expected, stays, change.content or b"")
+        answer = await self._connection.once(lambda redis: self._run(redis, _WRITE, arguments))
+        if len(answer) == 1:
+            return int(answer[0])
+        key, expected, actual = answer
+        raise VersionConflict(key.decode(), int(expected), int(actual))
+
+    async def entries(
+        self, prefix: str = "", after: str = "", limit: int = PAGE_ENTRIES_MAX
+    ) -> tuple[Entry, ...]:
+        check_page(prefix, after, limit)
+        first = f"({after}" if after >= prefix and after else f"[{prefix}"
+        rows = await self._read(_ENTRIES, first, f"({prefix}{_END}", str(limit))
+        return tuple(Entry(key.decode(), Stored(value, int(number))) for key, value, number in rows)
+
+    async def aclose(self) -> None:
+        await self._connection.aclose()
+
+    async def _read(self, script: str, *arguments: str) -> Any:
+        return await self._connection.again(lambda redis: self._run(redis, script, arguments))
+
+    async def _run(self, redis: Redis, script: str, arguments: Sequence[str | bytes]) -> Any:
+        return await redis.register_script(script)(keys=self._keys, args=arguments)
