@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -105,17 +104,21 @@ class Follower:
         while True:
             await self._clock.sleep(_LOOK_AGAIN_S)
             if self.stale_since is None and self._view.pass_time():
-                # A contract that is missing stays missing until the registry is heard again.
-                with suppress(RegistryLost):
-                    await self._publish()
+                self._is_behind.set()
 
     async def catch_up(self) -> None:
-        """Tells what came too soon after the last telling. Runs until cancelled."""
+        """Tells what only the time brought, or came too soon after the last telling. Runs until
+        cancelled.
+        """
         while True:
             await self._is_behind.wait()
             await self._clock.sleep(self._free_at_s - self._clock.monotonic_s())
-            with suppress(RegistryLost):
+            try:
                 await self._publish()
+            except RegistryLost:
+                # The watch may stand all the same, and nobody would say it again.
+                self._is_behind.set()
+                await self._clock.sleep(_LOOK_AGAIN_S)
 
     @property
     def treatments(self) -> Iterator[tuple[str, Kind, datetime]]:

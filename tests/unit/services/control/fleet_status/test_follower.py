@@ -14,8 +14,8 @@ from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.mesh.publication import Publication
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
-from tests.cluster.mesh.trial_contract import ALPHA
-from tests.unit.services.control.fleet_status.fleet import STORED, host
+from tests.cluster.mesh.trial_contract import ALPHA, BETA
+from tests.unit.services.control.fleet_status.fleet import STORED, host, placement
 from tests.unit.services.control.fleet_status.test_view import changed, removed, snapshot
 
 A, B = host("a", 1), host("b", 2)
@@ -185,3 +185,17 @@ async def test_what_comes_too_soon_is_told_together() -> None:
         assert one.hosts == ["hosts/a"]
         await one.tell(changed(4, host("c", 3)), 0.02)
         assert one.hosts == ["hosts/a", "hosts/b", "hosts/c"]
+
+
+async def test_what_came_too_soon_is_not_lost_with_a_read_that_fails() -> None:
+    """The watch stands all the same, so nobody would say it again."""
+    async with following() as one:
+        await one.tell(snapshot(1))
+        one.registry.contract_s = 0.01
+        await one.tell(changed(2, A), 0.01)
+        one.registry.contracts_fail = True
+        await one.tell(changed(3, host("b", 2, [placement(BETA)])), LONG_S)
+        assert one.hosts == ["hosts/a"]
+        one.registry.contracts_fail = False
+        await one.clock.advance(LONG_S)
+        assert one.hosts == ["hosts/a", "hosts/b"]
