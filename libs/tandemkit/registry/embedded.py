@@ -4,13 +4,12 @@ docs/design/registry.md says what is kept where.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tandemkit.core.clock import Clock
-from tandemkit.core.errors import Failure
+from tandemkit.core.lock import alone
 from tandemkit.registry.embedded_changes import Changes
 from tandemkit.registry.embedded_elections import Elections
 from tandemkit.registry.embedded_expiry import Expiry
@@ -28,10 +27,6 @@ from tandemkit.registry.protocol import (
     check_value,
 )
 from tandemkit.supervise.tasks import Tasks
-
-
-class RegistryInUse(Failure):
-    """Another process has the folder: an embedded registry belongs to one control alone."""
 
 
 class EmbeddedRegistry:
@@ -112,22 +107,13 @@ class EmbeddedRegistry:
 
 @asynccontextmanager
 async def embedded_registry(folder: Path, clock: Clock) -> AsyncIterator[EmbeddedRegistry]:
-    """The registry of this folder, which has to be on a local disk. Raises RegistryInUse."""
-    with _alone(folder):
+    """The registry of this folder, which has to be on a local disk. It belongs to one control
+    alone: raises InUse where another one has it.
+    """
+    with alone(folder / "lock"):
         async with Tasks() as tasks:
             registry = EmbeddedRegistry(folder, clock, tasks)
             try:
                 yield registry
             finally:
                 await registry.aclose()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    # The kernel lets go of the lock with the process, however that ends.
-    with (folder / "lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RegistryInUse("another process has this registry", folder=folder) from error
-        yield

@@ -7,7 +7,3 @@ from tandemkit.core.errors import Failure
 
 class Damaged(Failure):
     """What is stored is not what was written."""
-
-
-class InUse(Failure):
-    """Another process has the file."""

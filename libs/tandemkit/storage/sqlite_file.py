@@ -5,16 +5,16 @@ used by one thread at a time.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tandemkit.core.lock import alone
 from tandemkit.reach.failure import Unreachable
-from tandemkit.storage.failure import Damaged, InUse
+from tandemkit.storage.failure import Damaged
 
 T = TypeVar("T")
 
@@ -57,16 +57,9 @@ class Connection:
         return answer
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
+def owned(path: Path) -> AbstractContextManager[None]:
     """Raises InUse where another process is inside of it with the same path."""
-    # The kernel lets go of the lock with the process, however that ends.
-    with path.with_name(f"{path.name}.lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InUse("another process has the file", file=path) from error
-        yield
+    return alone(path.with_name(f"{path.name}.lock"))
 
 
 @contextmanager

@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.core.lock import InUse
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.protocol import Event, EventStore
 from tandemkit.storage.events.sqlite import SqliteEvents, sqlite_events
 from tandemkit.storage.events.verify import Verdict
-from tandemkit.storage.failure import Damaged, InUse
+from tandemkit.storage.failure import Damaged
 from tests.contract.events.case import Case, told, verdict_of
 from tests.contract.events.suite import EventStoreSuite
 

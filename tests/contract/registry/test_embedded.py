@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tandemkit.core.lock import InUse
 from tandemkit.reach.failure import Unreachable
-from tandemkit.registry.embedded import EmbeddedRegistry, RegistryInUse, embedded_registry
+from tandemkit.registry.embedded import EmbeddedRegistry, embedded_registry
 from tandemkit.registry.protocol import LeaseLost, Versioned
 from tests.contract.registry.case import Restartable, watching
 from tests.contract.registry.embedded_case import EmbeddedCase, JumpingClock, embedded_case
@@ -46,7 +47,7 @@ class LateClock(JumpingClock):
 async def test_a_folder_has_one_registry(case: EmbeddedCase) -> None:
     """A second control on the same files is refused, and the first one goes on."""
     registry = await case.open()
-    with pytest.raises(RegistryInUse):
+    with pytest.raises(InUse):
         async with embedded_registry(case.folder, case.clock):
             pass
     assert await registry.put("policy", b"") > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tandemkit.storage.failure import InUse
+from tandemkit.core.lock import InUse
 from tandemkit.storage.state.protocol import Change, StateStore
 from tandemkit.storage.state.sqlite import SqliteState, sqlite_state
 from tests.contract.state.suite import Case, StateSuite

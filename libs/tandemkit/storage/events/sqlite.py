@@ -32,7 +32,7 @@ from tandemkit.storage.events.rows import (
 )
 from tandemkit.storage.failure import Damaged
 from tandemkit.storage.group_commit import GroupCommit
-from tandemkit.storage.sqlite_file import Connection, alone
+from tandemkit.storage.sqlite_file import Connection, owned
 from tandemkit.supervise.tasks import Tasks
 
 _SCHEMA = """
@@ -192,7 +192,7 @@ def _head(database: sqlite3.Connection) -> Head:
 @asynccontextmanager
 async def sqlite_events(path: Path, clock: Clock) -> AsyncIterator[SqliteEvents]:
     """The events of this file, which has to be on a local disk. Raises InUse, Damaged."""
-    with alone(path):
+    with owned(path):
         store = await asyncio.to_thread(SqliteEvents, path, clock)
         try:
             async with Tasks() as tasks:

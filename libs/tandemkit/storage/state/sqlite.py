@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tandemkit.core.errors import Failure
 from tandemkit.storage.group_commit import GroupCommit
-from tandemkit.storage.sqlite_file import Connection, alone
+from tandemkit.storage.sqlite_file import Connection, owned
 from tandemkit.storage.state.protocol import (
     PAGE_ENTRIES_MAX,
     Change,
@@ -102,7 +102,7 @@ def _written(database: sqlite3.Connection, changes: Sequence[Change]) -> int | F
 @asynccontextmanager
 async def sqlite_state(path: Path) -> AsyncIterator[SqliteState]:
     """The state in this file, which has to be on a local disk. Raises InUse, Damaged."""
-    with alone(path):
+    with owned(path):
         store = await asyncio.to_thread(SqliteState, path)
         try:
             async with Tasks() as tasks:
