@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.storage.state.protocol import (
+    KEYS_END,
     PAGE_ENTRIES_MAX,
     Change,
     Entry,
@@ -41,8 +42,6 @@ INSERT INTO tandem_state (owner, key, content, version) VALUES (%s, %s, %s, %s)
 ON CONFLICT (owner, key) DO UPDATE SET content = excluded.content, version = excluded.version
 """
 _DELETE = "DELETE FROM tandem_state WHERE owner = %s AND key = %s"
-# Behind every key: they are ASCII.
-_END = "\x7f"
 
 
 class PostgresState:
@@ -76,7 +75,7 @@ class PostgresState:
         self, prefix: str = "", after: str = "", limit: int = PAGE_ENTRIES_MAX
     ) -> tuple[Entry, ...]:
         check_page(prefix, after, limit)
-        part = (self._owner, after, prefix, prefix + _END, limit)
+        part = (self._owner, after, prefix, prefix + KEYS_END, limit)
         async with transaction(self._connections) as connection:
             rows = await rows_of(connection, _ENTRIES, *part)
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)

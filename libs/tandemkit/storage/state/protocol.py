@@ -17,6 +17,8 @@ KEY_LENGTH_MAX = 255
 CONTENT_BYTES_MAX = 1024 * 1024
 CHANGES_MAX = 100
 PAGE_ENTRIES_MAX = 1000
+# Behind every key: they are ASCII.
+KEYS_END = "\x7f"
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from tandemkit.reach.redis import RedisConnection, RedisServer
 from tandemkit.storage.state.protocol import (
+    KEYS_END,
     PAGE_ENTRIES_MAX,
     Change,
     Entry,
@@ -54,8 +55,6 @@ for _, key in ipairs(keys) do
 end
 return found
 """
-# Behind every key: they are ASCII.
-_END = "\x7f"
 
 
 class RedisState:
@@ -90,7 +89,7 @@ class RedisState:
     ) -> tuple[Entry, ...]:
         check_page(prefix, after, limit)
         first = f"({after}" if after >= prefix and after else f"[{prefix}"
-        rows = await self._read(_ENTRIES, first, f"({prefix}{_END}", str(limit))
+        rows = await self._read(_ENTRIES, first, f"({prefix}{KEYS_END}", str(limit))
         return tuple(Entry(key.decode(), Stored(value, int(number))) for key, value, number in rows)
 
     async def aclose(self) -> None:

@@ -12,6 +12,7 @@ from tandemkit.core.errors import Failure
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.sqlite_file import Connection, owned
 from tandemkit.storage.state.protocol import (
+    KEYS_END,
     PAGE_ENTRIES_MAX,
     Change,
     Entry,
@@ -47,8 +48,6 @@ INSERT INTO state (key, content, version) VALUES (?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET content = excluded.content, version = excluded.version
 """
 _DELETE = "DELETE FROM state WHERE key = ?"
-# Behind every key: they are ASCII.
-_END = "\x7f"
 
 
 class SqliteState:
@@ -73,7 +72,7 @@ class SqliteState:
         self, prefix: str = "", after: str = "", limit: int = PAGE_ENTRIES_MAX
     ) -> tuple[Entry, ...]:
         check_page(prefix, after, limit)
-        part = (after, prefix, prefix + _END, limit)
+        part = (after, prefix, prefix + KEYS_END, limit)
         rows = await self._reader.do(lambda database: database.execute(_ENTRIES, part).fetchall())
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
 
