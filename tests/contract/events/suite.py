@@ -179,9 +179,11 @@ class FollowerPromises:
 
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             follower = group.create_task(first(stores[0], 80))
+            of_one = group.create_task(first(stores[0], 20, 0, "hosts/3"))
             for number in range(4):
                 group.create_task(write(number))
         assert [event.position for event in follower.result()] == list(range(1, 81))
+        assert [event.version for event in of_one.result()] == list(range(1, 21))
 
     async def test_a_follower_goes_on_behind_what_it_saw(self, case: Case) -> None:
         """With a prefix too: it has only streams of that name."""

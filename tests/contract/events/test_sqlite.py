@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.lock import InUse
 from tandemkit.reach.failure import Unreachable
-from tandemkit.storage.events.protocol import Event, EventStore
+from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event, EventStore
 from tandemkit.storage.events.sqlite import SqliteEvents, sqlite_events
 from tandemkit.storage.events.verify import Verdict
 from tandemkit.storage.failure import Damaged
-from tests.contract.events.case import Case, told, verdict_of
+from tandemkit.supervise.tasks import Tasks
+from tests.contract.events.case import Case, first, told, verdict_of
 from tests.contract.events.suite import EventStoreSuite
 
 _UNGUARDED = "DROP TRIGGER events_are_not_changed; DROP TRIGGER events_are_not_deleted;"
@@ -53,6 +54,21 @@ class _File:
         await self._stack.aclose()
 
 
+class _Noted(SqliteEvents):
+    """Notes behind what it was read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, SystemClock())
+        self.read_behind: asyncio.Queue[int] = asyncio.Queue()
+
+    async def read_all(
+        self, after: int = 0, prefix: str = "", limit: int = PAGE_EVENTS_MAX
+    ) -> tuple[Event, ...]:
+        page = await super().read_all(after, prefix, limit)
+        self.read_behind.put_nowait(after)
+        return page
+
+
 class TestSqlite(EventStoreSuite):
     @pytest.fixture
     async def case(self, tmp_path: Path) -> AsyncIterator[Case]:
@@ -68,6 +84,22 @@ async def test_a_file_has_one_owner(tmp_path: Path) -> None:
         with pytest.raises(InUse):
             async with sqlite_events(path, SystemClock()):
                 pass
+
+
+async def test_a_follower_of_few_streams_reads_nothing_twice(tmp_path: Path) -> None:
+    """However much of other streams came since its last event."""
+    store = _Noted(tmp_path / "events.sqlite")
+    async with asyncio.timeout(20), Tasks() as tasks:
+        tasks.spawn("commit", store.run())
+        await store.append("policy", told(1, 2, 3))
+        async with asyncio.TaskGroup() as group:
+            follower = group.create_task(first(store, 1, 0, "hosts/"))
+            assert await store.read_behind.get() == 0
+            await store.append("policy", told(4))
+            assert await store.read_behind.get() == 3
+            await store.append("hosts/a", told(5))
+        assert [event.position for event in follower.result()] == [5]
+    store.close()
 
 
 def test_sql_cannot_change_what_was_recorded(tmp_path: Path) -> None:

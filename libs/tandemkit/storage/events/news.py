@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from tandemkit.reach.failure import Unreachable
-from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event
-
-ReadAll = Callable[[int, str, int], Awaitable[tuple[Event, ...]]]
+from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event, EventStore
 
 
 class News:
@@ -28,18 +26,21 @@ class News:
         self._wake()
 
     async def follow(
-        self, read_all: ReadAll, after: int, prefix: str
+        self, store: EventStore, after: int, prefix: str
     ) -> AsyncGenerator[Event, None]:
         with self._watching() as changed:
             while True:
                 changed.clear()
                 if self._lost:
                     raise Unreachable("the event store is away")
-                page = await read_all(after, prefix, PAGE_EVENTS_MAX)
+                # Up to here nothing is of interest any more, once the page behind it is read.
+                seen = (await store.head()).position if prefix else 0
+                page = await store.read_all(after, prefix, PAGE_EVENTS_MAX)
                 for event in page:
                     yield event
                     after = event.position
                 if len(page) < PAGE_EVENTS_MAX:
+                    after = max(after, seen)
                     await changed.wait()
 
     @contextmanager

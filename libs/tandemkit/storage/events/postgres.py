@@ -123,7 +123,7 @@ class PostgresEvents:
         return tuple(map(event_of, some))
 
     def follow(self, after: int = 0, prefix: str = "") -> AsyncGenerator[Event, None]:
-        return self._news.follow(self.read_all, after, prefix)
+        return self._news.follow(self, after, prefix)
 
     async def keep_snapshot(self, snapshot: Snapshot) -> None:
         async with transaction(self._connections) as connection:

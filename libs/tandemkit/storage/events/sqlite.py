@@ -123,7 +123,7 @@ class SqliteEvents:
         return await self._reader.do(lambda database: _events(database, _READ_SOME, *some))
 
     def follow(self, after: int = 0, prefix: str = "") -> AsyncGenerator[Event, None]:
-        return self._news.follow(self.read_all, after, prefix)
+        return self._news.follow(self, after, prefix)
 
     async def keep_snapshot(self, snapshot: Snapshot) -> None:
         def keep(database: sqlite3.Connection) -> None:
