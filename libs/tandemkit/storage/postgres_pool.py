@@ -16,6 +16,14 @@ Pool: TypeAlias = AsyncConnectionPool[Connection]
 # Whoever asks is waiting: an answer that takes longer is none.
 ANSWER_S_MAX = 5.0
 _CONNECTIONS_MAX = 5
+# What is the server's and not the statement's: among them a standby, which takes no writes.
+_LOSSES = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.errors.InsufficientPrivilege,
+    PoolTimeout,
+)
 # Two that start at once would both find nothing there, and both create it.
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('tandem_schema'))"
 
@@ -51,7 +59,7 @@ async def transaction(connections: Pool) -> AsyncIterator[Connection]:
     try:
         async with connections.connection() as connection:
             yield connection
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except _LOSSES as error:
         raise Unreachable("PostgreSQL does not answer", cause=type(error).__name__) from error
 
 

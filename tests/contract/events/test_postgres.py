@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from itertools import count
 
 import psycopg
 import pytest
@@ -12,9 +14,9 @@ import pytest_asyncio
 from tandemkit.core.clock import SystemClock
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.postgres import postgres_events
-from tandemkit.storage.events.protocol import EventStore
+from tandemkit.storage.events.protocol import EventStore, NewEvent
 from tandemkit.testing.parts_storage import PostgresServer, postgres_server
-from tests.contract.events.case import Case, told
+from tests.contract.events.case import KIND, Case, told
 from tests.contract.events.suite import EventStoreSuite
 
 _UNGUARDED = "ALTER TABLE tandem_events DISABLE TRIGGER USER;"
@@ -87,3 +89,36 @@ async def test_a_server_that_is_away_is_told_in_time() -> None:
             await store.append("hosts/a", told(1))
     finally:
         await events.__aexit__(None, None, None)
+
+
+async def test_a_server_that_takes_no_writes_ends_no_store() -> None:
+    """As a standby after a failover: it is told as such, and work goes on when it is over."""
+    async with postgres_server() as server, postgres_events(server.dsn, SystemClock()) as store:
+        await store.append("hosts/a", told(1))
+        await _configure(server.dsn, "ALTER SYSTEM SET default_transaction_read_only = on")
+        async with asyncio.timeout(20):
+            with pytest.raises(Unreachable):
+                await _until_refused(store)
+        await _configure(server.dsn, "ALTER SYSTEM RESET default_transaction_read_only")
+        async with asyncio.timeout(20):
+            await _until_taken(store)
+
+
+async def _configure(dsn: str, statement: str) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute("SET transaction_read_only = off")
+        await connection.execute(statement.encode())
+        await connection.execute("SELECT pg_reload_conf()")
+
+
+async def _until_refused(store: EventStore) -> None:
+    # Sessions hear of new settings a moment later.
+    for number in count(2):
+        await store.append("hosts/a", told(number))
+
+
+async def _until_taken(store: EventStore) -> None:
+    while True:
+        with suppress(Unreachable):
+            await store.append("hosts/b", [NewEvent("last", KIND, b"")])
+            return
