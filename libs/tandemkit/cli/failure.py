@@ -31,7 +31,9 @@ class FailedCall:
         """The first line says it all; the others say where."""
         reason = f"/{self.reason}" if self.reason else ""
         lines = [f"{self.code}{reason}: {self.message}"]
-        lines += [f"  {name}: {what}" for name, what in self.violations.items()]
+        told = {name: what for name, what in self.violations.items() if what != self.message}
+        lines += [f"  {name}: {what}" for name, what in told.items()]
+        lines += [f"  field = {name}" for name in self.violations if name not in told]
         lines += [f"  {name} = {value}" for name, value in self.metadata.items()]
         if self.retry_after_s is not None:
             lines.append(f"  worth trying again in {self.retry_after_s:g} s")

@@ -58,7 +58,10 @@ def show(session: Session, version: int) -> None:
     emit(value, as_json=session.as_json, text=lambda: text)
 
 
-@policy.command(epilog=examples("./tandem policy weigh utility-toolbox v1=90 v2=10"))
+@policy.command(
+    short_help="Share the calls of SERVICE between versions.",
+    epilog=examples("./tandem policy weigh utility-toolbox v1=90 v2=10"),
+)
 @click.argument("service")
 @click.argument("shares", nargs=-1, required=True, metavar="VERSION=WEIGHT...")
 @changing
@@ -75,10 +78,11 @@ def weigh(session: Session, service: str, shares: tuple[str, ...]) -> None:
 
 
 @policy.command(
+    short_help="Send calls of SERVICE that carry a header to VERSION.",
     epilog=examples(
         "./tandem policy prefer utility-toolbox x-tester=yes v2",
         "./tandem policy prefer utility-toolbox x-tester=yes --off",
-    )
+    ),
 )
 @click.argument("service")
 @click.argument("header", metavar="HEADER=VALUE")
@@ -130,7 +134,10 @@ def fault(session: Session, service: str, *, off: bool, **said: Any) -> None:
         policies.edit(session, service, change)
 
 
-@policy.command(epilog=examples("./tandem policy limit utility-files 20"))
+@policy.command(
+    short_help="Limit the calls in progress at an instance of SERVICE.",
+    epilog=examples("./tandem policy limit utility-files 20"),
+)
 @click.argument("service")
 @click.argument("calls_max", type=click.IntRange(min=0))
 @changing
@@ -146,7 +153,10 @@ def limit(session: Session, service: str, calls_max: int) -> None:
         policies.edit(session, service, change)
 
 
-@policy.command(epilog=examples("./tandem policy client-limit 500"))
+@policy.command(
+    short_help="Limit the calls that one client has in progress.",
+    epilog=examples("./tandem policy client-limit 500"),
+)
 @click.argument("calls_max", type=click.IntRange(min=0))
 @changing
 def client_limit(session: Session, calls_max: int) -> None:
@@ -162,7 +172,7 @@ def client_limit(session: Session, calls_max: int) -> None:
             expected_version=latest.version,
             allow_absent=session.allow_absent,
         )
-        session.show_version(policies.ask("ReplacePolicy", request).version)
+        session.show_version(policies.ask("ReplacePolicy", request).version, latest.version)
 
 
 @policy.command(epilog=examples("./tandem policy clear utility-toolbox"))
@@ -178,7 +188,9 @@ def clear(session: Session, service: str) -> None:
         policies.edit(session, service, change)
 
 
-@policy.command(epilog=examples("./tandem policy drain laptop-2"))
+@policy.command(
+    short_help="Keep new calls from HOST.", epilog=examples("./tandem policy drain laptop-2")
+)
 @click.argument("host")
 @changing
 def drain(session: Session, host: str) -> None:
@@ -187,7 +199,7 @@ def drain(session: Session, host: str) -> None:
         host=_host(host), note=session.note, allow_absent=session.allow_absent
     )
     with session.policies() as policies:
-        session.show_version(policies.ask("DrainHost", request).version)
+        policies.change(session, "DrainHost", request)
 
 
 @policy.command("return", epilog=examples("./tandem policy return laptop-2"))
@@ -197,17 +209,20 @@ def return_(session: Session, host: str) -> None:
     """Let a drained HOST have calls again."""
     request = pb.ReturnHostRequest(host=_host(host), note=session.note)
     with session.policies() as policies:
-        session.show_version(policies.ask("ReturnHost", request).version)
+        policies.change(session, "ReturnHost", request)
 
 
-@policy.command(epilog=examples("./tandem policy undo", "./tandem policy undo 7"))
+@policy.command(
+    short_help="Make the policy what it was before VERSION.",
+    epilog=examples("./tandem policy undo", "./tandem policy undo 7"),
+)
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @changing
 def undo(session: Session, version: int | None) -> None:
     """Make the policy what it was before VERSION (default: the latest)."""
     request = pb.UndoPolicyChangeRequest(version=version or 0, note=session.note)
     with session.policies() as policies:
-        session.show_version(policies.ask("UndoPolicyChange", request).version)
+        policies.change(session, "UndoPolicyChange", request)
 
 
 @policy.command(epilog=examples("./tandem policy history", "./tandem policy history --count 5"))

@@ -48,11 +48,15 @@ class Session:
             except grpc.RpcError as error:
                 raise Refusal(describe(error).as_text(), EXIT_NO) from error
 
-    def show_version(self, version: int) -> None:
+    def show_version(self, version: int, before: int) -> None:
+        """What is in force now, and whether there is anything of ours to undo."""
+        changed = version != before
+        undone = f"version {version}; ./tandem policy undo {version} takes it back"
+        same = f"version {version} says so already; nothing has changed"
         emit(
-            {"version": version},
+            {"version": version, "changed": changed},
             as_json=self.as_json,
-            text=lambda: f"version {version}; ./tandem policy undo {version} takes it back",
+            text=lambda: undone if changed else same,
         )
 
 
@@ -75,6 +79,11 @@ class Policies:
     def ask(self, method: str, request: Message) -> Any:
         """The answer; the server's own deadline comes first, unless it hangs."""
         return getattr(self._stub, method)(request, timeout=_ANSWER_WITHIN_S)
+
+    def change(self, session: Session, method: str, request: Message) -> None:
+        """One call that makes a change, unless what it asks for is so already."""
+        before = self.ask("GetPolicy", pb.GetPolicyRequest()).version
+        session.show_version(self.ask(method, request).version, before)
 
     def publication(self) -> status_pb.GetPublicationResponse | None:
         """What the control behind the address tells clients; None where none is there."""
@@ -106,7 +115,7 @@ class Policies:
             expected_version=latest.version,
             allow_absent=session.allow_absent,
         )
-        session.show_version(self.ask("SetServicePolicy", request).version)
+        session.show_version(self.ask("SetServicePolicy", request).version, latest.version)
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:

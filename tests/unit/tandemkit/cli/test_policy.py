@@ -145,12 +145,23 @@ def test_what_is_not_in_force_is_shown() -> None:
 async def test_a_program_gets_json(tmp_path: Path) -> None:
     """Of the same calls, and without a word besides."""
     async with typed(tmp_path) as one:
-        assert json.loads(await one.says("drain a --allow-absent --json")) == {"version": 1}
+        assert json.loads(await one.says("drain a --allow-absent --json")) == {
+            "version": 1,
+            "changed": True,
+        }
         shown = json.loads(await one.says("show --json"))
         assert shown["policy"]["drainedHosts"] == ["hosts/a"]
         (change,) = json.loads(await one.says("history --json --count 1"))["changes"]
         assert change["drainedHosts"] == ["hosts/a"]
         assert change["note"]["author"]
+
+
+async def test_what_is_so_already_is_nothing_to_undo(tmp_path: Path) -> None:
+    """To undo the version that was there would take back somebody else's change."""
+    async with typed(tmp_path) as one:
+        await one.says("drain a --allow-absent")
+        for line in ("drain a", "return b", f"clear {FILES}", "client-limit 0"):
+            assert await one.says(line) == "version 1 says so already; nothing has changed\n"
 
 
 @pytest.mark.parametrize(
