@@ -31,7 +31,11 @@ from tandemkit.cli.reflection import Contracts, connected
 @click.argument("method")
 @click.argument("request_json", default="{}")
 @running.address
-@click.option("--deadline-s", type=float, help="Give up after so many seconds.")
+@click.option(
+    "--deadline-s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Give up after so many seconds.",
+)
 @as_json
 def call(
     *, method: str, request_json: str, address: str, deadline_s: float | None, as_json: bool

@@ -20,7 +20,10 @@ def noted(home: Path, controls: Sequence[str]) -> Iterator[None]:
     """One that is killed leaves its note behind; the next one writes its own."""
     note = home / _NOTE
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    note.write_text(json.dumps({"controls": list(controls)}))
+    new = note.with_suffix(".new")
+    new.write_text(json.dumps({"controls": list(controls)}))
+    # At once: a command in another terminal may read it meanwhile.
+    new.replace(note)
     try:
         yield
     finally:
@@ -30,9 +33,11 @@ def noted(home: Path, controls: Sequence[str]) -> Iterator[None]:
 def controls_of(home: Path) -> tuple[str, ...]:
     """Those of the fleet that was started with this home, or where one would be by default."""
     try:
-        return tuple(json.loads((home / _NOTE).read_text())["controls"])
-    except FileNotFoundError:
+        said = json.loads((home / _NOTE).read_text())
+    except (FileNotFoundError, ValueError):
+        # Also what a machine that lost its power left of it.
         return (DEFAULT_ADDRESS,)
+    return tuple(said["controls"])
 
 
 def _first_control(_context: click.Context, _option: click.Parameter, said: str | None) -> str:

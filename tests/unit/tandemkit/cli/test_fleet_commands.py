@@ -160,3 +160,13 @@ def test_the_screen_names_agents_and_calls_at_its_own_address() -> None:
     assert "probe-probe" in told
     assert "--address 127.0.0.1:9" in told
     assert "grpcurl -plaintext 127.0.0.1:9 list" in told
+
+
+async def test_a_deadline_is_above_zero(tmp_path: Path) -> None:
+    """Zero would be none at all, and one below it is over before the call."""
+    async with served(tmp_path) as address:
+        for deadline in ("0", "-1"):
+            arguments = ("probe-probe/Echo", "--address", address, "--deadline-s", deadline)
+            done = await invoke(call, *arguments)
+            assert done.exit_code == 2
+            assert "--deadline-s" in done.output

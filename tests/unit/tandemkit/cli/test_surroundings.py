@@ -52,6 +52,8 @@ def test_it_names_the_fleet_that_was_started_with_this_home(tmp_path: Path) -> N
     with running.noted(tmp_path, ["127.0.0.1:9"]):
         assert invoke("controls").output == "127.0.0.1:9\n"
     assert invoke("controls").output == "127.0.0.1:8200\n"
+    (tmp_path / "running.json").write_text("")
+    assert invoke("controls").output == "127.0.0.1:8200\n"
 
 
 def test_it_says_on_stderr_when_nobody_answers(tmp_path: Path) -> None:
