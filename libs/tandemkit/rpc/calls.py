@@ -101,7 +101,7 @@ class Door:
 def wrapped(door: Door, serve: Serve) -> Serve:
     """The coroutine that gRPC runs for every call of the method."""
     room, report, method = door.room, door.report, door.method
-    run = pumped(serve) if method.server_streaming else serve
+    run = pumped(serve, room) if method.server_streaming else serve
     surely_good, check = door.surely_good, door.check
     if method.client_streaming:
         # A stream of requests is checked as it comes.
@@ -143,13 +143,16 @@ def wrapped(door: Door, serve: Serve) -> Serve:
     return answer
 
 
-def pumped(serve: Callable[[Any, Context], AsyncGenerator[Message, None]]) -> Serve:
+def pumped(serve: Callable[[Any, Context], AsyncGenerator[Message, None]], room: Room) -> Serve:
     """A handler that yields, as one coroutine: what ends the call while a message is being sent
     ends it here.
     """
 
     async def pump(request: Any, context: Context) -> None:
         async with aclosing(serve(request, context)) as responses:
+            async for first in responses:
+                await room.unbroken(context.write(first))
+                break
             async for response in responses:
                 await context.write(response)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Awaitable
 from typing import Any, TypeAlias
 
 from tandem.type.v1 import platform_error_pb2 as platform
@@ -30,6 +31,7 @@ class Room:
         self._promised_max = self._calls_max = method.concurrent_calls_max
         self._due_s: dict[Call, float] = {}
         self._ended: dict[Call, Refusal] = {}
+        self._unbroken: set[Call] = set()
         self._timed = False
         # A timer keeps the context that it was set in, and with it the call that set it.
         self._context = contextvars.Context()
@@ -57,6 +59,20 @@ class Room:
         """
         limits = [one for one in (calls_max, self._promised_max) if one]
         self._calls_max = min(limits, default=0)
+
+    async def unbroken(self, write: Awaitable[None]) -> None:
+        """Ends the current call behind `write`, its first, and not before: while headers and a
+        message are being sent gRPC takes no status, and the call would stay, whatever ended it.
+        """
+        call = asyncio.current_task()
+        assert call is not None
+        self._unbroken.add(call)
+        try:
+            await write
+        finally:
+            self._unbroken.discard(call)
+        if call in self._ended:
+            raise asyncio.CancelledError
 
     def leave(self, call: Call) -> Refusal | None:
         """Lets it go; returns why it was ended, if it was, and lets its task run on to say so."""
@@ -88,7 +104,8 @@ class Room:
 
     def _end(self, call: Call, refusal: Refusal) -> None:
         self._ended[call] = refusal
-        call.cancel()
+        if call not in self._unbroken:
+            call.cancel()
 
     def _full(self) -> Refusal:
         return failure.of_platform(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -113,15 +113,20 @@ class Probed:
 
 
 @asynccontextmanager
-async def probed(server: Server | None = None) -> AsyncIterator[Probed]:
-    servicer = Probe()
+async def probed(
+    server: Server | None = None,
+    servicer: Probe | None = None,
+    options: Sequence[tuple[str, int]] = (),
+) -> AsyncIterator[Probed]:
+    """With a servicer of the test's own, if it has one, and a channel made with `options`."""
+    servicer = servicer or Probe()
     server = server or Server()
     server.mount(Contract.of(probe.DESCRIPTOR), servicer)
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         address = f"unix:{folder}/probe.sock"
         await server.start(address)
         try:
-            async with grpc.aio.insecure_channel(address) as channel:
+            async with grpc.aio.insecure_channel(address, options=options) as channel:
                 yield Probed(servicer, server, channel)
         finally:
             servicer.freed.set()

@@ -11,9 +11,23 @@ from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.failure import Refusal, Violation
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
-from tests.unit.tandemkit.rpc.probed import Probed, probed
+from tandemkit.testing.failures import Failure, failure_of
+from tests.unit.tandemkit.rpc.probed import Probe, Probed, probed
 
 TRAILER_BYTES_MAX = 8192
+# A reader that takes little before it reads, so that one large message fills its window.
+SLOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16_384))
+
+
+class Large(Probe):
+    """Streams without an end, and more at once than a slow reader takes; "hang" streams nothing."""
+
+    async def Tail(self, request: Any, _context: Any) -> Any:
+        if request.text == "hang":
+            await self._hang()
+        while True:
+            self.entered.set()
+            yield probe.ProbeResponse(text="x" * 100_000)
 
 
 async def test_a_port_that_is_taken_is_refused() -> None:
@@ -76,3 +90,34 @@ async def test_a_tool_that_stays_connected_holds_no_drain_up(path: str) -> None:
             await it.server.drain(grace_s=60)
         assert await call.read() is grpc.aio.EOF
         assert await call.code() is grpc.StatusCode.OK
+
+
+async def ending(call: Any) -> Failure:
+    """How a stream ends behind what it still has."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        while await call.read() is not grpc.aio.EOF:
+            pass
+    return failure_of(raised.value)
+
+
+async def test_a_slow_reader_of_a_first_message_is_told_of_a_drain() -> None:
+    """As soon as it has read it: gRPC takes no status while headers and message are being sent."""
+    async with probed(servicer=Large(), options=SLOW) as it, asyncio.TaskGroup() as tasks:
+        call = it.stream("Tail", "")
+        await it.servicer.entered.wait()
+        async with asyncio.timeout(10):
+            drained = tasks.create_task(it.server.drain(grace_s=60))
+            failure = await ending(call)
+            await drained
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+
+
+async def test_a_slow_reader_of_a_first_message_is_told_of_the_deadline() -> None:
+    """The same for a method's own deadline, which has passed when a later call has met it."""
+    async with probed(servicer=Large(), options=SLOW) as it, asyncio.timeout(10):
+        call = it.stream("Burst", "")
+        await it.servicer.entered.wait()
+        later = await ending(it.stream("Burst", "hang"))
+        failure = await ending(call)
+    assert failure.code is later.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert failure.reason == "DEADLINE_EXCEEDED"
