@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import grpc
@@ -11,30 +12,39 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from tests.unit.tandemkit.rpc.probed import probed, refused
 
 
-async def calls_started(channelz: Any) -> int:
-    """By all servers of the process, page by page: those of other tests may still be there."""
-    count: int = 0
-    first_id = 0
-    while True:
-        request = channelz_pb2.GetServersRequest(start_server_id=first_id)
-        told = await channelz.GetServers(request)
-        count += sum(one.data.calls_started for one in told.server)
-        if told.end:
-            return count
-        first_id = max(one.ref.server_id for one in told.server) + 1
+async def counted(channelz: Any) -> tuple[Counter[int], Counter[int]]:
+    """Calls that servers were sent, and calls that failed on channels, by the id that gRPC gave
+    each: those of other tests may still be there, or just be going.
+    """
+    sent, failed = Counter[int](), Counter[int]()
+    first_id, is_last = 0, False
+    while not is_last:
+        servers = await channelz.GetServers(
+            channelz_pb2.GetServersRequest(start_server_id=first_id)
+        )
+        sent.update({one.ref.server_id: one.data.calls_started for one in servers.server})
+        first_id, is_last = max(sent, default=0) + 1, servers.end
+    first_id, is_last = 0, False
+    while not is_last:
+        channels = await channelz.GetTopChannels(
+            channelz_pb2.GetTopChannelsRequest(start_channel_id=first_id)
+        )
+        failed.update({one.ref.channel_id: one.data.calls_failed for one in channels.channel})
+        first_id, is_last = max(failed, default=0) + 1, channels.end
+    return sent, failed
 
 
 async def test_channelz_counts_the_calls_of_a_server() -> None:
     """Those that went well and those that did not, at the server and at the channel."""
     async with probed() as it:
         channelz: Any = channelz_pb2_grpc.ChannelzStub(it.channel)
-        before = await calls_started(channelz)
+        sent_before, failed_before = await counted(channelz)
         assert (await it.unary("Echo", "well")).text == "well"
         await refused(it.unary("Echo", "odd"))
-        # Asking counts too.
-        assert await calls_started(channelz) >= before + 3
-        top = await channelz.GetTopChannels(channelz_pb2.GetTopChannelsRequest())
-    assert any(one.data.calls_started >= 4 for one in top.channel)
+        sent, failed = await counted(channelz)
+    # Asking counts too.
+    assert [count - sent_before[one] >= 3 for one, count in sent.items()].count(True) == 1
+    assert (failed - failed_before).total() == 1
 
 
 async def test_channelz_says_what_is_not_there() -> None:
