@@ -31,6 +31,8 @@ from tandemkit.supervise.tasks import Tasks
 DRAIN_S = 10.0
 READY_S = 30.0
 ANSWERS_S = 5.0
+# One that is frozen must hold nobody up for long.
+_ADMIN_S, _ANSWER_S = 1.0, 1.0
 _ACTIVE = "http.edge.downstream_rq_active"
 _POLL_S = 0.05
 # A gRPC-Web request without a field.
@@ -113,14 +115,19 @@ class RunningEdge:
 
     async def _answers(self) -> bool:
         scheme = "https" if self._place.certificate else "http"
-        url = f"{scheme}://{self._place.address}:{self.port}/{HEALTH}/Check"
-        # Which names the certificate is for we cannot know, and we call ourselves.
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url, data=_EMPTY, headers=_WEB, ssl=False) as told,
-        ):
-            # A failure has its status among the headers, an answer has it behind the message.
-            return told.ok and "grpc-status" not in told.headers
+        host = f"[{self._place.address}]" if ":" in self._place.address else self._place.address
+        url = f"{scheme}://{host}:{self.port}/{HEALTH}/Check"
+        patience = aiohttp.ClientTimeout(total=_ANSWER_S)
+        # One that has ended is not waited for here: `watch` says so.
+        with contextlib.suppress(OSError, aiohttp.ClientError):
+            # Which names the certificate is for we cannot know, and we call ourselves.
+            async with (
+                aiohttp.ClientSession(timeout=patience) as session,
+                session.post(url, data=_EMPTY, headers=_WEB, ssl=False) as told,
+            ):
+                # A failure has its status among the headers, an answer behind the message.
+                return told.ok and "grpc-status" not in told.headers
+        return False
 
     async def watch(self) -> None:
         """Says so when it ends by itself."""
@@ -131,7 +138,7 @@ class RunningEdge:
     async def drain(self, clock: Clock) -> None:
         """Takes no new calls, and returns behind the last one, or after DRAIN_S."""
         deadline_s = clock.monotonic_s() + DRAIN_S
-        # One that is dead has nothing to drain.
+        # One that is dead has nothing to drain, and one that is frozen cannot.
         with contextlib.suppress(OSError, aiohttp.ClientError):
             await self._admin.ask("POST", "/drain_listeners?graceful")
             while any((await self.statistics(f"^{_ACTIVE}$")).values()):
@@ -178,7 +185,8 @@ async def edge(place: EdgePlace, clock: Clock = _CLOCK) -> AsyncIterator[Running
         socket = folder / "admin.sock"
         command = _command(place, folder, socket)
         connector = aiohttp.UnixConnector(path=str(socket))
-        async with aiohttp.ClientSession(connector=connector) as session:
+        patience = aiohttp.ClientTimeout(total=_ADMIN_S)
+        async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
             admin = _Admin(session)
             starting = supervised_process(
                 command, ready=admin.ready, ready_within_s=READY_S, clock=clock

@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+from tandemkit.hosting.edge import edge
 from tandemkit.mesh.policy import TrafficPolicy
 from tandemkit.testing.parts import free_ports
 from tests.cluster.eventually import eventually
@@ -159,3 +160,13 @@ async def test_an_edge_that_ends_by_itself_is_told(
 
     with caplog.at_level(logging.ERROR):
         await eventually(look, lambda said: "edge.ended" in said)
+
+
+async def test_an_edge_that_is_frozen_holds_its_end_up_for_seconds_only(fleet: Fleet) -> None:
+    """It neither drains nor heeds a signal, and is killed."""
+    _, port = await fleet.control()
+    fleet.publish()
+    async with asyncio.timeout(30), edge(fleet.edge_place(port)) as running:
+        os.kill(running.pid, signal.SIGSTOP)
+    with pytest.raises(ProcessLookupError):
+        os.kill(running.pid, 0)

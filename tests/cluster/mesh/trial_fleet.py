@@ -140,14 +140,18 @@ class Fleet:
 
     async def edge(self, *ports: int, machine: str = HERE, **more: Any) -> RunningEdge:
         """An Envoy that the control planes on these ports drive."""
-        place = EdgePlace(
+        place = self.edge_place(*ports, machine=machine, **more)
+        return await self._stack.enter_async_context(edge(place))
+
+    def edge_place(self, *ports: int, machine: str = HERE, **more: Any) -> EdgePlace:
+        """Where it would run."""
+        return EdgePlace(
             program=demand("envoy")["envoy"],
             log_path=self.folder / "edge.log",
             node=Node("edge", machine),
             control_planes=[f"127.0.0.1:{port}" for port in ports],
             **more,
         )
-        return await self._stack.enter_async_context(edge(place))
 
     async def _driven(self, name: str, target: str, bootstrap: str = "") -> Client:
         address = f"unix:{self.folder}/{name}.sock"
