@@ -4,6 +4,7 @@ Contract: tandem.control.v1.FleetStatusService.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,6 +36,11 @@ class StubbedRegistry:
 
     def __init__(self, stub: registry_rpc.RegistryServiceAsyncStub) -> None:
         self._stub = stub
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on it is silent and not lost: it ends with the host, or the host without it."""
+        self._draining = True
 
     async def watch(
         self, since_revision: int
@@ -44,7 +50,7 @@ class StubbedRegistry:
             async for told in self._stub.WatchHosts(request):
                 yield told
         except grpc.aio.AioRpcError as error:
-            raise _lost(error) from error
+            raise await self._lost(error) from error
 
     async def value(self, key: str) -> AsyncIterator[registry_service_pb2.WatchValueResponse]:
         try:
@@ -53,7 +59,7 @@ class StubbedRegistry:
             ):
                 yield told
         except grpc.aio.AioRpcError as error:
-            raise _lost(error) from error
+            raise await self._lost(error) from error
 
     async def contract(self, digest: str) -> registry_service_pb2.StoredValue | None:
         request = registry_service_pb2.GetValueRequest(key=f"{_CONTRACTS}{digest}")
@@ -62,13 +68,15 @@ class StubbedRegistry:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise _lost(error) from error
+            raise await self._lost(error) from error
 
-
-def _lost(error: grpc.aio.AioRpcError) -> RegistryLost:
-    said = RemoteFailure.of(error)
-    message = "the registry does not answer"
-    return RegistryLost(message, code=said.code.name, reason=said.reason, cause=said.message)
+    async def _lost(self, error: grpc.aio.AioRpcError) -> RegistryLost:
+        if self._draining:
+            # Until the host has ended, and with it whoever asked.
+            await asyncio.Event().wait()
+        said = RemoteFailure.of(error)
+        message = "the registry does not answer"
+        return RegistryLost(message, code=said.code.name, reason=said.reason, cause=said.message)
 
 
 @asynccontextmanager
@@ -92,7 +100,12 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
         scope.spawn("follower:behind", follower.catch_up())
         front = Front(publication)
         scope.spawn("front", front.follow(scope.answer_for(front)))
-        scope.serve_also(discovery.generic_handler(), discovery.close)
+
+        def drain() -> None:
+            registry.drain()
+            discovery.close()
+
+        scope.serve_also(discovery.generic_handler(), drain)
         yield Status(follower, policies, discovery)
 
 

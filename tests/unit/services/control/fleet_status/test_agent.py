@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
@@ -211,3 +212,13 @@ async def test_streams_of_clients_end_with_the_host(tmp_path: Path) -> None:
                 client = await stack.enter_async_context(client_of(channel))
                 await client.until(1)
             assert await client.end() is grpc.StatusCode.OK
+
+
+async def test_that_its_own_registry_ends_is_no_news(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host that is told to end warns nobody of the hosts and the policy that it hears no more."""
+    with caplog.at_level(logging.WARNING, "services.control"):
+        async with control(tmp_path) as channel, client_of(channel) as client:
+            await client.until()
+    assert [line.getMessage() for line in caplog.records] == []
