@@ -73,7 +73,12 @@ class Report:
         _end(call, refusal.code, refusal.reason)
 
     def cancelled(self, call: Current) -> None:
-        self._line(logging.INFO, "rpc.cancelled", call, grpc.StatusCode.CANCELLED.name)
+        """A watch ends in no other way, so that says nothing about it."""
+        method = call.method
+        is_watch = method.server_streaming and not method.client_streaming
+        is_usual = is_watch and method.deadline_s is None and not trace.sampled(call.traceparent)
+        level = logging.DEBUG if is_usual else logging.INFO
+        self._line(level, "rpc.cancelled", call, grpc.StatusCode.CANCELLED.name)
         _end(call, grpc.StatusCode.CANCELLED)
 
     def defect(self, call: Current, error: Exception) -> str:

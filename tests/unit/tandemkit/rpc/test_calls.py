@@ -175,6 +175,21 @@ async def test_a_sampled_call_leaves_a_line_and_another_does_not(
     assert (line["rpc"], line["code"]) == (probe.path("Echo"), "OK")
 
 
+@pytest.mark.parametrize(("method", "level"), [("Tail", "DEBUG"), ("Echo", "INFO")])
+async def test_a_watch_that_its_caller_ends_is_nothing_to_look_at(
+    method: str, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends in no other way; another call was given up."""
+    with caplog.at_level(logging.DEBUG, "tandemkit.rpc"):
+        async with probed() as it:
+            call = it.stream(method, "hang")
+            await it.servicer.entered.wait()
+            call.cancel()
+            await it.servicer.gone.wait()
+    (line,) = caplog.records
+    assert (line.getMessage(), line.levelname) == ("rpc.cancelled", level)
+
+
 async def test_a_servicer_that_lacks_a_method_is_not_mounted() -> None:
     """A contract that is half implemented is found at start, not by a caller."""
 
