@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -41,8 +42,9 @@ def test_m020_two_processes_never_give_the_same_port(ports: tuple[int, ...]) -> 
     with ExitStack() as held:
         mine = [held.enter_context(Allocator().claim(ports)).port for _ in range(8)]
         command = [sys.executable, "-c", code, *map(str, ports)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert int(said) in set(ports) - set(mine)
+        known = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=known)
+    assert int(done.stdout) in set(ports) - set(mine)
 
 
 def test_m020_a_port_in_use_is_passed_over_with_the_reason(ports: tuple[int, ...]) -> None:
