@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
 from google.protobuf import json_format
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from tandemkit.fleet import merging
+from tandemkit.fleet.near import hint
 from tandemkit.rpc import validation
 
+_LAST_PART = re.compile(r"(\[[^\[\]]*\]|(^|\.)[^.\[\]]*)$")
 _ANY = "google.protobuf.Any"
+Fields_co = TypeVar("Fields_co", bound=Message, covariant=True)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -27,6 +32,33 @@ class Mistake:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each field of a file stands, by its path: `agents[0].name`."""
+
+    path: str
+    marks: Mapping[str, yaml.Mark]
+
+    def mistake(self, field: str, message: str) -> Mistake:
+        """One at the field, or, when it is its absence that is wrong, at what should hold it."""
+        mark = _nearest(field, self.marks)
+        return Mistake(self.path, mark.line + 1, mark.column + 1, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Fields_co]):
+    """One item of a file, with its fields' places: `prefix` is where it stands there."""
+
+    fields: Fields_co
+    places: Places
+    prefix: str = ""
+
+    def mistake(self, field: str, message: str) -> Mistake:
+        """One at a field of this item, which the message names."""
+        path = f"{self.prefix}.{field}".strip(".")
+        return self.places.mistake(path, f"`{path}`: {message}")
 
 
 @dataclass
@@ -46,11 +78,12 @@ class Reader:
             self.object_to(error.problem_mark, error.problem or "is no YAML")
             return None
         if isinstance(node, yaml.MappingNode):
+            merging.resolve(node, self.object_to)
             return node
         self.object_to(node.start_mark if node else None, "a mapping of fields is needed here")
         return None
 
-    def read(self, message: Message, node: yaml.MappingNode) -> None:
+    def read(self, message: Message, node: yaml.MappingNode) -> Places:
         """Fills `message` and checks the rules on its fields."""
         marks: dict[str, yaml.Mark] = {"": node.start_mark}
         self._fill(message, node, "", marks)
@@ -58,6 +91,11 @@ class Reader:
         # time.
         for broken in validation.ask_engine(message):
             self.object_to(_nearest(broken.field, marks), f"`{broken.field}`: {broken.description}")
+        return Places(self.path, marks)
+
+    def nowhere(self) -> Places:
+        """Places of a file that could not be read: all mistakes stand at its start."""
+        return Places(self.path, {"": yaml.Mark(self.path, 0, 0, 0, None, 0)})
 
     def object_to(self, mark: yaml.Mark | None, message: str) -> None:
         """Notes a mistake at `mark`, or at the file's start."""
@@ -67,19 +105,21 @@ class Reader:
     def _fill(
         self, message: Message, node: yaml.MappingNode, prefix: str, marks: dict[str, yaml.Mark]
     ) -> None:
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         for key, value in node.value:
             known = message.DESCRIPTOR.fields_by_name.get(str(key.value))
             path = f"{prefix}.{key.value}".lstrip(".")
             marks[path] = value.start_mark
             if known is None:
                 name = message.DESCRIPTOR.full_name
-                self.object_to(key.start_mark, f"{name} has no field `{key.value}`")
+                near = hint(str(key.value), message.DESCRIPTOR.fields_by_name)
+                self.object_to(key.start_mark, f"{name} has no field `{key.value}`{near}")
             elif path in seen:
-                self.object_to(key.start_mark, f"`{path}` stands here twice")
+                first = f"line {seen[path]} has it already"
+                self.object_to(key.start_mark, f"`{path}` stands here twice; {first}")
             else:
                 self._set(message, known, value, (path, marks))
-            seen.add(path)
+            seen.setdefault(path, key.start_mark.line + 1)
 
     def _set(
         self,
@@ -92,6 +132,8 @@ class Reader:
         if known.message_type is not None and known.message_type.full_name == _ANY:
             # Whoever knows the type reads it.
             return
+        if isinstance(node, yaml.SequenceNode):
+            marks |= {f"{path}[{index}]": item.start_mark for index, item in enumerate(node.value)}
         if known.message_type is None or not isinstance(node, yaml.CollectionNode):
             self._parse(message, known, node, path)
         elif isinstance(node, yaml.MappingNode) and not known.message_type.GetOptions().map_entry:
@@ -99,7 +141,6 @@ class Reader:
             self._fill(getattr(message, known.name), node, path, marks)
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
-                marks[f"{path}[{index}]"] = item.start_mark
                 if isinstance(item, yaml.MappingNode):
                     self._fill(getattr(message, known.name).add(), item, f"{path}[{index}]", marks)
                 else:
@@ -113,8 +154,10 @@ class Reader:
             # A date stays text here: JSON has none, and a field may well want one as a string.
             is_date = node.tag == "tag:yaml.org,2002:timestamp"
             native = node.value if is_date else yaml.SafeLoader("").construct_object(node, True)
+            if known.enum_type is not None and isinstance(native, str):
+                native = _enumerator(known.enum_type, native)
             json_format.ParseDict({known.name: native}, message)
-        except (json_format.ParseError, yaml.YAMLError) as error:
+        except (json_format.ParseError, yaml.YAMLError, LookupError) as error:
             self.object_to(node.start_mark, f"`{path}`: {error}")
 
 
@@ -123,8 +166,22 @@ def value_of(node: yaml.MappingNode, key: str) -> yaml.Node | None:
     return next((value for name, value in node.value if name.value == key), None)
 
 
-def _nearest(path: str, marks: dict[str, yaml.Mark]) -> yaml.Mark:
+def _enumerator(kind: EnumDescriptor, text: str) -> str:
+    """The value's full name; files may leave out what all values of the enum begin with. Raises
+    LookupError with a sentence.
+    """
+    prefix = kind.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    for name in (text, f"{prefix}{text.upper()}"):
+        if name in kind.values_by_name:
+            return name
+    known = [name.removeprefix(prefix).lower() for name in kind.values_by_name]
+    raise LookupError(f"there is no `{text}`{hint(text, known[1:])}")
+
+
+def _nearest(path: str, marks: Mapping[str, yaml.Mark]) -> yaml.Mark:
     """Where the field stands, or, when it is the absence that is wrong, what should hold it."""
     while path not in marks:
-        path = re.sub(r"(^|\.)[^.\[]*$|\[[^\[]*$", "", path)
+        # A key of a map may hold anything, brackets too: then the file's start has to do.
+        shorter = _LAST_PART.sub("", path)
+        path = shorter if shorter != path else ""
     return marks[path]

@@ -12,17 +12,22 @@ import yaml
 from google.protobuf.message import Message
 
 from tandemkit.core.names import AgentName
-from tandemkit.fleet.marked import Mistake, Reader, value_of
+from tandemkit.fleet.marked import Entry, Mistake, Reader, value_of
 
 
 @dataclass(frozen=True, slots=True)
 class Stanza:
-    """One instance: `fields` is its tandem.fleet.v1.Stanza, `settings` a message of its agent's own
-    type.
+    """One instance: `entry` holds its tandem.fleet.v1.Stanza, `settings` a message of its agent's
+    own type.
     """
 
-    fields: Any
+    entry: Entry[Any]
     settings: Message | None
+
+    @property
+    def fields(self) -> Any:
+        """Its tandem.fleet.v1.Stanza."""
+        return self.entry.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,14 @@ class Fleet:
         root = reader.root(text)
         if root is not None:
             family: Any = self.kinds.family()
-            reader.read(family, root)
+            places = reader.read(family, root)
             # Where a stanza was no mapping the two differ, and the reader has said so.
-            for node, fields in zip(_stanza_nodes(root), family.agents, strict=False):
-                self._place(reader, node, fields)
+            for (index, node), fields in zip(_stanza_nodes(root), family.agents, strict=False):
+                self._place(reader, node, Entry(fields, places, f"agents[{index}]"))
         self.mistakes += reader.mistakes
 
-    def _place(self, reader: Reader, node: yaml.MappingNode, fields: Any) -> None:
+    def _place(self, reader: Reader, node: yaml.MappingNode, entry: Entry[Any]) -> None:
+        fields = entry.fields
         name_at = (value_of(node, "name") or node).start_mark
         if fields.name in self._taken:
             message = f"`{fields.name}` runs already, by {self._taken[fields.name]}"
@@ -81,7 +87,7 @@ class Fleet:
             message = f"`{fields.name}` is no instance of {fields.service}: {wanted}"
             reader.object_to(name_at, message)
         _fill(reader, settings, value_of(node, "settings"), fields.service)
-        self.stanzas.append(Stanza(fields, settings))
+        self.stanzas.append(Stanza(entry, settings))
 
 
 def _fill(reader: Reader, settings: Message | None, given: yaml.Node | None, service: str) -> None:
@@ -95,7 +101,7 @@ def _fill(reader: Reader, settings: Message | None, given: yaml.Node | None, ser
         reader.read(settings, given)
 
 
-def _stanza_nodes(root: yaml.MappingNode) -> list[yaml.MappingNode]:
+def _stanza_nodes(root: yaml.MappingNode) -> list[tuple[int, yaml.MappingNode]]:
     listed = value_of(root, "agents")
     items = listed.value if isinstance(listed, yaml.SequenceNode) else []
-    return [node for node in items if isinstance(node, yaml.MappingNode)]
+    return [pair for pair in enumerate(items) if isinstance(pair[1], yaml.MappingNode)]
