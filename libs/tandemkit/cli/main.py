@@ -12,6 +12,7 @@ from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
 
 SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
+    "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents that serve at an address, and how they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
@@ -30,6 +31,7 @@ _HELP = """Tandem: typed agents over gRPC that keep answering.
 Examples:
   ./tandem doctor               is everything here?
   ./tandem up                   serve the fleet on this machine
+  ./tandem plan --profile mainpc   what would run where
   ./tandem agents               what serves, and how it is
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
@@ -71,7 +73,7 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
-    if name in {"up", "call", "agents", "policy"}:
+    if name in {"up", "plan", "call", "agents", "policy"}:
         return _of_fleet(name)
     return _of_repository(name)
 
@@ -82,6 +84,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import up
 
             return up.up
+        case "plan":
+            from tandemkit.cli import plan
+
+            return plan.plan
         case "call":
             from tandemkit.cli import call
 

@@ -1,0 +1,37 @@
+"""What an agent asks of a machine, with the defaults that its stanza leaves to us."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tandem.fleet.v1 import resources_pb2 as kinds
+from tandem.fleet.v1.group_pb2 import HostGroup
+
+# An agent without a model, and an interpreter with gRPC, as the schema promises.
+_AGENT_MEMORY_MIB = 8
+_HOST_MEMORY_MIB = 64
+_PRIORITIES = {
+    kinds.MEMORY_POOL_INFRASTRUCTURE: kinds.PRIORITY_ESSENTIAL,
+    kinds.MEMORY_POOL_CRITICAL: kinds.PRIORITY_CRITICAL,
+}
+
+
+def agent_memory_mib(stanza: Any) -> int:
+    """Of one instance on one host."""
+    return int(stanza.memory_mib) or _AGENT_MEMORY_MIB
+
+
+def host_memory_mib(group: HostGroup) -> int:
+    """Of one process without its agents."""
+    return group.memory_mib or _HOST_MEMORY_MIB
+
+
+def pool(stanza: Any) -> kinds.MemoryPool.ValueType:
+    """Where its memory comes from."""
+    return kinds.MemoryPool.ValueType(stanza.pool or kinds.MEMORY_POOL_STANDARD)
+
+
+def priority(stanza: Any) -> kinds.Priority.ValueType:
+    """Its own; what needs it may raise it."""
+    own = stanza.priority or _PRIORITIES.get(pool(stanza), kinds.PRIORITY_STANDARD)
+    return kinds.Priority.ValueType(own)

@@ -1,0 +1,136 @@
+"""The finished plan as a message: hosts with their ports, layers, remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tandem.fleet.v1 import plan_pb2 as pb
+from tandem.fleet.v1.resources_pb2 import MemoryPool
+from tandemkit.fleet import asks
+from tandemkit.fleet.hosts import Part, WantedHost
+from tandemkit.fleet.layout import pool_name
+from tandemkit.fleet.limits import Limits
+from tandemkit.fleet.marked import Mistake
+from tandemkit.fleet.needs import REGISTRY, Graph
+from tandemkit.fleet.placing import Room, on_cpu
+from tandemkit.fleet.ports import CONTROL, PortBook
+from tandemkit.fleet.stanzas import Stanza
+
+GRPC, HTTP = "grpc", "http"
+
+
+class Describing:
+    """Writes rooms that are full, of a graph without mistakes."""
+
+    def __init__(self, graph: Graph, limits: Limits, ports: PortBook) -> None:
+        self.mistakes: list[Mistake] = []
+        self._graph, self._limits, self._ports = graph, limits, ports
+        self._layer_of = graph.layer_of()
+
+    def plan(self, profile: str, rooms: Sequence[Room]) -> pb.Plan:
+        """What is left to go wrong, ports that do not suffice, is in `mistakes` afterwards."""
+        stanzas = {
+            one.fields.name: one for room in rooms for host in room.hosts for one in host.members
+        }
+        self._priorities = self._graph.priorities(stanzas)
+        plan = pb.Plan(profile=profile, machines=[self._machine(room) for room in rooms])
+        hosts = [host for machine in plan.machines for host in machine.hosts]
+        for number in range(1 + max(self._layer_of.values(), default=-1)):
+            starting = sorted(host.name for host in hosts if host.layer == number)
+            serving = sorted(name for name, layer in self._layer_of.items() if layer == number)
+            plan.layers.add(hosts=starting, agents=serving)
+        plan.remarks.extend(sorted({*self._graph.remarks, *_without_gpu(rooms)}))
+        return plan
+
+    def _machine(self, room: Room) -> pb.PlannedMachine:
+        machine = room.machine
+        found = pb.PlannedMachine(
+            name=machine.name,
+            address=machine.address,
+            cpu_cores=machine.cpu_cores,
+            memory_mib=machine.memory_mib,
+        )
+        for kind in sorted(room.pools):
+            name = pool_name(kind)
+            size = room.ledger.size_mib(name)
+            planned = size - room.ledger.free_mib(name)
+            found.pools.add(pool=MemoryPool.ValueType(kind), memory_mib=size, planned_mib=planned)
+        for gpu in machine.gpus:
+            found.gpus.add(
+                name=gpu.name,
+                memory_mib=gpu.memory_mib,
+                reserved_percent=gpu.reserved_percent,
+                planned_percent=room.gpu_planned(gpu.name),
+            )
+        hosts = sorted(room.hosts, key=lambda one: (self._layer(one), one.name))
+        grpc = self._numbers(room, hosts, GRPC)
+        http = self._numbers(room, hosts, HTTP)
+        for host, grpc_port, http_port in zip(hosts, grpc, http, strict=False):
+            found.hosts.append(self._host(room, host, (grpc_port, http_port)))
+        return found
+
+    def _numbers(self, room: Room, hosts: Sequence[WantedHost], name: str) -> Iterator[int]:
+        free = list(self._ports.free(name))
+        fixed = self._ports.fixed.get(CONTROL, 0) if name == GRPC else 0
+        control = next((one.name for one in hosts if fixed and _serves_registry(one)), "")
+        others = [one.name for one in hosts if one.name != control]
+        if len(others) > len(free):
+            said = (
+                f"{room.machine.name} needs {len(others)} ports of `{name}`, and {len(free)} are "
+                f"free: make the range {len(others) - len(free)} longer"
+            )
+            self.mistakes.append(self._ports.short_of(name, said))
+        numbers = {**dict(zip(others, free, strict=False)), control: fixed}
+        return (numbers.get(one.name, 0) for one in hosts)
+
+    def _host(self, room: Room, host: WantedHost, ports: tuple[int, int]) -> pb.PlannedHost:
+        agents = [self._agent(room, host, part, one) for part in host.parts for one in part.members]
+        agents.sort(key=lambda one: one.name)
+        free = any(not one.cpu_cores for one in agents)
+        cores = {core for one in agents for core in one.cpu_cores}
+        gpu = room.gpu_of[host.name]
+        return pb.PlannedHost(
+            name=host.name,
+            groups=sorted(part.group.fields.name for part in host.parts),
+            grpc_port=ports[0],
+            http_port=ports[1],
+            memory_mib=sum(host.asks_mib().values()),
+            pool=host.pool,
+            gpu=gpu,
+            gpu_percent=host.gpu_percent if gpu else 0,
+            cpus_max=host.cpus_max,
+            cpu_cores=[] if free else sorted(cores),
+            layer=self._layer(host),
+            agents=agents,
+        )
+
+    def _layer(self, host: WantedHost) -> int:
+        return min(self._layer_of[one.fields.name] for one in host.members)
+
+    def _agent(self, room: Room, host: WantedHost, part: Part, one: Stanza) -> pb.PlannedAgent:
+        fields = one.fields
+        found = pb.PlannedAgent(
+            name=fields.name,
+            service=fields.service,
+            memory_mib=asks.agent_memory_mib(fields),
+            pool=asks.pool(fields),
+            priority=self._priorities[fields.name],
+            gpu_percent=fields.gpu_percent if room.gpu_of[host.name] else 0,
+            cpus_max=fields.cpus_max,
+            cpu_cores=self._limits.cores_of(part, one, room),
+            layer=self._layer_of[fields.name],
+            waits_for=self._graph.waits_for[fields.name],
+        )
+        if one.settings is not None:
+            found.settings.Pack(one.settings, deterministic=True)
+        return found
+
+
+def _serves_registry(host: WantedHost) -> bool:
+    return any(one.fields.service == REGISTRY for one in host.members)
+
+
+def _without_gpu(rooms: Sequence[Room]) -> Iterator[str]:
+    for room in rooms:
+        for one in on_cpu(room):
+            yield f"{one.fields.name} runs on the CPU, for {room.machine.name} has no GPU"

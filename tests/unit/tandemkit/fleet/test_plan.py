@@ -1,0 +1,124 @@
+"""What a plan says of a fleet without mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tandem.fleet.v1 import resources_pb2 as kinds
+from tandemkit.fleet.needs import Calls
+from tandemkit.fleet.plan import NoSuchProfile
+from tests.unit.tandemkit.fleet import planted
+from tests.unit.tandemkit.fleet.planted import FLEET, GUARD, LAYOUT, SUM, TELL, Planted, hosts
+
+_GROUPS = f"{LAYOUT}/groups.yaml"
+
+
+def test_replicas_go_to_different_machines() -> None:
+    """A machine that dies takes one of them."""
+    found = Planted().plan()
+    at = {host.name: machine.name for machine in found.machines for host in machine.hosts}
+    assert at == {"control": "big", "look": "big", "text": "big", "text-2": "small"}
+    assert [one.name for one in hosts(found)["text-2"].agents] == ["text-sum"]
+
+
+def test_a_host_has_its_own_memory_and_that_of_its_agents() -> None:
+    """By pool, so that the sums of a machine's pools are those of its hosts."""
+    found = Planted().plan()
+    assert hosts(found)["text"].memory_mib == 64 + 100 + 40 + 50
+    planned = {kinds.MemoryPool.Name(one.pool): one.planned_mib for one in found.machines[0].pools}
+    assert planned == {
+        "MEMORY_POOL_INFRASTRUCTURE": 64 + 8,
+        "MEMORY_POOL_CRITICAL": 64 + 100,
+        "MEMORY_POOL_STANDARD": 40 + 50 + 64 + 8 + 8,
+        "MEMORY_POOL_EMERGENCY_RESERVE": 0,
+    }
+
+
+def test_ports_pass_over_what_is_fixed_or_reserved() -> None:
+    """Control is where clients look for it; nobody gets a port that has another meaning."""
+    on_big = Planted().plan().machines[0].hosts
+    assert [(one.name, one.grpc_port, one.http_port) for one in on_big] == [
+        ("control", 8200, 9101),
+        ("look", 8201, 9102),
+        ("text", 8202, 9103),
+    ]
+
+
+def test_cores_are_the_agents_own_or_its_pools() -> None:
+    """A set of the pool that the machine does not have is no set; a host runs where they all do."""
+    text = hosts(Planted().plan())["text"]
+    assert {one.name: tuple(one.cpu_cores) for one in text.agents} == {
+        "text-guard": (1, 3),
+        "text-sum": (),
+        "text-tell": (0, 1),
+    }
+    assert tuple(text.cpu_cores) == ()
+    guard = hosts(Planted().plan("alone"))["all"].agents[1]
+    assert (guard.name, tuple(guard.cpu_cores)) == ("text-guard", ())
+
+
+def test_layers_come_from_calls_and_everybody_is_behind_the_registry() -> None:
+    """A host starts with its first agent; the others of it serve when they can."""
+    layers = Planted().plan().layers
+    assert [tuple(layer.hosts) for layer in layers] == [
+        ("control",),
+        ("look", "text", "text-2"),
+        (),
+    ]
+    assert tuple(layers[2].agents) == ("text-tell",)
+
+
+def test_soft_calls_do_not_order() -> None:
+    """They may even form a cycle; one that nobody answers is remarked upon."""
+    soft = Planted().calling(SUM, Calls(soft=(TELL, "tandem.text.v1.NobodyService")))
+    found = soft.plan()
+    assert len(found.layers) == 3
+    said = "text-sum calls tandem.text.v1.NobodyService, which nobody serves: it can do without"
+    assert tuple(found.remarks) == (said,)
+
+
+def test_the_default_instance_is_the_one_that_is_waited_for() -> None:
+    """Calls without the instance header go there."""
+    second = planted.STANZAS + f"  - name: text-sum-nightly\n    service: {SUM}\n"
+    tell = hosts(Planted().changed(FLEET, planted.STANZAS, second).plan())["text"].agents[3]
+    assert (tell.name, tuple(tell.waits_for)) == ("text-tell", ("text-sum", "control-registry"))
+
+
+def test_without_a_gpu_an_agent_runs_on_the_cpu_and_the_plan_says_so() -> None:
+    """Its absence is reported, never hidden."""
+    bare = Planted().changed(_GROUPS, "machines: [big, small]", "machines: [small]").plan()
+    assert hosts(bare)["look"].gpu == ""
+    assert tuple(bare.remarks) == (
+        "look-draw runs on the CPU, for small has no GPU",
+        "look-see runs on the CPU, for small has no GPU",
+    )
+
+
+def test_what_an_urgent_agent_needs_is_as_urgent() -> None:
+    """Suspending the callee would stop the caller."""
+    needed = Planted().calling(GUARD, Calls(hard=(TELL,)))
+    found = {one.name: one.priority for one in hosts(needed.plan())["text"].agents}
+    assert set(found.values()) == {kinds.PRIORITY_CRITICAL}
+
+
+def test_a_profile_beside_provides() -> None:
+    """What another machine's profile serves is no missing provider, and nobody waits in layers."""
+    apart = Planted().changed(
+        "fleet/profiles/alone.yaml", "  - group: control\n    host: all\n", ""
+    )
+    assert any("no host could register" in one for one in apart.said("alone"))
+    beside = apart.changed("fleet/profiles/alone.yaml", "groups:", "beside: [both]\ngroups:")
+    assert len(beside.plan("alone").layers) == 2
+
+
+def test_the_same_files_give_the_same_bytes() -> None:
+    """In whatever order they are read."""
+    other = Planted(dict(reversed(planted.FILES.items())), dict(reversed(planted.CALLS.items())))
+    first, second = (one.plan().SerializeToString(deterministic=True) for one in (Planted(), other))
+    assert first == second
+
+
+def test_an_unknown_profile_is_told_with_what_is_near() -> None:
+    """A person types it."""
+    with pytest.raises(NoSuchProfile, match="there is no profile `bth`; did you mean `both`"):
+        Planted().plan("bth")
