@@ -18,6 +18,7 @@ from tandemkit.mesh.kept_policy import policy_of
 from tandemkit.mesh.snapshot import generation
 from tandemkit.mesh.validation import objections
 from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.validation import violations
 
 # The control plane's own services.
 _OURS = f"{traffic_policy_service_pb2.DESCRIPTOR.package}."
@@ -47,7 +48,11 @@ def objection_to(policy: pb.TrafficPolicy) -> str:
         found = objections(generation(_everything(policy), policy_of(policy)).on(""))
     except (ValueError, OverflowError) as error:
         return f"it cannot be written: {error}"
-    return found[0] if found else ""
+    if found:
+        return found[0]
+    # The request was good, and what it makes of the rest need not be.
+    broken = violations(policy)
+    return f"{broken[0].field}: {broken[0].description}" if broken else ""
 
 
 def stranger_in(

@@ -103,7 +103,7 @@ class Ledger:
 
     async def _admit(self, before: pb.TrafficPolicy, after: pb.TrafficPolicy, order: Order) -> None:
         if why := objection_to(after):
-            message = "clients of the mesh would refuse the policy"
+            message = "such a policy is not kept"
             raise CallerError(
                 errors.ERROR_REASON_POLICY_REFUSED, message, field="policy", cause=why
             )

@@ -118,6 +118,17 @@ def test_what_clients_would_refuse_is_found_by_the_meshs_own_checks() -> None:
     assert "cannot be written" in objection_to(nouns.TrafficPolicy(services=[shares(v1=-1)]))
 
 
+async def test_a_policy_does_not_outgrow_what_can_be_replaced(tmp_path: Path) -> None:
+    """A part of it that is good by itself may be one too many; else nobody could set it whole."""
+    async with policies(tmp_path) as caller:
+        full = nouns.TrafficPolicy(drained_hosts=[f"hosts/h{number}" for number in range(500)])
+        assert await caller.replace(full, 0) == 1
+        refused = await failure(caller.drain("hosts/one-more"))
+        assert (refused.code, refused.reason) == (CODE.INVALID_ARGUMENT, "POLICY_REFUSED")
+        assert refused.metadata["cause"].startswith("drained_hosts")
+        assert await caller.version() == 1
+
+
 async def test_a_policy_that_the_registry_cannot_hold_is_refused(tmp_path: Path) -> None:
     """The one in force stays."""
     async with policies(tmp_path) as caller:
