@@ -166,7 +166,7 @@ class Wanted:
             own = [one for one in entry.fields.machines or group.machines or ours if one in ours]
             before = own if allowed is None else allowed
             allowed = tuple(one for one in before if one in own)
-            if not allowed:
+            if not allowed and ours:
                 others = ", ".join(entry.fields.machines or group.machines or before)
                 said = (
                     f"`{group.name}` may run on {others}, of which profile "
@@ -174,7 +174,7 @@ class Wanted:
                 )
                 at = "machines" if entry.fields.machines else "group"
                 self.mistakes.append(entry.mistake(at, said))
-                return ()
+                break
         return allowed or ()
 
     def _check_names(self) -> None:

@@ -134,19 +134,23 @@ class Reader:
             return
         if isinstance(node, yaml.SequenceNode):
             marks |= {f"{path}[{index}]": item.start_mark for index, item in enumerate(node.value)}
-        if known.message_type is None or not isinstance(node, yaml.CollectionNode):
+        kind = known.message_type
+        if kind is None or kind.GetOptions().map_entry or isinstance(node, yaml.ScalarNode):
             self._parse(message, known, node, path)
-        elif isinstance(node, yaml.MappingNode) and not known.message_type.GetOptions().map_entry:
-            getattr(message, known.name).SetInParent()
-            self._fill(getattr(message, known.name), node, path, marks)
-        elif isinstance(node, yaml.SequenceNode):
+        elif known.is_repeated and isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 if isinstance(item, yaml.MappingNode):
                     self._fill(getattr(message, known.name).add(), item, f"{path}[{index}]", marks)
                 else:
                     self.object_to(item.start_mark, f"`{path}[{index}]` is a mapping of fields")
+        elif not known.is_repeated and isinstance(node, yaml.MappingNode):
+            getattr(message, known.name).SetInParent()
+            self._fill(getattr(message, known.name), node, path, marks)
         else:
-            self._parse(message, known, node, path)
+            wanted = (
+                "list: write `- ` before each item" if known.is_repeated else "mapping of fields"
+            )
+            self.object_to(node.start_mark, f"`{path}` is a {wanted}")
 
     def _parse(self, message: Message, known: FieldDescriptor, node: yaml.Node, path: str) -> None:
         """Scalars, well-known types such as Duration, and maps: as the JSON mapping reads them."""

@@ -136,6 +136,10 @@ _MACHINES, _BOTH = f"{LAYOUT}/machines.yaml", "fleet/profiles/both.yaml"
             ),
         ),
         (
+            *(_MACHINES, "      - name: gpu0\n", ""),
+            f"{_MACHINES}:7:9: `machines[0].gpus` is a list: write `- ` before each item",
+        ),
+        (
             *(_MACHINES, "cpu_cores: 4", "cpu_cores: four"),
             f"{_MACHINES}:4:16: `machines[0].cpu_cores`: ",
         ),
