@@ -44,7 +44,7 @@ class Strangers(grpc.GenericRpcHandler):
         self._own, self._refuse = frozenset(own), refuse
 
     def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        name = call.method.split("/", 2)[1]
+        name = call.method.removeprefix("/").partition("/")[0]
         if name in self._own:
             return None
 

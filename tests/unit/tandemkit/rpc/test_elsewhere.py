@@ -95,6 +95,15 @@ async def test_an_unknown_method_of_an_own_service_is_unimplemented() -> None:
             assert found.code is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize("path", ["nobody", "/nobody", "nobody/"])
+async def test_a_path_of_no_form_is_a_stranger_too(path: str) -> None:
+    """Whatever a caller makes up."""
+    async with fronted() as (it, _):
+        method: Any = it.channel.unary_unary(path)
+        found = await refused(method(b""))
+    assert (found.reason, found.metadata) == ("STRANGER", {"name": "nobody"})
+
+
 async def test_own_services_are_answered_from_here() -> None:
     """What is elsewhere changes nothing for the server's own agents."""
     async with fronted() as (it, _):
