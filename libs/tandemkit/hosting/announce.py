@@ -155,9 +155,11 @@ class Announcer:
         return self._clock.monotonic_s() + RETURN_S_MAX * (0.5 + self._draw() / 2)
 
     async def _nearer_answers(self, place: int) -> bool:
-        """Asked while the lease is held, which is therefore not lost where nobody does."""
+        """Asked while the lease is held, which is therefore not lost where nobody does: all of them
+        together may take as long as one may elsewhere.
+        """
+        within_s = self._said.answer_within_s / place
         for control in self._said.controls[:place]:
-            within_s = self._said.answer_within_s
             with suppress(grpc.aio.AioRpcError, TimeoutError):
                 async with asyncio.timeout(within_s), channel.shared(control) as wire:
                     stub = rpc.RegistryServiceStub(wire)
