@@ -4,6 +4,7 @@ not its health, or one loss would take everybody along who depends on it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 import grpc
@@ -58,8 +59,13 @@ class Needs:
         self._serves_here, self._fleet = serves_here, fleet
 
     async def met(self) -> None:
-        """Raises Waiting until each of them has been seen."""
-        self._missing = [service for service in self._missing if not await self._seen(service)]
+        """Raises Waiting until each of them has been seen. A control that is frozen costs a second
+        for all of them together.
+        """
+        seen = await asyncio.gather(*map(self._seen, self._missing))
+        self._missing = [
+            one for one, is_seen in zip(self._missing, seen, strict=True) if not is_seen
+        ]
         if self._missing:
             message = "it calls agents that have not been seen to serve"
             more = {"cause": "no control answers"} if self._fleet.is_silent else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TypeVar
 import grpc
 
 from tandemkit.core.clock import Clock
+from tandemkit.core.errors import Failure
 from tandemkit.hosting.callees import Callees
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
@@ -18,6 +20,12 @@ from tandemkit.supervise.tasks import Tasks, failure_of
 
 Check = Callable[[], Awaitable[object]]
 Stub = TypeVar("Stub")
+# An agent that does not say how it is in that time is not well.
+CHECK_S_MAX = 10.0
+
+
+class Unanswered(Failure):
+    """A check neither returned nor raised in time."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,17 @@ class Scope:
     async def unwell(self) -> Exception | None:
         """Why the instance cannot serve now; None where it can."""
         for check in self._checks:
-            error = await failure_of(check())
+            error = await failure_of(_in_time(check))
             if error is not None:
                 return error
         return None
+
+
+async def _in_time(check: Check) -> None:
+    try:
+        async with asyncio.timeout(CHECK_S_MAX) as limit:
+            await check()
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise Unanswered("it does not say how it is", within_s=CHECK_S_MAX) from error

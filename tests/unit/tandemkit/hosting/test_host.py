@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import stat
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tandemkit.hosting import scope as scope_module
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.probing import PROBE_INTERVAL_S
 from tandemkit.hosting.scope import Scope
@@ -59,6 +61,26 @@ async def test_an_agent_serves_only_while_it_says_that_it_is_well(tmp_path: Path
         ailments.append(cured)
         await clock.advance(PROBE_INTERVAL_S)
         assert (await health.Check(question)).status == STATUS.NOT_SERVING
+
+
+async def test_an_agent_that_does_not_say_how_it_is_does_not_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it waits for may be frozen, which holds up neither the host nor its next question."""
+    monkeypatch.setattr(scope_module, "CHECK_S_MAX", 0.05)
+    thawed = asyncio.Event()
+
+    @asynccontextmanager
+    async def build(scope: Scope, _settings: Any) -> AsyncIterator[Probe]:
+        scope.ready_when(thawed.wait)
+        yield Probe()
+
+    question = health_pb2.HealthCheckRequest(service=probe.SERVICE)
+    async with serving(replace(AGENT, build=build), state_dir=tmp_path) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(question)
+        assert (await watch.read()).status == STATUS.NOT_SERVING
+        thawed.set()
+        assert (await watch.read()).status == STATUS.SERVING
 
 
 async def test_only_changes_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
