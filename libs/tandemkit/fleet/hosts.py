@@ -12,6 +12,9 @@ from tandemkit.fleet import asks
 from tandemkit.fleet.marked import Entry, Mistake
 from tandemkit.fleet.stanzas import Stanza
 
+# What the registry takes as the id of a host, which is its machine's name and its own.
+_NAME_MAX = 63
+
 
 @dataclass(frozen=True)
 class Part:
@@ -183,3 +186,7 @@ class Wanted:
             if seen.setdefault(host.name, host.bundle) != host.bundle:
                 said = f"a host of `{seen[host.name]}` is called `{host.name}` too: rename one"
                 self.mistakes.append(host.parts[0].placed.mistake("group", said))
+            for name in (f"{machine}-{host.name}" for machine in host.machines):
+                if len(name) > _NAME_MAX:
+                    said = f"`{name}` is {len(name)} long, and the registry takes {_NAME_MAX}"
+                    self.mistakes.append(host.parts[0].placed.mistake("group", said))

@@ -81,6 +81,9 @@ class Layout:
     def _known(
         self, entry: Entry[Message], name: str, values: Iterable[str], known: Mapping[str, object]
     ) -> None:
+        # Where there are none at all, their file is what is wrong, and has been told.
+        if not known:
+            return
         what = {"group": "group", "machines": "machine", "beside": "profile"}[name]
         for index, value in enumerate(values):
             if value not in known:

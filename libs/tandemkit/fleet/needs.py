@@ -31,7 +31,8 @@ class Graph:
     """The instances of one profile, and for each those that must serve before it can."""
 
     waits_for: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
+    cycles: list[Mistake] = field(default_factory=list)
+    missing: list[Mistake] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def layer_of(self) -> dict[str, int]:
@@ -90,10 +91,10 @@ def graph(scene: Scene, calls: Mapping[str, Calls]) -> Graph:
             f"a cycle of calls can never start: {' -> '.join(cycle)}; declare one of them in "
             "`soft_calls` of its AGENT"
         )
-        found.mistakes.append(scene.stanzas[cycle[0]].entry.mistake("service", said))
+        found.cycles.append(scene.stanzas[cycle[0]].entry.mistake("service", said))
     if not scene.instances_of(REGISTRY) and REGISTRY not in scene.beside:
         said = f"no host could register, as nobody serves {REGISTRY}: {scene.how_to_get(REGISTRY)}"
-        found.mistakes.append(scene.profile.mistake("groups", said))
+        found.missing.append(scene.profile.mistake("groups", said))
     return found
 
 
@@ -107,7 +108,7 @@ def _answered(scene: Scene, stanza: Stanza, services: Sequence[str], found: Grap
                 f"`{stanza.fields.name}` cannot do without {service}, which nobody serves in "
                 f"profile `{scene.profile.fields.name}`: {scene.how_to_get(service)}"
             )
-            found.mistakes.append(stanza.entry.mistake("service", said))
+            found.missing.append(stanza.entry.mistake("service", said))
     return names
 
 

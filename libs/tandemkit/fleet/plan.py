@@ -62,17 +62,16 @@ class _Planner:
         self._blueprint, self._profile = blueprint, profile
         layout = blueprint.layout
         self._serving = Serving(blueprint.fleet.stanzas, layout.groups)
-        self.mistakes = [
-            *blueprint.fleet.mistakes,
-            *layout.mistakes,
-            *blueprint.ports.mistakes,
-            *self._serving.mistakes,
-        ]
+        self.mistakes = [*blueprint.fleet.mistakes, *layout.mistakes]
+        all_read = not self.mistakes
+        self.mistakes += [*blueprint.ports.mistakes, *self._serving.mistakes]
         wanted = self._wanted(profile)
         self._hosts = wanted.hosts
         self.mistakes += wanted.mistakes
         self._graph = self._needs()
-        self.mistakes += self._graph.mistakes
+        self.mistakes += self._graph.cycles
+        # Who is missing may stand in the very lines that could not be read.
+        self.mistakes += self._graph.missing if all_read else []
         self._limits = Limits(layout, self._hosts)
         self._rooms = self._furnished()
 

@@ -24,7 +24,7 @@ class Serving:
             fitting = [pattern for pattern in patterns if _fits(name, pattern)]
             if fitting:
                 self._group_of[name] = patterns[max(fitting, key=_weight)]
-            else:
+            elif groups:
                 said = f"no group serves `{name}`: add it to the `agents` of one in groups.yaml"
                 self.mistakes.append(stanza.entry.mistake("name", said))
 

@@ -201,6 +201,27 @@ def test_a_provider_that_the_profile_leaves_out_is_named_with_its_group() -> Non
     )
 
 
+def test_what_follows_from_a_mistake_is_not_told() -> None:
+    """One line that cannot be read is one mistake, not one for each agent that misses it."""
+    first, second = Planted().changed(_GROUPS, "groups:", "grops:").said()
+    assert first.endswith("`groups`: must contain at least 1 item(s)")
+    assert second.endswith("has no field `grops`; did you mean `groups`?")
+    needy = Planted().changed(FLEET, "service: tandem.text.v1.Sum", "service: tandem.text.Sum")
+    assert not any("cannot do without" in one for one in needy.said())
+
+
+def test_a_name_that_the_registry_would_refuse_is_refused_here() -> None:
+    """Before a host starts that could never register."""
+    long = "x" * 46
+    named = Planted().changed(_GROUPS, "name: look", f"name: {long}")
+    placed = named.changed(_BOTH, "group: look", f"group: {long}")
+    far = "y" * 20
+    machines = placed.changed(_MACHINES, "name: small", f"name: {far}")
+    found = machines.changed(_GROUPS, "[big, small]", f"[big, {far}]")
+    said = found.changed(_BOTH, "[big, small]", f"[big, {far}]").said()
+    assert any(f"`{far}-{long}` is 67 long, and the registry takes 63" in one for one in said)
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     """Of all files, in the order of their places."""
     broken = (
