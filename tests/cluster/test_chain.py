@@ -100,5 +100,7 @@ async def test_an_agent_of_the_same_host_is_called_without_a_connection(fleet: C
     await fleet.until_serving("both", "callee")
     await fleet.until_serving("both", service=BETA)
     client = await fleet.client()
+    # Clients are told a little later than people.
+    await client.until_only("Beta/Ask", "both by in-process")
     outcome = await client.run("Beta/Ask", 100)
     assert (outcome.failures, outcome.answers) == ({}, {"both by in-process": 100})
