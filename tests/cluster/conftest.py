@@ -1,10 +1,5 @@
 """The real parts, as fixtures, and a way to say what was counted."""
 
-import sys
-from collections.abc import Callable
-
-import pytest
-
 from tandemkit.testing.parts_fixtures import (
     consul,
     envoy,
@@ -14,21 +9,6 @@ from tandemkit.testing.parts_fixtures import (
     rabbitmq,
     redis,
 )
+from tests.cluster.aloud import tell
 
-__all__ = ["consul", "envoy", "nats", "postgres", "prometheus", "rabbitmq", "redis"]
-
-Tell = Callable[[str, object], None]
-
-
-@pytest.fixture
-def tell(
-    capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
-) -> Tell:
-    """Says a result aloud, and keeps it in the report."""
-
-    def say(what: str, result: object) -> None:
-        record_property(what, str(result))
-        with capsys.disabled():
-            sys.stdout.write(f"\n{what}: {result}")
-
-    return say
+__all__ = ["consul", "envoy", "nats", "postgres", "prometheus", "rabbitmq", "redis", "tell"]

@@ -18,7 +18,7 @@ from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as rpc
 from tandemkit.testing.parts import short_folder
 from tests.cluster import relay_host
-from tests.cluster.conftest import Tell
+from tests.cluster.aloud import Tell
 from tests.cluster.controlled import Controlled, controlled
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh.driver import Outcome

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.cluster.aloud import Tell
 from tests.interop.building import Built
-from tests.interop.conftest import Tell
 from tests.interop.real_fleet import REFUSAL, Fleet, Running
 
 pytestmark = [

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.aloud import Tell
 from tests.cluster.eventually import eventually
 from tests.interop.building import Built
-from tests.interop.conftest import Tell
 from tests.interop.real_fleet import REFUSAL, Fleet, Outcome, Running
 
 # Whatever speaks xDS. The first test of each builds; a cold one has much to fetch.

@@ -184,13 +184,14 @@ def _of_addresses(told: ClusterLoadAssignment) -> Iterator[str]:
     ]
     seen = Counter((one.address, one.port_value) for one in sockets)
     for (address, port), count in seen.items():
-        if not _is_address(address) or not 0 < port < 65536:
+        if not is_address(address) or not 0 < port < 65536:
             yield f"has {address!r} port {port}, which is no IP address with a port"
         if count > 1:
             yield f"has {address}:{port} twice"
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """As clients take it: a number, for they refuse names."""
     try:
         ip_address(text)
     except ValueError:

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.names import AgentName
 from tandemkit.mesh.catalogue import Host, Placement
+from tandemkit.mesh.validation import is_address
 from tandemkit.rpc.contract import Contract
 
 # A contract, by its digest and the service that is said to be in it.
@@ -35,7 +35,7 @@ class Made:
     @classmethod
     def of(cls, said: nouns.Host) -> Made:
         keys = tuple((one.contract_digest, one.service) for one in said.placements)
-        return cls(said, (said.address, said.port), _is_address(said.address), keys)
+        return cls(said, (said.address, said.port), is_address(said.address), keys)
 
     def host(self, contracts: Contracts, *, serving: bool) -> Host:
         """As it stands in the catalogue. What lacks a contract is looked at anew each time."""
@@ -130,11 +130,3 @@ class Making:
                 best[service] = max(best.get(service, found), found, key=lambda one: one[:2])
         self._services = frozenset(best)
         return tuple(best[service][2] for service in sorted(best))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
