@@ -201,6 +201,18 @@ def test_a_provider_that_the_profile_leaves_out_is_named_with_its_group() -> Non
     )
 
 
+def test_m018_over_commit_is_refused() -> None:
+    """Of memory and of a GPU at once, each at the line that asks for too much; to the last MiB."""
+    full = Planted().changed(_POOLS, "memory_mib: 400", "memory_mib: 72")
+    assert full.plan().machines[0].pools[0].planned_mib == 72
+    over = full.changed(_POOLS, "memory_mib: 72", "memory_mib: 71")
+    gpu, memory = over.changed(_GROUPS, "gpu_percent: 80", "gpu_percent: 91").said()
+    assert gpu.startswith(f"{_GROUPS}:9:18: `groups[2].gpu_percent`: ")
+    assert gpu.endswith(": 1 too many")
+    assert memory.startswith(f"{FLEET}:2:5: `agents[0].memory_mib`: ")
+    assert "has 71 of 71 left: ask for 1 less" in memory
+
+
 def test_what_follows_from_a_mistake_is_not_told() -> None:
     """One line that cannot be read is one mistake, not one for each agent that misses it."""
     first, second = Planted().changed(_GROUPS, "groups:", "grops:").said()
