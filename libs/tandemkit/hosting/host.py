@@ -139,5 +139,7 @@ async def _build(one: Placed, site: _Site, built: AsyncExitStack) -> Scope:
     controls = site.place.membership.controls if site.place.membership else ()
     scope.ready_when(Needs(one.agent.calls, site.server.health.serving, Fleet(controls)).met)
     servicer = await built.enter_async_context(one.agent.build(scope, one.settings))
+    # What runs in the background ends before anything that it uses.
+    built.push_async_callback(site.tasks.end)
     site.server.mount(one.agent.promise, servicer)
     return scope

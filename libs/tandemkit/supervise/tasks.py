@@ -33,6 +33,14 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    async def end(self) -> None:
+        """Cancels what runs now and waits for it: for an owner that first closes what it uses."""
+        ended = tuple(self._running)
+        for task in ended:
+            task.cancel()
+        # A failure on the way is the group's to tell.
+        await asyncio.gather(*ended, return_exceptions=True)
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,

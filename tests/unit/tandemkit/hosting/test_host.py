@@ -147,6 +147,30 @@ async def test_a_task_of_an_agent_ends_with_it(tmp_path: Path) -> None:
     assert beats == [0, 1, 2]
 
 
+async def test_a_task_of_an_agent_ends_before_what_it_uses(tmp_path: Path) -> None:
+    """Else it would fail on what is closed, and its failure would be the host's."""
+    used: list[bool] = []
+
+    @asynccontextmanager
+    async def build(scope: Scope, _settings: Any) -> AsyncIterator[Probe]:
+        is_open = True
+
+        async def work() -> None:
+            while True:
+                await scope.clock.sleep(1)
+                used.append(is_open)
+
+        scope.spawn("work", work())
+        yield Probe()
+        is_open = False
+        await clock.advance(2)
+
+    clock = FakeClock()
+    async with serving(replace(AGENT, build=build), state_dir=tmp_path, clock=clock):
+        await clock.advance(2)
+    assert used == [True, True]
+
+
 def test_a_declaration_knows_its_name() -> None:
     """The short name comes from the contract."""
     assert Agent(contract=probe.DESCRIPTOR, build=AGENT.build).name == "probe-probe"
