@@ -120,8 +120,9 @@ class Wanted:
                 self.mistakes.append(entry.mistake("replicas", said))
         machines = self._machines(entries)
         for number in range(counts[0]):
-            parts = tuple(self._part(entry, number) for entry in entries)
-            if any(part.members for part in parts):
+            every = (self._part(entry, number) for entry in entries)
+            parts = tuple(part for part in every if part.members)
+            if parts:
                 title = name if number == 0 else f"{name}-{number + 1}"
                 yield WantedHost(title, name, machines, parts)
             elif number == 0:

@@ -21,6 +21,21 @@ def test_replicas_go_to_different_machines() -> None:
     assert [one.name for one in hosts(found)["text-2"].agents] == ["text-sum"]
 
 
+def test_groups_share_a_host_as_the_profile_says() -> None:
+    """A replica serves those groups alone that have an agent for it, and pays for them alone."""
+    text = "host: all\n  - group: look\n    host: all\n    replicas: 2\n    machines: [small]"
+    shared = (
+        Planted()
+        .changed("fleet/profiles/alone.yaml", "replicas_max: 1\n", "")
+        .changed("fleet/profiles/alone.yaml", "group: control\n    host: all", "group: control")
+        .changed("fleet/profiles/alone.yaml", "host: all", text)
+    )
+    found = hosts(shared.plan("alone"))
+    assert tuple(found["all"].groups) == ("look", "text")
+    assert tuple(found["all-2"].groups) == ("text",)
+    assert found["all-2"].memory_mib == 64 + 40
+
+
 def test_a_host_has_its_own_memory_and_that_of_its_agents() -> None:
     """By pool, so that the sums of a machine's pools are those of its hosts."""
     found = Planted().plan()
