@@ -57,6 +57,23 @@ async def test_events_are_read_as_they_were_recorded(
     assert [one.id for one in (await events.ReadEvents(rest)).events] == ["three"]
 
 
+async def test_a_page_fits_into_a_message(events: rpc.EventStoreServiceAsyncStub) -> None:
+    """However large its events are; whoever reads until nothing comes has all of them."""
+    big = bytes(1024 * 1024)
+    for number in range(7):
+        await events.AppendEvents(append("hosts/a", f"event-{number}", content=big))
+    found: list[int] = []
+    while page := (await events.ReadEvents(pb.ReadEventsRequest(after_position=len(found)))).events:
+        found += [one.position for one in page]
+    assert found == list(range(1, 8))
+    found.clear()
+    request = pb.ReadStreamRequest(stream="hosts/a")
+    while page := (await events.ReadStream(request)).events:
+        found += [one.version for one in page]
+        request.after_version = found[-1]
+    assert found == list(range(1, 8))
+
+
 async def test_a_conflict_names_the_version_that_there_is(
     events: rpc.EventStoreServiceAsyncStub,
 ) -> None:
