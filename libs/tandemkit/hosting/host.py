@@ -14,14 +14,11 @@ from google.protobuf.message import Message
 from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
-from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.contracts import StoredContract
 from tandemkit.hosting.heed import Heard, Heed
 from tandemkit.hosting.layers import in_layers
 from tandemkit.hosting.membership import Membership
-from tandemkit.hosting.needs import Fleet, Needs
-from tandemkit.hosting.probing import Probe
-from tandemkit.hosting.scope import Scope
+from tandemkit.hosting.tenants import Site, tenants
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import Mesh, mesh
@@ -68,26 +65,23 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     """
     server = Server(Report(place.tracing))
     news = asyncio.Event()
-    async with _outgoing(server, place) as calls, Tasks() as tasks, AsyncExitStack() as built:
-        site = _Site(place, server, tasks, calls)
-        for one in in_layers(placed):
-            scope = await _build(one, site, built)
-            probe = Probe(one.agent.promise.service.full_name, scope, server.health, news)
-            await probe.look()
-            tasks.spawn(f"{scope.name}:probe", probe.run())
-        port = await server.start(place.address)
-        try:
-            async with AsyncExitStack() as known:
-                if place.membership is not None:
-                    said = _announcement(placed, place.membership, server, port, news)
-                    await known.enter_async_context(announced(said, place.clock, tasks))
-                    heard = Heard(said.controls, place.membership.host.name, server)
-                    # It ends before the host drains, whose own control may end with it.
-                    heeding = await known.enter_async_context(Tasks())
-                    heeding.spawn("policy", Heed(heard, place.clock).run())
-                yield port
-        finally:
-            await server.drain(place.grace_s)
+    controls = place.membership.controls if place.membership else ()
+    async with _outgoing(server, place) as calls, Tasks() as tasks:
+        site = Site(server, calls, place.clock, place.state_dir, controls, news)
+        async with tenants(in_layers(placed), site):
+            port = await server.start(place.address)
+            try:
+                async with AsyncExitStack() as known:
+                    if place.membership is not None:
+                        said = _announcement(placed, place.membership, server, port, news)
+                        await known.enter_async_context(announced(said, place.clock, tasks))
+                        heard = Heard(said.controls, place.membership.host.name, server)
+                        # It ends before the host drains, whose own control may end with it.
+                        heeding = await known.enter_async_context(Tasks())
+                        heeding.spawn("policy", Heed(heard, place.clock).run())
+                    yield port
+            finally:
+                await server.drain(place.grace_s)
 
 
 def _announcement(
@@ -113,33 +107,7 @@ def _announcement(
     return Announcement(membership.controls, membership.lease_s, roster, stored, news)
 
 
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """What all agents of a host share."""
-
-    place: Place
-    server: Server
-    tasks: Tasks
-    mesh: Mesh
-
-
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:
     """What the agents call each other on. It ends behind the last of them and of their tasks."""
     target = channel.NOWHERE if place.membership is None else TARGET
     return mesh(target, server.local.way, clock=place.clock, tracing=place.tracing)
-
-
-async def _build(one: Placed, site: _Site, built: AsyncExitStack) -> Scope:
-    state_dir = site.place.state_dir / one.name
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Its own contract too: another instance of it may be called.
-    declared = (one.agent.contract, *one.agent.calls, *one.agent.soft_calls)
-    callees = Callees(one.agent.name, declared, site.mesh)
-    scope = Scope(one.name, site.place.clock, state_dir, site.tasks, site.server, callees)
-    controls = site.place.membership.controls if site.place.membership else ()
-    scope.ready_when(Needs(one.agent.calls, site.server.health.serving, Fleet(controls)).met)
-    servicer = await built.enter_async_context(one.agent.build(scope, one.settings))
-    # What runs in the background ends before anything that it uses.
-    built.push_async_callback(site.tasks.end)
-    site.server.mount(one.agent.promise, servicer)
-    return scope

@@ -41,6 +41,7 @@ class Scope:
     _server: Server
     _callees: Callees
     _checks: list[Check] = field(default_factory=list)
+    _reached: list[str] = field(default_factory=list)
 
     def ready_when(self, check: Check) -> None:
         """The instance serves only while `check` returns; what it raises is logged as the reason
@@ -49,8 +50,8 @@ class Scope:
         self._checks.append(check)
 
     def spawn(self, name: str, work: Coroutine[object, object, None]) -> None:
-        """Runs `work` until the instance ends. Its failure ends the host: a supervisor above
-        decides what next.
+        """Runs `work` until the instance ends. Its failure ends the instance, which is built again
+        while the other agents of the host go on.
         """
         self._tasks.spawn(f"{self.name}:{name}", work)
 
@@ -71,15 +72,23 @@ class Scope:
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
         """Has the host's server answer for agents that it does not serve. What is returned tells
-        watchers of a change.
+        watchers of a change. An instance that asks for this, or for `serve_also`, is not built
+        again in its host: its failure ends the host.
         """
+        self._reached.append("answer_for")
         return self._server.answer_for(elsewhere)
 
     def serve_also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
         """Serves something that is none of our contracts on the host's port; `drain` ends its
         streams when the host does.
         """
+        self._reached.append("serve_also")
         self._server.also(handler, drain)
+
+    @property
+    def reaches_host(self) -> bool:
+        """Whether it changed its host in a way that nothing takes back."""
+        return bool(self._reached)
 
     async def unwell(self) -> Exception | None:
         """Why the instance cannot serve now; None where it can."""

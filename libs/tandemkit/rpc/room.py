@@ -16,6 +16,8 @@ from tandemkit.rpc.contract import Method
 from tandemkit.rpc.failure import Refusal, Refused
 
 RETRY_S = 0.1
+# As a limit it is always reached, so that no call pays for the question.
+_SHUT = -1
 Call: TypeAlias = asyncio.Task[Any]
 
 
@@ -29,6 +31,7 @@ class Room:
     def __init__(self, method: Method) -> None:
         self._limit_s = method.deadline_s
         self._promised_max = self._calls_max = method.concurrent_calls_max
+        self._policy_max = 0
         self._due_s: dict[Call, float] = {}
         self._ended: dict[Call, Refusal] = {}
         self._unbroken: set[Call] = set()
@@ -57,7 +60,20 @@ class Room:
         """What policy lets in, where that is less than the contract does; 0: as the contract says.
         Calls in progress stay.
         """
-        limits = [one for one in (calls_max, self._promised_max) if one]
+        self._policy_max = calls_max
+        if self._calls_max != _SHUT:
+            self.reopen()
+
+    def shut(self) -> None:
+        """Nobody is there to answer: ends what is in progress, and lets nothing in."""
+        self._calls_max = _SHUT
+        for call in self._due_s:
+            if call not in self._ended:
+                self._end(call, _restarting())
+
+    def reopen(self) -> None:
+        """Lets in what policy and contract do."""
+        limits = [one for one in (self._policy_max, self._promised_max) if one]
         self._calls_max = min(limits, default=0)
 
     async def unbroken(self, write: Awaitable[None]) -> None:
@@ -108,6 +124,8 @@ class Room:
             call.cancel()
 
     def _full(self) -> Refusal:
+        if self._calls_max == _SHUT:
+            return _restarting()
         return failure.of_platform(
             platform.PLATFORM_ERROR_REASON_OVERLOADED,
             "the instance has as many calls in progress as it takes on",
@@ -126,4 +144,10 @@ class Room:
 def _draining() -> Refusal:
     message = "the instance is shutting down"
     reason = platform.PLATFORM_ERROR_REASON_DRAINING
+    return failure.of_platform(reason, message, retry_after_s=RETRY_S)
+
+
+def _restarting() -> Refusal:
+    message = "the agent failed and is being built again"
+    reason = platform.PLATFORM_ERROR_REASON_RESTARTING
     return failure.of_platform(reason, message, retry_after_s=RETRY_S)

@@ -5,7 +5,6 @@ orderly end.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from grpc_health.v1 import health_pb2
 
 from tandemkit.core.errors import Bug
 from tandemkit.rpc import admin, reflection
-from tandemkit.rpc.calls import Door, Serve, wrapped
+from tandemkit.rpc.calls import Door, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.elsewhere import Elsewhere, Strangers
 from tandemkit.rpc.health import SERVICE as HEALTH
@@ -22,6 +21,7 @@ from tandemkit.rpc.health import Health
 from tandemkit.rpc.local import LocalAgents, LocalMethod
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.room import Room
+from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.streams import Streams
 
 DRAIN_GRACE_S = 10.0
@@ -55,12 +55,13 @@ class Server:
         self._server = grpc.aio.server(options=_OPTIONS)
         self._services: list[str] = []
 
-    def mount(self, contract: Contract, servicer: object) -> None:
-        """Adds an agent, NOT_SERVING until told otherwise. Raises Bug where it does not implement
-        its contract.
+    def mount(self, contract: Contract, servicer: object) -> Seat:
+        """Adds an agent, NOT_SERVING until told otherwise; another servicer may take its seat
+        later. Raises Bug where it does not implement its contract.
         """
+        seat = Seat(contract, servicer)
         handlers = {
-            method.name: self._handler(contract, method, servicer) for method in contract.methods
+            method.name: self._handler(contract, method, seat) for method in contract.methods
         }
         service = contract.service.full_name
         if service in self._services:
@@ -70,6 +71,7 @@ class Server:
         )
         self._services.append(service)
         self.health.put(service, serving=False)
+        return seat
 
     def also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
         """Adds a service that is none of our contracts; `drain` ends its streams when the server
@@ -143,13 +145,12 @@ class Server:
             self._others.append(handler.service_name())
 
     def _handler(
-        self, contract: Contract, method: Method, servicer: object
+        self, contract: Contract, method: Method, seat: Seat
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        serve = _implementation(method, servicer)
-        room = Room(method)
+        room = seat.room(method)
         self._rooms.append((contract.service.full_name, room))
         door = Door(contract, method, room, self._report)
-        answer = wrapped(door, serve)
+        answer = wrapped(door, seat.serve(method))
         self.local.put(LocalMethod(method, door.parse, answer))
         make = _HANDLERS[method.client_streaming, method.server_streaming]
         return make(
@@ -157,18 +158,3 @@ class Server:
             request_deserializer=door.parse,
             response_serializer=method.response.SerializeToString,
         )
-
-
-def _implementation(method: Method, servicer: object) -> Serve:
-    serve = getattr(servicer, method.name, None)
-    fits = inspect.isasyncgenfunction if method.server_streaming else inspect.iscoroutinefunction
-    if serve is None or not fits(serve):
-        wanted = "an async generator" if method.server_streaming else "a coroutine"
-        raise Bug(
-            "the servicer does not implement its contract",
-            rpc=method.path,
-            servicer=type(servicer).__qualname__,
-            wanted=wanted,
-        )
-    found: Serve = serve
-    return found

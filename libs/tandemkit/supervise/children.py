@@ -54,6 +54,10 @@ class ChildFailure(Failure):
         self.cause = cause
 
 
+class Unmendable(Failure):
+    """A child raises it where another life would be of no use: its supervisor gives up at once."""
+
+
 def task(
     name: str, work: Work, restart: Restart = Restart.ALWAYS, *, grace_s: float = 5.0
 ) -> Child:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.supervise import order
 from tandemkit.supervise.charges import TIMED, Charge, State, outcome
-from tandemkit.supervise.children import ChildFailure, Restart
+from tandemkit.supervise.children import ChildFailure, Restart, Unmendable
 from tandemkit.supervise.policy import Budget, Policy, Strategy
 from tandemkit.supervise.reports import (
     Cause,
@@ -152,6 +152,10 @@ class Ward:
         if up_since_s is not None and now_s - up_since_s >= self._policy.stable_s:
             charge.failures = 0
         charge.failures += 1
+        if isinstance(error, Unmendable):
+            self.tell(charge, Happening.FAILED, cause)
+            self._give_up("a child cannot be mended", charge, error)
+            return
         wait_s: float | None = self._policy.backoff.wait_s(charge.failures, self._means.draw())
         if not self._budget.spend(now_s):
             wait_s = None

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tandemkit.core.errors import Bug
+from tandemkit.supervise.children import Unmendable
 from tandemkit.supervise.errands import Errands
 from tandemkit.supervise.policy import Backoff, Policy
 from tandemkit.supervise.reports import (
@@ -126,3 +127,16 @@ def test_a_policy_that_never_gives_up_has_to_say_so() -> None:
     with pytest.raises(Bug, match="never gives up"):
         Policy(backoff=slow)
     Policy(backoff=slow, restarts_max=None)
+
+
+async def test_a_child_that_says_that_it_cannot_be_mended_is_not_started_again() -> None:
+    """Its supervisor gives up at once, and its parent hears why."""
+    stage = Stage("a", "b")
+    with pytest.raises(ExceptionGroup) as raised:
+        async with stage.playing(policy()):
+            stage["a"].fail(Unmendable("the port is bound twice"))
+            await asyncio.Event().wait()
+    (escalated,) = raised.value.exceptions
+    assert isinstance(escalated.__cause__, Unmendable)
+    assert stage["a"].lives == 1
+    assert stage.alive == set()

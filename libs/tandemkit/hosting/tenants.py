@@ -1,0 +1,137 @@
+"""One agent of a host, life after life: built, served, and built again where it fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tandemkit.core.clock import Clock
+from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.needs import Fleet, Needs
+from tandemkit.hosting.probing import Probe
+from tandemkit.hosting.scope import Scope
+from tandemkit.rpc.client import Mesh
+from tandemkit.rpc.seats import Seat
+from tandemkit.rpc.server import Server
+from tandemkit.supervise.children import Child, Life, Unmendable
+from tandemkit.supervise.supervisor import Supervisor, supervising
+from tandemkit.supervise.tasks import Tasks, failure_of
+from tandemkit.supervise.ward import Means
+
+if TYPE_CHECKING:
+    from tandemkit.hosting.host import Placed
+
+# A model may take long to load, and long to let go of.
+_BUILT_WITHIN_S, _CLOSED_WITHIN_S = 3600.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all agents of a host share. `news` is set whenever one of them serves, or does not any
+    more.
+    """
+
+    server: Server
+    mesh: Mesh
+    clock: Clock
+    state_dir: Path
+    controls: tuple[str, ...]
+    news: asyncio.Event
+
+
+class _Tenant:
+    def __init__(self, placed: Placed, site: Site) -> None:
+        self._placed, self._site = placed, site
+        self._service = placed.agent.promise.service.full_name
+        self._seat: Seat | None = None
+        self._reaches_host = False
+        # Set by its first life, whose failure is the host's.
+        self.built: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def child(self) -> Child:
+        return Child(
+            self._placed.name,
+            self._run,
+            grace_s=_CLOSED_WITHIN_S,
+            ready_within_s=_BUILT_WITHIN_S,
+        )
+
+    async def _run(self, life: Life) -> None:
+        error = await failure_of(self._live(life))
+        if error is None:
+            return
+        if not self.built.done():
+            self.built.set_exception(error)
+        if self._reaches_host:
+            raise Unmendable("what it added to its host cannot be added twice") from error
+        raise error
+
+    async def _live(self, life: Life) -> None:
+        agent, site = self._placed.agent, self._site
+        async with Tasks() as tasks:
+            scope = self._scope(tasks)
+            async with agent.build(scope, self._placed.settings) as servicer:
+                with self._seated(servicer):
+                    self._reaches_host = scope.reaches_host
+                    probe = Probe(self._service, scope, site.server.health, site.news)
+                    await probe.look()
+                    life.ready()
+                    if not self.built.done():
+                        self.built.set_result(None)
+                    tasks.spawn(f"{scope.name}:probe", probe.run())
+                    await _until_cancelled()
+                # What runs in the background ends before anything that it uses.
+                await tasks.end()
+        raise asyncio.CancelledError
+
+    @contextmanager
+    def _seated(self, servicer: object) -> Iterator[None]:
+        """Calls come to it inside of the block, and are ended before what it needs is."""
+        if self._seat is None:
+            self._seat = self._site.server.mount(self._placed.agent.promise, servicer)
+        else:
+            self._seat.take(servicer)
+        try:
+            yield
+        finally:
+            self._site.server.health.put(self._service, serving=False)
+            self._site.news.set()
+            self._seat.leave()
+
+    def _scope(self, tasks: Tasks) -> Scope:
+        agent, site, name = self._placed.agent, self._site, self._placed.name
+        state_dir = site.state_dir / name
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Its own contract too: another instance of it may be called.
+        declared = (agent.contract, *agent.calls, *agent.soft_calls)
+        callees = Callees(agent.name, declared, site.mesh)
+        scope = Scope(name, site.clock, state_dir, tasks, site.server, callees)
+        needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
+        scope.ready_when(needs.met)
+        return scope
+
+
+@asynccontextmanager
+async def tenants(placed: Iterable[Placed], site: Site) -> AsyncIterator[None]:
+    """All of them, built in their order. One that fails later is built again, while the others go
+    on; if that does not help, the host fails. Raises what a first build does.
+    """
+    every = [_Tenant(one, site) for one in placed]
+    children = [one.child for one in every]
+    async with supervising(Supervisor("agents", children, means=Means(site.clock))):
+        for one in every:
+            await one.built
+        yield
+
+
+async def _until_cancelled() -> None:
+    """Returns then, and does not raise: what stands behind the `yield` of a `build` is for the end,
+    whether or not its author thought of `finally`.
+    """
+    with suppress(asyncio.CancelledError):
+        await asyncio.get_running_loop().create_future()

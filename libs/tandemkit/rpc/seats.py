@@ -1,0 +1,70 @@
+"""Who answers the calls of a mounted agent: its servicer, the one that is built after it, or nobody
+for a while.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from tandemkit.core.errors import Bug
+from tandemkit.rpc.calls import Serve
+from tandemkit.rpc.context import Context
+from tandemkit.rpc.contract import Contract, Method
+from tandemkit.rpc.room import Room
+
+
+class Seat:
+    """The place of one agent in a server, which outlives its servicers. Raises Bug for one that
+    does not implement the contract.
+    """
+
+    def __init__(self, contract: Contract, servicer: object) -> None:
+        self._contract = contract
+        self._rooms = {method.name: Room(method) for method in contract.methods}
+        self._serves = self._implementations(servicer)
+
+    @property
+    def rooms(self) -> tuple[Room, ...]:
+        return tuple(self._rooms.values())
+
+    def room(self, method: Method) -> Room:
+        return self._rooms[method.name]
+
+    def serve(self, method: Method) -> Serve:
+        """Calls whoever sits there when the call comes."""
+        name = method.name
+
+        def serve(request: Any, context: Context) -> Any:
+            return self._serves[name](request, context)
+
+        return serve
+
+    def take(self, servicer: object) -> None:
+        """Calls go to this one from now on."""
+        self._serves = self._implementations(servicer)
+        for room in self.rooms:
+            room.reopen()
+
+    def leave(self) -> None:
+        """Calls in progress end, and others are refused, until somebody takes it again."""
+        for room in self.rooms:
+            room.shut()
+
+    def _implementations(self, servicer: object) -> dict[str, Serve]:
+        return {method.name: _implementation(method, servicer) for method in self._contract.methods}
+
+
+def _implementation(method: Method, servicer: object) -> Serve:
+    serve = getattr(servicer, method.name, None)
+    fits = inspect.isasyncgenfunction if method.server_streaming else inspect.iscoroutinefunction
+    if serve is None or not fits(serve):
+        wanted = "an async generator" if method.server_streaming else "a coroutine"
+        raise Bug(
+            "the servicer does not implement its contract",
+            rpc=method.path,
+            servicer=type(servicer).__qualname__,
+            wanted=wanted,
+        )
+    found: Serve = serve
+    return found
