@@ -100,8 +100,9 @@ class Scope:
 
 
 async def _in_time(check: Check) -> None:
+    limit = asyncio.timeout(CHECK_S_MAX)
     try:
-        async with asyncio.timeout(CHECK_S_MAX) as limit:
+        async with limit:
             await check()
     except TimeoutError as error:
         if not limit.expired():
