@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from services.control.traffic_policy.admission import objection_to
 from tandem.control.v1 import traffic_policy_pb2 as nouns
+from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandemkit.testing.parts import short_folder
 from tests.unit.services.control.fleet_status.fleet import host, placement
 from tests.unit.services.control.traffic_policy.policies import (
@@ -143,6 +144,28 @@ async def test_a_policy_that_the_registry_cannot_hold_is_refused(tmp_path: Path)
         refused = await failure(caller.replace(nouns.TrafficPolicy(services=many), 0))
         assert (refused.code, refused.reason) == (CODE.INVALID_ARGUMENT, "NOT_STORABLE")
         assert await caller.version() == 0
+
+
+async def test_a_page_of_large_changes_fits_into_a_message(tmp_path: Path) -> None:
+    """The rest is on the next one."""
+    async with policies(tmp_path) as caller:
+        for number in range(40):
+            preferred = [
+                nouns.VersionPreference(header=f"h{one}", value="x" * 250, version=f"v{number}")
+                for one in range(50)
+            ]
+            many = [
+                nouns.ServicePolicy(service=f"tandem.a{one}.v1.OneService", preferences=preferred)
+                for one in range(5)
+            ]
+            await caller.replace(nouns.TrafficPolicy(services=many), number)
+        request = pb.ListPolicyChangesRequest(page_size=100)
+        first = await caller.stub.ListPolicyChanges(request)
+        request.page_token = first.next_page_token
+        second = await caller.stub.ListPolicyChanges(request)
+    found = [one.version for one in (*first.changes, *second.changes)]
+    assert found == list(range(40, 0, -1))
+    assert second.next_page_token == ""
 
 
 async def test_without_a_registry_nothing_is_promised(tmp_path: Path) -> None:
