@@ -96,7 +96,7 @@ async def test_only_changes_are_logged(tmp_path: Path, caplog: pytest.LogCapture
     async def build(scope: Scope, _settings: Any) -> AsyncIterator[Probe]:
         scope.ready_when(well)
         yield Probe()
-        # It is asked on while it drains.
+        # By now nobody asks.
         await clock.advance(2 * PROBE_INTERVAL_S)
 
     clock = FakeClock()
