@@ -31,8 +31,8 @@ from tandemkit.supervise.tasks import Tasks
 DRAIN_S = 10.0
 READY_S = 30.0
 ANSWERS_S = 5.0
-# One that is frozen must hold nobody up for long.
-_ADMIN_S, _ANSWER_S = 1.0, 1.0
+# One that is frozen must hold nobody up for long, and one that is only slow still drains.
+_ADMIN_S, _ANSWER_S = 3.0, 1.0
 _ACTIVE = "http.edge.downstream_rq_active"
 _POLL_S = 0.05
 # A gRPC-Web request without a field.
