@@ -15,6 +15,7 @@ from tandemkit.rpc import trace
 from tandemkit.rpc.report import _LOGGER
 from tandemkit.telemetry.sdk import ReadableSpan, SpanKind, StatusCode
 from tandemkit.testing import probe
+from tandemkit.testing.logs import lines_of
 from tests.contract.calls.scripted import Reached, Waiting, ask, said
 from tests.contract.calls.test_streams import echo
 from tests.contract.calls.test_terms import Busy, meshed
@@ -100,7 +101,7 @@ async def test_the_agents_log_is_found_by_its_trace(
     meshed.reach.die.says = 0.0
     with caplog.at_level("INFO", _LOGGER.name):
         await meshed.stub.Echo(ask())
-    (line,) = caplog.records
+    (line,) = lines_of(caplog, "tandemkit.rpc")
     (span,) = meshed.spans.of(SERVER)
     assert span.context is not None
     assert line.__dict__["tandem_fields"]["trace_id"] == f"{span.context.trace_id:032x}"

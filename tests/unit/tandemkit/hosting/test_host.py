@@ -19,6 +19,7 @@ from tandemkit.hosting.scope import Scope
 from tandemkit.testing import probe
 from tandemkit.testing.agents import serving
 from tandemkit.testing.clock import FakeClock
+from tandemkit.testing.logs import lines_of
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 from tests.unit.tandemkit.rpc.probed import Probe
 
@@ -102,7 +103,7 @@ async def test_only_changes_are_logged(tmp_path: Path, caplog: pytest.LogCapture
     clock = FakeClock()
     async with serving(replace(AGENT, build=build), state_dir=tmp_path, clock=clock):
         await clock.advance(4 * PROBE_INTERVAL_S)
-    assert [one.getMessage() for one in caplog.records] == [
+    assert [one.getMessage() for one in lines_of(caplog, "tandemkit.hosting")] == [
         "agent.unwell",
         "agent.unwell",
         "agent.serving",

@@ -18,6 +18,7 @@ from tandemkit.mesh.policy import TrafficPolicy
 from tandemkit.mesh.pools import NOWHERE
 from tandemkit.mesh.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Snapshot, generation
 from tandemkit.mesh.streams import Stream
+from tandemkit.testing.logs import lines_of
 from tests.unit.tandemkit.mesh.meshed import CONTRACTS, GROUP, HERE, A, B, snapshot
 
 _KINDS: dict[str, Any] = {
@@ -144,7 +145,9 @@ def test_a_refusal_is_logged_and_not_answered(caplog: pytest.LogCaptureFixture) 
     (response,) = told(stream, was)
     with caplog.at_level(logging.ERROR):
         stream.take(request(ENDPOINTS, GROUP, answers=response, cause="odd\nport"))
-    assert [line.getMessage() for line in caplog.records] == ["mesh.refused_by_client"]
+    assert [line.getMessage() for line in lines_of(caplog, "tandemkit.mesh")] == [
+        "mesh.refused_by_client"
+    ]
     assert stream.subscriptions[ENDPOINTS].objection == "odd\nport"
     assert told(stream, was) == []
     (response,) = told(stream, now)

@@ -14,6 +14,7 @@ from tandemkit.rpc.breaker import Breaker, State
 from tandemkit.rpc.client import mesh
 from tandemkit.testing import probe
 from tandemkit.testing.clock import FakeClock
+from tandemkit.testing.logs import lines_of
 from tests.unit.tandemkit.rpc.probed import refused
 from tests.unit.tandemkit.rpc.relayed import ProbeStub, Relay, chained, request, served, socket
 
@@ -92,7 +93,9 @@ async def test_every_change_of_state_leaves_a_line(caplog: pytest.LogCaptureFixt
         await clock.advance(2 * breaker.OPEN_S_MIN)
         it.refused_for_s()
         it.answered()
-    lines: list[Any] = [(one.msg, one.__dict__["tandem_fields"]) for one in caplog.records]
+    lines: list[Any] = [
+        (one.msg, one.__dict__["tandem_fields"]) for one in lines_of(caplog, "tandemkit.rpc")
+    ]
     assert [event for event, _fields in lines] == [
         "breaker.open",
         "breaker.half_open",
@@ -171,7 +174,7 @@ async def test_a_target_that_is_away_is_left_alone_and_found_again(
             await clock.advance(breaker.OPEN_S_MIN)
             assert (await stub.Narrow(request(), wait_for_ready=True)).text == "hello"
             assert {view.state for view in it.breakers()} == {State.CLOSED}
-    assert [record.msg for record in caplog.records] == ["breaker.open"]
+    assert [record.msg for record in lines_of(caplog, "tandemkit.rpc")] == ["breaker.open"]
 
 
 @pytest.mark.parametrize("text", ["odd", "crash", "x" * (probe.TEXT_CHARS_MAX + 1)])

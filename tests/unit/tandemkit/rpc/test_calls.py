@@ -9,6 +9,7 @@ from tandemkit.core.errors import Bug
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
 from tandemkit.testing import probe
+from tandemkit.testing.logs import lines_of
 from tests.unit.tandemkit.rpc.probed import Probe, probed, refused
 
 CODE = grpc.StatusCode
@@ -170,7 +171,7 @@ async def test_a_sampled_call_leaves_a_line_and_another_does_not(
             for flags in ("00", "01"):
                 traced = (("traceparent", f"00-{'a' * 32}-{'b' * 16}-{flags}"),)
                 await it.unary("Echo", "hello", metadata=traced)
-    (line,) = (vars(record)["tandem_fields"] for record in caplog.records)
+    (line,) = (vars(record)["tandem_fields"] for record in lines_of(caplog, "tandemkit.rpc"))
     assert line["trace_id"] == "a" * 32
     assert (line["rpc"], line["code"]) == (probe.path("Echo"), "OK")
 
@@ -186,7 +187,7 @@ async def test_a_watch_that_its_caller_ends_is_nothing_to_look_at(
             await it.servicer.entered.wait()
             call.cancel()
             await it.servicer.gone.wait()
-    (line,) = caplog.records
+    (line,) = lines_of(caplog, "tandemkit.rpc")
     assert (line.getMessage(), line.levelname) == ("rpc.cancelled", level)
 
 

@@ -22,6 +22,7 @@ from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
 from tandemkit.mesh.snapshot import ENDPOINTS
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import failure_of
+from tandemkit.testing.logs import lines_of
 from tandemkit.testing.parts import short_folder
 from tests.cluster.mesh.trial_contract import ALPHA, BETA
 from tests.unit.services.control.fleet_status.fleet import (
@@ -221,4 +222,4 @@ async def test_that_its_own_registry_ends_is_no_news(
     with caplog.at_level(logging.WARNING, "services.control"):
         async with control(tmp_path) as channel, client_of(channel) as client:
             await client.until()
-    assert [line.getMessage() for line in caplog.records] == []
+    assert [line.getMessage() for line in lines_of(caplog, "services.control")] == []
