@@ -151,11 +151,18 @@ def process(
     """
 
     async def run(life: Life) -> None:
+        running: Process | None = None
         started = supervised_process(command, ready=ready, ready_within_s=ready_within_s)
-        async with started as running:
-            life.ready()
-            if await running.wait():
-                raise _ended("process ended", running)
+        try:
+            async with started as running:
+                life.ready()
+                if await running.wait():
+                    raise _ended("process ended", running)
+        except asyncio.CancelledError as error:
+            if running is not None and running.exit_status == -signal.SIGKILL:
+                # Not as it should be, so the record says it.
+                raise _ended("process had to be killed", running) from error
+            raise
 
     grace_s = command.grace_s + _KILL_S_MAX
     return Child(name, run, restart, grace_s, ready_within_s + _KILL_S_MAX)

@@ -14,7 +14,7 @@ import pytest
 
 from tandemkit.supervise.policy import Policy
 from tandemkit.supervise.processes import Command, process, supervised_process
-from tandemkit.supervise.reports import Asked, Cancelled, Exited, Happening, Raised
+from tandemkit.supervise.reports import Asked, Exited, Happening, Raised
 from tandemkit.supervise.supervisor import Supervisor, supervising
 from tandemkit.supervise.ward import Means
 from tests.unit.tandemkit.supervise.planted_children import Kept
@@ -128,7 +128,7 @@ async def test_a_frozen_process_that_ignores_requests_is_killed(tmp_path: Path) 
         await top.restart("a", ANN)
         await gone(pid)
         assert pids(tmp_path, 1) != [pid]
-    assert kept.causes("top/a", Happening.STOPPED)[0] == Cancelled()
+    assert kept.causes("top/a", Happening.STOPPED)[0] == Exited(None, "SIGKILL", "")
 
 
 async def test_a_frozen_process_that_is_well_behaved_ends_by_itself(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ _PATH = "libs/tandemkit/rpc/server.py"
         "from concurrent.futures import ThreadPoolExecutor\nclass Pool(ThreadPoolExecutor): ...\n",
     ],
 )
-def test_a_bare_start_is_caught(text: str) -> None:
+def test_m022_a_bare_start_is_caught(text: str) -> None:
     """However it is imported or spelled, a start outside the supervisor is found on its line."""
     (finding,) = found(spawning.check, _PATH, text)
     assert finding.startswith(f"{_PATH}:2: supervised: ")
