@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tandemkit.supervise.processes import Command, ProcessFailure, run_process, supervised_process
+from tests.unit.tandemkit.supervise import fork_counter
 
 
 def python(code: str, folder: Path, grace_s: float = 5.0) -> Command:
@@ -126,22 +127,9 @@ async def test_a_descriptor_that_it_keeps_open_is_inherited(tmp_path: Path) -> N
         os.close(descriptor)
 
 
-# In a process of its own: what is registered for a fork stays so.
-FORKS = """
-import ctypes, pathlib, sys, uvloop
-from tandemkit.supervise.processes import Command, run_process
-noted = []
-handler = ctypes.CFUNCTYPE(None)(lambda: noted.append(1))
-ctypes.CDLL(None).__register_atfork(handler, None, None, None)
-log = pathlib.Path(sys.argv[1])
-status = uvloop.run(run_process(Command((sys.executable, "-c", "raise SystemExit(3)"), log)))
-print(status, len(noted))
-"""
-
-
 def test_no_library_is_asked_before_a_process_starts(tmp_path: Path) -> None:
     """gRPC's answer to a fork may take for ever, and with uvloop our loop would wait for it."""
-    argv = (sys.executable, "-c", FORKS, str(tmp_path / "log"))
+    argv = (sys.executable, "-m", fork_counter.__name__, str(tmp_path / "log"))
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "3 0\n", done.stderr
