@@ -27,6 +27,7 @@ from tandemkit.rpc.report import Report
 from tandemkit.rpc.room import Room
 
 Serve: TypeAlias = Callable[[Any, Context], Any]
+_CANCELLED = grpc.StatusCode.CANCELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class Door:
 def wrapped(door: Door, serve: Serve) -> Serve:
     """The coroutine that gRPC runs for every call of the method."""
     room, report, method = door.room, door.report, door.method
+    tally = report.tally(method)
+    add_ok = tally.ok.add
     run = pumped(serve, room) if method.server_streaming else serve
     surely_good, check = door.surely_good, door.check
     if method.client_streaming:
@@ -110,6 +113,7 @@ def wrapped(door: Door, serve: Serve) -> Serve:
     async def answer(request: Any, context: Context) -> Message | None:
         traceparent = trace.arrived(context.invocation_metadata())
         current = Current(method, context, traceparent, stopwatch_s())
+        tally.started += 1
         SERVING.set(current)
         if traceparent:
             sampled = trace.sampled(traceparent)
@@ -128,15 +132,19 @@ def wrapped(door: Door, serve: Serve) -> Serve:
                 ended = room.leave(call)
         except asyncio.CancelledError:
             if ended is None:
+                tally.failed(_CANCELLED, stopwatch_s() - current.started_s)
                 report.cancelled(current)
                 raise
             refusal = ended
         except Exception as error:
             refusal = ended or door.refusal(error, current)
         else:
-            if sampled or stopwatch_s() - current.started_s >= report.slow_s:
+            took_s = stopwatch_s() - current.started_s
+            add_ok(took_s)
+            if sampled or took_s >= report.slow_s:
                 report.answered(current, response)
             return response
+        tally.failed(refusal.code, stopwatch_s() - current.started_s)
         report.refused(current, refusal)
         return await context.abort(refusal.code, refusal.message, refusal.trailers())
 

@@ -44,6 +44,11 @@ class Health:
         """Whether `service` serves as far as the outside has been told."""
         return bool(self._statuses.get(service) == SERVING)
 
+    @property
+    def draining(self) -> bool:
+        """Whether it is NOT_SERVING for good."""
+        return self._draining
+
     def drain(self) -> None:
         """Turns everything of this server NOT_SERVING for good and ends every watch after it has
         said so.

@@ -1,5 +1,5 @@
 """What is kept of a call that is served: a log line where it failed, was slow or is sampled, and a
-span where it is sampled. Nothing of the others, whose number metrics count.
+span where it is sampled. Of the others only their number and duration.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from tandemkit.core import ids, log
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc import trace
 from tandemkit.rpc.context import IN_PROCESS, Context, time_left_s
+from tandemkit.rpc.contract import Method
 from tandemkit.rpc.current import Current
 from tandemkit.rpc.failure import Refusal
 from tandemkit.rpc.spans import UNTRACED, Tracing
+from tandemkit.rpc.tally import Tally
 
 SLOW_S = 1.0
 _LOGGER = logging.getLogger("tandemkit.rpc")
@@ -41,8 +43,14 @@ class Report:
     ) -> None:
         self.slow_s = slow_s
         self.share = tracing.share
+        self.tallies: list[Tally] = []
         self._recorder = tracing.recorder
         self._draw = draw
+
+    def tally(self, method: Method) -> Tally:
+        """What counts the calls of one more method, among those that are shown."""
+        self.tallies.append(made := Tally(method.path))
+        return made
 
     def chosen(self, context: Context) -> bool:
         """Whether a call without a trace begins one. A caller in this process had the choice, and
