@@ -29,6 +29,7 @@ from tandemkit.core.names import AgentName
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.host import Place, Placed
+from tandemkit.hosting.http_port import HttpRefused, address_of, listening
 from tandemkit.hosting.membership import (
     BadMembership,
     Membership,
@@ -39,6 +40,8 @@ from tandemkit.hosting.process import serve
 from tandemkit.rpc.spans import Tracing
 from tandemkit.telemetry.export import share_of
 
+# The first that deploy/ports.yaml leaves to hosts: 9100 is the node exporter's.
+DEFAULT_HTTP = "127.0.0.1:9101"
 # The hosts of which this is one: they serve all agents.
 GROUP = "up"
 
@@ -113,7 +116,19 @@ def membership(address: str, advertised: str) -> Membership:
         raise Refusal(f"clients cannot be told of {address}: {error}.") from error
 
 
-def screen(placed: Sequence[Placed], address: str) -> str:
+def http_of(wanted: str | None) -> socket.socket | None:
+    """Where the host answers over HTTP: nowhere if the usual port is taken and no other was asked
+    for.
+    """
+    try:
+        return listening(wanted or DEFAULT_HTTP)
+    except HttpRefused as refused:
+        if not wanted:
+            return None
+        raise Refusal(f"{refused}; --http 127.0.0.1:0 takes a free port.") from refused
+
+
+def screen(placed: Sequence[Placed], address: str, http: str = "") -> str:
     """What serves where, and what to try."""
     rows = [(one.name, one.agent.promise.name.service) for one in placed]
     sample = next((text for one in placed if (text := _sample(one.agent))), "SERVICE/METHOD '{}'")
@@ -129,6 +144,7 @@ def screen(placed: Sequence[Placed], address: str) -> str:
             f"  ./tandem call {sample}{elsewhere}",
             f"  grpcurl -plaintext {address} list",
             '  eval "$(./tandem env)"; grpcurl -plaintext xds:///tandem list',
+            *((f"  curl http://{http}/health          and /metrics",) if http else ()),
         )
     )
 
@@ -154,14 +170,17 @@ def _sample(agent: Agent) -> str:
 )
 @click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port; 0: any.")
 @click.option("--advertise", default="", help="How clients reach --address (default: as it is).")
+@click.option("--http", help=f"host:port of /health and /metrics (default: {DEFAULT_HTTP}).")
 @edge.options
 @as_json
-def up(*, address: str, advertise: str, as_json: bool, **of_edge: Any) -> None:
+def up(*, address: str, advertise: str, http: str | None, as_json: bool, **of_edge: Any) -> None:
     """Serve all agents of deploy/fleet on this machine, from source, until Ctrl-C."""
     environment = Environment.read()
     wanted = edge.of(**of_edge)
     host, port = check_free(address)
     where = f"{host}:{port}"
+    answering = http_of(http)
+    face = address_of(answering) if answering else ""
     fleet_of_one = membership(where, advertise)
     placed = fleet(root_of(environment) / "deploy" / "fleet")
     standing = edge.Standing(wanted, environment, fleet_of_one)
@@ -169,12 +188,15 @@ def up(*, address: str, advertise: str, as_json: bool, **of_edge: Any) -> None:
 
     def served(_port: int) -> None:
         notes.enter_context(running.noted(environment.home, fleet_of_one.controls))
-        value = {"address": where, "agents": [one.name for one in placed], **standing.value}
-        emit(value, as_json=as_json, text=lambda: screen(placed, where) + standing.screen)
+        names = [one.name for one in placed]
+        value = {"address": where, "http": face, "agents": names, **standing.value}
+        emit(value, as_json=as_json, text=lambda: screen(placed, where, face) + standing.screen)
 
     tracing = Tracing(share_of(environment))
     state = environment.home / "state"
-    place = Place(where, state, SystemClock(), membership=fleet_of_one, tracing=tracing)
+    place = Place(
+        where, state, SystemClock(), membership=fleet_of_one, tracing=tracing, http=answering
+    )
     try:
         with ExitStack() as notes:
             uvloop.run(serve(placed, place, served, _say_draining, standing.beside))

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +21,12 @@ from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.contracts import StoredContract
+from tandemkit.hosting.face import Face, Identity, Known
 from tandemkit.hosting.heed import Heard, Heed
+from tandemkit.hosting.http_port import http_port
 from tandemkit.hosting.layers import in_layers
-from tandemkit.hosting.membership import Membership
+from tandemkit.hosting.membership import Membership, machine_name
+from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
@@ -47,7 +56,8 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
-    by, which fleet it belongs to, if any, and how its calls are traced.
+    by, which fleet it belongs to, if any, how its calls are traced, and where it answers over HTTP,
+    if anywhere.
     """
 
     address: str
@@ -56,6 +66,7 @@ class Place:
     grace_s: float = DRAIN_GRACE_S
     membership: Membership | None = None
     tracing: Tracing = UNTRACED
+    http: socket.socket | None = None
 
 
 @asynccontextmanager
@@ -63,21 +74,26 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     """Serves all of `placed` on one port, which it yields, and drains on the way out. Raises Bug
     where they wait for each other.
     """
-    server = Server(Report(place.tracing))
+    report = Report(place.tracing)
+    server = Server(report)
+    standings = {
+        one.name: Standing(one.name, one.agent.promise.service.full_name) for one in placed
+    }
+    known = Known(server.health, standings, report.tallies)
     news = asyncio.Event()
     controls = place.membership.controls if place.membership else ()
-    async with _outgoing(server, place) as calls, Tasks() as tasks:
-        site = Site(server, calls, place.clock, place.state_dir, controls, news)
+    async with _outgoing(server, place) as calls, Tasks() as tasks, _faced(known, place):
+        site = Site(server, calls, place.clock, place.state_dir, controls, news, standings)
         async with tenants(in_layers(placed), site):
             port = await server.start(place.address)
             try:
-                async with AsyncExitStack() as known:
+                async with AsyncExitStack() as announcing:
                     if place.membership is not None:
                         said = _announcement(placed, place.membership, server, port, news)
-                        await known.enter_async_context(announced(said, place.clock, tasks))
+                        await announcing.enter_async_context(announced(said, place.clock, tasks))
                         heard = Heard(said.controls, place.membership.host.name, server)
                         # It ends before the host drains, whose own control may end with it.
-                        heeding = await known.enter_async_context(Tasks())
+                        heeding = await announcing.enter_async_context(Tasks())
                         heeding.spawn("policy", Heed(heard, place.clock).run())
                     yield port
             finally:
@@ -105,6 +121,18 @@ def _announcement(
 
     stored = tuple({one.digest: one for one in contracts.values()}.values())
     return Announcement(membership.controls, membership.lease_s, roster, stored, news)
+
+
+def _faced(known: Known, place: Place) -> AbstractAsyncContextManager[object]:
+    """Begins before the first agent is built and ends behind the last, to be asked meanwhile."""
+    if place.http is None:
+        return nullcontext()
+    identity, names = Identity("", machine_name(), ""), set[str]()
+    if place.membership is not None:
+        host = place.membership.host
+        identity = Identity(host.name, host.machine, host.version)
+        names.add(host.address)
+    return http_port(place.http, Face(known, identity, place.clock).page, names)
 
 
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:

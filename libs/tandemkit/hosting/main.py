@@ -15,6 +15,7 @@ from tandemkit.core import environment, log
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting import settings
 from tandemkit.hosting.host import Place, Placed
+from tandemkit.hosting.http_port import HttpRefused, listening
 from tandemkit.hosting.membership import BadMembership, add_options, membership_of
 from tandemkit.hosting.process import serve
 from tandemkit.rpc.spans import Tracing
@@ -35,12 +36,13 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     try:
         placed = settings.place(agents, settings.read(said.settings))
         membership = membership_of(said, agents)
-    except (settings.BadSettings, BadMembership) as error:
+        http = listening(said.http) if said.http else None
+    except (settings.BadSettings, BadMembership, HttpRefused) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
     log.write_to(sys.stderr)
     tracing = Tracing(said.trace_share)
-    place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership, tracing)
+    place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership, tracing, http)
     uvloop.run(_serve(placed, place))
 
 
@@ -76,6 +78,12 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         default="127.0.0.1:0",
         help="host:port or unix:/path; port 0 takes a free one, which the first log line "
         "names (default %(default)s)",
+    )
+    parser.add_argument(
+        "--http",
+        default="",
+        help="host:port that answers GET /health and /metrics, without a secret; port 0 takes a "
+        "free one, which the log names (default: none)",
     )
     parser.add_argument(
         "--settings",

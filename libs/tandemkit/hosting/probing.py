@@ -7,6 +7,7 @@ import logging
 
 from tandemkit.core import log
 from tandemkit.hosting.scope import Scope
+from tandemkit.hosting.standing import Standing
 from tandemkit.rpc.health import Health
 
 PROBE_INTERVAL_S = 2.0
@@ -18,17 +19,17 @@ _LOGGER = logging.getLogger("tandemkit.hosting")
 class Probe:
     """Turns what one agent says of itself into its health. Sets `news` with each change."""
 
-    def __init__(self, service: str, scope: Scope, health: Health, news: asyncio.Event) -> None:
-        self._service, self._scope, self._health, self._news = service, scope, health, news
+    def __init__(
+        self, standing: Standing, scope: Scope, health: Health, news: asyncio.Event
+    ) -> None:
+        self._standing, self._scope, self._health, self._news = standing, scope, health, news
         self._interval_s = _FIRST_INTERVAL_S
-        # Why it does not serve. Not its health, which stays as it is once the server drains.
-        self._cause: str | None = "not asked yet"
 
     async def run(self) -> None:
         while True:
             await self._scope.clock.sleep(self._interval_s)
             await self.look()
-            has_started = self._cause is None
+            has_started = self._standing.cause is None
             self._interval_s = (
                 PROBE_INTERVAL_S if has_started else min(PROBE_INTERVAL_S, 2 * self._interval_s)
             )
@@ -37,8 +38,8 @@ class Probe:
         """Asks once. The log has each change, and each other reason for not serving."""
         error = await self._scope.unwell()
         cause = None if error is None else str(error)
-        self._health.put(self._service, serving=cause is None)
-        was, self._cause = self._cause, cause
+        self._health.put(self._standing.service, serving=cause is None)
+        was, self._standing.cause = self._standing.cause, cause
         if cause == was:
             return
         if cause is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.needs import Fleet, Needs
 from tandemkit.hosting.probing import Probe
 from tandemkit.hosting.scope import Scope
+from tandemkit.hosting.standing import Standing
 from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.server import Server
@@ -41,12 +42,14 @@ class Site:
     state_dir: Path
     controls: tuple[str, ...]
     news: asyncio.Event
+    standings: Mapping[str, Standing]
 
 
 class _Tenant:
     def __init__(self, placed: Placed, site: Site) -> None:
         self._placed, self._site = placed, site
         self._service = placed.agent.promise.service.full_name
+        self._standing = site.standings[placed.name]
         self._seat: Seat | None = None
         self._reaches_host = False
         # Set by its first life, whose failure is the host's.
@@ -62,9 +65,11 @@ class _Tenant:
         )
 
     async def _run(self, life: Life) -> None:
+        self._standing.lives += 1
         error = await failure_of(self._live(life))
         if error is None:
             return
+        self._standing.failed(error)
         if not self.built.done():
             self.built.set_exception(error)
         if self._reaches_host:
@@ -78,7 +83,7 @@ class _Tenant:
             async with agent.build(scope, self._placed.settings) as servicer:
                 with self._seated(servicer):
                     self._reaches_host = scope.reaches_host
-                    probe = Probe(self._service, scope, site.server.health, site.news)
+                    probe = Probe(self._standing, scope, site.server.health, site.news)
                     await probe.look()
                     life.ready()
                     if not self.built.done():

@@ -11,12 +11,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from tandemkit.cli import up as up_module
 from tandemkit.cli.agents import agents
 from tandemkit.cli.call import call
 from tandemkit.cli.output import Refusal
-from tandemkit.cli.up import check_free, fleet, membership, screen
+from tandemkit.cli.up import check_free, fleet, http_of, membership, screen
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.http_port import address_of, listening
 from tandemkit.testing import probe
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
@@ -160,6 +162,25 @@ def test_the_screen_names_agents_and_calls_at_its_own_address() -> None:
     assert "probe-probe" in told
     assert "--address 127.0.0.1:9" in told
     assert "grpcurl -plaintext 127.0.0.1:9 list" in told
+
+
+def test_the_screen_names_the_http_port_that_there_is() -> None:
+    """And none where there is none."""
+    assert "curl http://127.0.0.1:7/health" in screen(PLACED, "127.0.0.1:9", "127.0.0.1:7")
+    assert "curl" not in screen(PLACED, "127.0.0.1:9").replace("grpcurl", "")
+
+
+def test_only_an_http_port_that_was_asked_for_must_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual one may belong to another fleet of this machine."""
+    with listening("127.0.0.1:0") as held:
+        monkeypatch.setattr(up_module, "DEFAULT_HTTP", address_of(held))
+        assert http_of(None) is None
+        with pytest.raises(Refusal, match="takes a free port"):
+            http_of(address_of(held))
+    monkeypatch.setattr(up_module, "DEFAULT_HTTP", "127.0.0.1:0")
+    found = http_of(None)
+    assert found is not None
+    found.close()
 
 
 async def test_a_deadline_is_above_zero(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import grpc
 import pytest
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.hosting.http_port import address_of, listening
 from tandemkit.hosting.main import serve_agents
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing import probe
+from tandemkit.testing.parts import fetch
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
 
@@ -109,3 +111,19 @@ def test_bad_settings_end_it_with_two(tmp_path: Path, capsys: pytest.CaptureFixt
         serve_agents([AGENT], ["--settings", str(path)])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("probe-probe: ")
+
+
+async def test_the_log_names_the_http_port(tmp_path: Path) -> None:
+    """Health is asked there, and the answer knows the agent."""
+    async with started(tmp_path, "--http", "127.0.0.1:0"):
+        (line,) = (one for one in lines(tmp_path / "log") if one["event"] == "http.serving")
+        said = json.loads(await fetch(f"http://{line['address']}/health"))
+        assert [one["name"] for one in said["agents"]] == ["probe-probe"]
+
+
+def test_an_http_port_that_is_taken_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything starts, in one sentence, as for bad settings."""
+    with listening("127.0.0.1:0") as held, pytest.raises(SystemExit) as ended:
+        serve_agents([AGENT], ["--http", address_of(held)])
+    assert ended.value.code == 2
+    assert "the HTTP address cannot be listened on" in capsys.readouterr().err

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.utility.v1 import toolbox_service_pb2 as toolbox
-from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 from tandemkit.supervise.children import Unmendable
 from tandemkit.supervise.ward import Escalated
@@ -21,45 +18,12 @@ from tandemkit.testing import probe
 from tandemkit.testing.agents import fake_agent, serving
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import failure_of
-from tests.unit.tandemkit.rpc.probed import Probe, Probed
+from tests.unit.tandemkit.hosting.mortal import BACK_S, Mortal
+from tests.unit.tandemkit.rpc.probed import Probed
 
 CODE = grpc.StatusCode
 TOOLBOX = toolbox.DESCRIPTOR.services_by_name["ToolboxService"].full_name
 STATUS = health_pb2.HealthCheckResponse
-# Longer than all waits between restarts.
-BACK_S = 10.0
-
-
-class Mortal:
-    """An agent with a background task that the test makes fail, and a servicer for each life."""
-
-    def __init__(self) -> None:
-        self.servicers: list[Probe] = []
-        self.diary: list[str] = []
-        self.prepare: Callable[[Scope], Awaitable[object]] | None = None
-        self._failing: asyncio.Future[None] | None = None
-
-    @property
-    def agent(self) -> Agent:
-        @asynccontextmanager
-        async def build(scope: Scope, _settings: None) -> AsyncIterator[Probe]:
-            self.diary.append("built")
-            if self.prepare is not None:
-                await self.prepare(scope)
-            self._failing = asyncio.get_running_loop().create_future()
-            scope.spawn("pulse", self._pulse(self._failing))
-            self.servicers.append(Probe())
-            yield self.servicers[-1]
-            self.diary.append("closed")
-
-        return Agent(contract=probe.DESCRIPTOR, build=build)
-
-    def fail(self) -> None:
-        assert self._failing is not None
-        self._failing.set_exception(OSError("the pulse stopped"))
-
-    async def _pulse(self, failing: asyncio.Future[None]) -> None:
-        await failing
 
 
 async def status_of(channel: grpc.aio.Channel, service: str) -> int:

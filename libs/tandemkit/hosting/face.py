@@ -1,0 +1,115 @@
+"""What a host says of itself over HTTP: `/health` for probes and people, `/metrics` for
+Prometheus.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from tandemkit.core.clock import Clock
+from tandemkit.hosting.http_port import Answer
+from tandemkit.hosting.standing import Standing
+from tandemkit.rpc.health import Health
+from tandemkit.rpc.tally import Tally
+from tandemkit.telemetry import calls, process
+from tandemkit.telemetry.exposition import COUNTER, GAUGE, Family, Sample, media_type, text_of
+
+_JSON = "application/json"
+_SERVING, _NOT_SERVING, _DRAINING = "SERVING", "NOT_SERVING", "DRAINING"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers: the host's name in its fleet, if it has one, and the version that traffic is
+    weighed by.
+    """
+
+    host: str
+    machine: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to tell; all of it changes while the host runs."""
+
+    health: Health
+    standings: Mapping[str, Standing]
+    tallies: Sequence[Tally]
+
+
+class Face:
+    """The pages. Everything is looked up when it is asked for, on the loop that serves calls: a
+    host whose loop is stuck does not answer.
+    """
+
+    def __init__(self, known: Known, identity: Identity, clock: Clock) -> None:
+        self._known, self._identity, self._clock = known, identity, clock
+        self._started_s = clock.monotonic_s()
+
+    def page(self, path: str, accept: str) -> Answer:
+        """The answer to a GET."""
+        if path == "/metrics":
+            media = media_type(accept)
+            return Answer(HTTPStatus.OK, text_of(self._families(), media), media)
+        if path in {"/health", "/health/"}:
+            return self._health()
+        standing = self._known.standings.get(path.removeprefix("/health/"))
+        if standing is not None and path.startswith("/health/"):
+            agent = self._agent(standing)
+            return _json(agent, serves=agent["status"] == _SERVING)
+        paths = ["/health", *(f"/health/{name}" for name in self._known.standings), "/metrics"]
+        body = json.dumps({"error": "there is no such page", "pages": paths})
+        return Answer(HTTPStatus.NOT_FOUND, body + "\n", _JSON)
+
+    def _health(self) -> Answer:
+        agents = [self._agent(one) for one in self._known.standings.values()]
+        usage = process.Usage.now()
+        serves = all(one["status"] == _SERVING for one in agents)
+        draining = self._known.health.draining
+        said = {
+            "status": _DRAINING if draining else _SERVING if serves else _NOT_SERVING,
+            "agents": agents,
+            "version": self._identity.version,
+            "uptime_s": round(self._clock.monotonic_s() - self._started_s, 3),
+            "memory_bytes": usage.memory_bytes,
+            "cpu_s": round(usage.cpu_s, 3),
+            "host": self._identity.host,
+            "machine": self._identity.machine,
+        }
+        return _json(said, serves=serves)
+
+    def _agent(self, standing: Standing) -> dict[str, str | None]:
+        status, cause = _NOT_SERVING, standing.cause
+        if self._known.health.draining:
+            status, cause = _DRAINING, cause or "its host drains"
+        elif self._known.health.serving(standing.service):
+            status, cause = _SERVING, None
+        return {
+            "name": standing.name,
+            "service": standing.service,
+            "status": status,
+            "cause": cause,
+        }
+
+    def _families(self) -> Iterator[Family]:
+        yield from calls.families(self._known.tallies)
+        yield from self._agents()
+        yield from process.families(process.Usage.now())
+
+    def _agents(self) -> Iterator[Family]:
+        health, standings = self._known.health, self._known.standings.values()
+        labelled = [(one, {"agent": one.name, "service": one.service}) for one in standings]
+        ups = [Sample(int(health.serving(one.service)), labels) for one, labels in labelled]
+        yield Family("tandem_agent_up", GAUGE, "1 where the agent serves, else 0.", ups)
+        restarts = [Sample(one.restarts, labels) for one, labels in labelled]
+        meaning = "How often the agent was built again."
+        yield Family("tandem_agent_restarts", COUNTER, meaning, restarts)
+
+
+def _json(value: Mapping[str, object], *, serves: bool) -> Answer:
+    status = HTTPStatus.OK if serves else HTTPStatus.SERVICE_UNAVAILABLE
+    return Answer(status, json.dumps(value) + "\n", _JSON)
