@@ -26,6 +26,7 @@ WITHIN_S = 5.0
 CONNECTIONS_MAX = 32
 _HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 _LOGGER = logging.getLogger("tandemkit.hosting")
+_PORT_MAX = 65535
 _METHODS = ("GET", "HEAD")
 
 
@@ -58,13 +59,13 @@ def listening(address: str) -> socket.socket:
     kernel's choice. Raises HttpRefused.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > _PORT_MAX:
         raise HttpRefused("an HTTP address is of the form host:port", address=address)
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, int(port)), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise HttpRefused("the HTTP address cannot be listened on", address=address) from error
 
 
