@@ -12,7 +12,7 @@ from contextlib import aclosing
 from tandemkit.core.clock import SystemClock
 from tandemkit.reach.failure import Unreachable
 from tandemkit.registry.consul import ConsulRegistry, ConsulSettings, consul_registry
-from tandemkit.registry.protocol import LeadershipLost, LeaseLost, Snapshot
+from tandemkit.registry.protocol import Leadership, LeadershipLost, Lease, LeaseLost, Snapshot
 
 # Long enough for a busy machine to renew in.
 TTL_S = 4.0
@@ -22,11 +22,7 @@ _CLOCK = SystemClock()
 
 async def tick(url: str) -> None:
     async with consul_registry(ConsulSettings(url=url)) as registry:
-        renewed = await registry.open_lease("renewed", TTL_S)
-        await registry.register(renewed, "renewed", b"")
-        await registry.register(await registry.open_lease("left", TTL_S), "left", b"")
-        leader = await registry.elect("planner", "ticker", TTL_S)
-        assert leader
+        renewed, leader = await begun(registry)
         while True:
             try:
                 await registry.renew(renewed)
@@ -36,6 +32,22 @@ async def tick(url: str) -> None:
                 # Its time limits are up at once when its clock leaps; it only asks again.
                 say([], type(error).__name__)
             await _CLOCK.sleep(_LOOK_AGAIN_S)
+
+
+async def begun(registry: ConsulRegistry) -> tuple[Lease, Leadership]:
+    """Its clock may leap from the start, so it asks until it has what it looks after."""
+    while True:
+        try:
+            renewed = await registry.open_lease("renewed", TTL_S)
+            await registry.register(renewed, "renewed", b"")
+            await registry.register(await registry.open_lease("left", TTL_S), "left", b"")
+            leader = await registry.elect("planner", "ticker", TTL_S)
+        except (LeaseLost, Unreachable) as error:
+            say([], type(error).__name__)
+            await _CLOCK.sleep(_LOOK_AGAIN_S)
+        else:
+            assert leader
+            return renewed, leader
 
 
 async def keys(registry: ConsulRegistry) -> list[str]:
