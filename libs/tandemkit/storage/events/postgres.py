@@ -9,7 +9,7 @@ from typing import Any
 from tandemkit.core.clock import Clock
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.events.appends import Append, Outcome, settled
-from tandemkit.storage.events.chain import head_of, snapshot_digest
+from tandemkit.storage.events.chain import head_of
 from tandemkit.storage.events.news import News
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
@@ -27,9 +27,10 @@ from tandemkit.storage.events.rows import (
     beyond,
     chained,
     event_of,
+    snapshot_of,
+    snapshot_values_of,
     values_of,
 )
-from tandemkit.storage.failure import Damaged
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.supervise.tasks import Tasks
@@ -130,18 +131,11 @@ class PostgresEvents:
             ((version,),) = await rows_of(connection, _VERSION, snapshot.stream)
             if not 0 < snapshot.version <= version:
                 raise StreamConflict(snapshot.stream, snapshot.version, version)
-            values = (snapshot.stream, snapshot.version, snapshot.kind, snapshot.content)
-            await connection.execute(_KEEP, (*values, snapshot_digest(snapshot)))
+            await connection.execute(_KEEP, snapshot_values_of(snapshot))
 
     async def snapshot(self, stream: str) -> Snapshot | None:
         rows = await self._rows(_SNAPSHOT, stream)
-        if not rows:
-            return None
-        ((*values, digest),) = rows
-        found = Snapshot(*values)
-        if snapshot_digest(found) != digest:
-            raise Damaged("a snapshot is not what was kept", stream=stream)
-        return found
+        return snapshot_of(rows[0]) if rows else None
 
     async def head(self) -> Head:
         ((position, digest),) = await self._rows(_HEAD)

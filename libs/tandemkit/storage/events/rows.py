@@ -1,4 +1,4 @@
-"""What both SQL backends share: an event as a row, and what an append comes to."""
+"""What both SQL backends share: events and snapshots as rows, and what an append comes to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tandemkit.storage.events.appends import Append
-from tandemkit.storage.events.chain import head_of, recorded
-from tandemkit.storage.events.protocol import Appended, Event, Head
+from tandemkit.storage.events.chain import head_of, recorded, snapshot_digest
+from tandemkit.storage.events.protocol import Appended, Event, Head, Snapshot
 from tandemkit.storage.failure import Damaged
 
 # Of the columns, in their order.
@@ -33,6 +33,21 @@ def values_of(event: Event) -> tuple[object, ...]:
         event.time_us,
         event.digest,
     )
+
+
+def snapshot_of(row: Sequence[Any]) -> Snapshot:
+    """From all columns of a snapshot, its digest last. Raises Damaged where that is another's."""
+    *values, digest = row
+    found = Snapshot(*values)
+    if snapshot_digest(found) != digest:
+        raise Damaged("a snapshot is not what was kept", stream=found.stream)
+    return found
+
+
+def snapshot_values_of(snapshot: Snapshot) -> tuple[object, ...]:
+    """For all columns of a snapshot, its digest last."""
+    values = (snapshot.stream, snapshot.version, snapshot.kind, snapshot.content)
+    return (*values, snapshot_digest(snapshot))
 
 
 def chained(wanted: Append, head: Head, version: int, time_us: int) -> tuple[list[Event], Appended]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tandemkit.core.clock import Clock
 from tandemkit.storage.events.appends import Append, Outcome, settled
-from tandemkit.storage.events.chain import head_of, snapshot_digest
+from tandemkit.storage.events.chain import head_of
 from tandemkit.storage.events.news import News
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
@@ -28,9 +28,10 @@ from tandemkit.storage.events.rows import (
     beyond,
     chained,
     event_of,
+    snapshot_of,
+    snapshot_values_of,
     values_of,
 )
-from tandemkit.storage.failure import Damaged
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.sqlite_file import Connection, owned
 from tandemkit.supervise.tasks import Tasks
@@ -130,8 +131,7 @@ class SqliteEvents:
             version = _number(database, _VERSION, snapshot.stream)
             if not 0 < snapshot.version <= version:
                 raise StreamConflict(snapshot.stream, snapshot.version, version)
-            values = (snapshot.stream, snapshot.version, snapshot.kind, snapshot.content)
-            database.execute(_KEEP, (*values, snapshot_digest(snapshot)))
+            database.execute(_KEEP, snapshot_values_of(snapshot))
 
         await self._writer.do(keep)
 
@@ -139,13 +139,7 @@ class SqliteEvents:
         row = await self._reader.do(
             lambda database: database.execute(_SNAPSHOT, (stream,)).fetchone()
         )
-        if row is None:
-            return None
-        *values, digest = row
-        found = Snapshot(*values)
-        if snapshot_digest(found) != digest:
-            raise Damaged("a snapshot is not what was kept", stream=stream)
-        return found
+        return None if row is None else snapshot_of(row)
 
     async def head(self) -> Head:
         return await self._reader.do(_head)
