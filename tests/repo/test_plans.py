@@ -14,8 +14,8 @@ from tandemkit.cli.plan import screen
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import Blueprint, plan
-from tandemkit.fleet.ports import PortBook
 from tandemkit.fleet.stanzas import Fleet, Kinds
+from tandemkit.written.ports import PortBook
 from tests.repo.checkout import root
 from tools.rules import agents
 from tools.rules.descriptors import Contracts

@@ -16,7 +16,7 @@ _LAYERS = (
     ("core",),
     ("supervise",),
     ("rpc",),
-    ("reach",),
+    ("reach", "written"),
     ("registry", "telemetry", "storage", "ml"),
     ("mesh",),
     ("hosting",),

@@ -20,10 +20,10 @@ from tandemkit.fleet.layout import Layout, pool_name
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import Blueprint, NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
-from tandemkit.fleet.ports import PortBook
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
 from tandemkit.rpc.contract import Contract
+from tandemkit.written.ports import PortBook
 
 DEFAULT_PROFILE = "laptop"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from tandem.fleet.v1.plan_pb2 import Plan, PlannedHost
 from tandemkit.fleet.describing import GRPC, HTTP
-from tandemkit.fleet.ports import CONTROL, PortBook
 from tandemkit.supervise.ports import Allocator, Claim
+from tandemkit.written.ports import CONTROL, PortBook
 
 
 @dataclass(frozen=True)

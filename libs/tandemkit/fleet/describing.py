@@ -10,11 +10,11 @@ from tandemkit.fleet import asks
 from tandemkit.fleet.hosts import Part, WantedHost
 from tandemkit.fleet.layout import pool_name
 from tandemkit.fleet.limits import Limits
-from tandemkit.fleet.marked import Mistake
 from tandemkit.fleet.needs import REGISTRY, Graph
 from tandemkit.fleet.placing import Room, on_cpu
-from tandemkit.fleet.ports import CONTROL, PortBook
 from tandemkit.fleet.stanzas import Stanza
+from tandemkit.written.marked import Mistake
+from tandemkit.written.ports import CONTROL, PortBook
 
 GRPC, HTTP = "grpc", "http"
 

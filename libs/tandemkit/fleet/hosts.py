@@ -9,8 +9,8 @@ from tandem.fleet.v1.group_pb2 import HostGroup
 from tandem.fleet.v1.profile_pb2 import PlacedGroup, Profile
 from tandem.fleet.v1.resources_pb2 import MemoryPool
 from tandemkit.fleet import asks
-from tandemkit.fleet.marked import Entry, Mistake
 from tandemkit.fleet.stanzas import Stanza
+from tandemkit.written.marked import Entry, Mistake
 
 # What the registry takes as the id of a host, which is its machine's name and its own.
 _NAME_MAX = 63

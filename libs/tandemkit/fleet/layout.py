@@ -13,10 +13,9 @@ from tandem.fleet.v1.group_pb2 import Groups, HostGroup
 from tandem.fleet.v1.machine_pb2 import Machine, Machines
 from tandem.fleet.v1.profile_pb2 import Pool, Pools, Profile
 from tandem.fleet.v1.resources_pb2 import MemoryPool
-from tandemkit.fleet.marked import Entry, Mistake, Reader
-from tandemkit.fleet.near import hint
+from tandemkit.written.marked import Entry, Mistake, Reader, read
+from tandemkit.written.near import hint
 
-_File = TypeVar("_File", bound=Message)
 _Item = TypeVar("_Item", Machine, HostGroup)
 
 
@@ -90,14 +89,6 @@ class Layout:
                 at = name if name == "group" else f"{name}[{index}]"
                 said = f"there is no {what} `{value}`{hint(value, known)}"
                 self.mistakes.append(entry.mistake(at, said))
-
-
-def read(reader: Reader, message: _File, text: str) -> Entry[_File]:
-    """The whole file as one entry; what is wrong with it stands in the reader."""
-    root = reader.root(text)
-    if root is None:
-        return Entry(message, reader.nowhere())
-    return Entry(message, reader.read(message, root))
 
 
 def pool_name(pool: int) -> str:

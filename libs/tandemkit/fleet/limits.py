@@ -8,10 +8,10 @@ from typing import Any
 from tandemkit.fleet import asks, cores
 from tandemkit.fleet.hosts import Part, WantedHost
 from tandemkit.fleet.layout import Layout, pool_name
-from tandemkit.fleet.marked import Entry, Mistake
-from tandemkit.fleet.near import hint
 from tandemkit.fleet.placing import Room
 from tandemkit.fleet.stanzas import Stanza
+from tandemkit.written.marked import Entry, Mistake
+from tandemkit.written.near import hint
 
 
 class Limits:

@@ -10,9 +10,9 @@ from tandem.fleet.v1.resources_pb2 import Priority
 from tandemkit.core import layers
 from tandemkit.core.names import AgentName
 from tandemkit.fleet import asks
-from tandemkit.fleet.marked import Entry, Mistake
 from tandemkit.fleet.serving import Serving
 from tandemkit.fleet.stanzas import Stanza
+from tandemkit.written.marked import Entry, Mistake
 
 # Every host registers there, so every agent stands behind it without saying so.
 REGISTRY = "tandem.control.v1.RegistryService"

@@ -11,9 +11,9 @@ from tandem.fleet.v1.resources_pb2 import MEMORY_POOL_EMERGENCY_RESERVE
 from tandemkit.fleet import asks
 from tandemkit.fleet.hosts import WantedHost
 from tandemkit.fleet.layout import pool_name
-from tandemkit.fleet.marked import Entry, Mistake
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.supervise.ledger import Ledger, PoolExhausted
+from tandemkit.written.marked import Entry, Mistake
 
 _RESERVE = pool_name(MEMORY_POOL_EMERGENCY_RESERVE)
 

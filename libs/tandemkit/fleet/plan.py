@@ -12,12 +12,12 @@ from tandemkit.fleet.describing import Describing
 from tandemkit.fleet.hosts import Wanted
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.limits import Limits
-from tandemkit.fleet.marked import Entry, Mistake
-from tandemkit.fleet.near import hint
 from tandemkit.fleet.needs import Calls, Graph, Scene, graph
-from tandemkit.fleet.ports import PortBook
 from tandemkit.fleet.serving import Serving
 from tandemkit.fleet.stanzas import Fleet
+from tandemkit.written.marked import Entry, Mistake
+from tandemkit.written.near import hint
+from tandemkit.written.ports import PortBook
 
 
 class PlanRefused(Exception):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tandem.fleet.v1.group_pb2 import HostGroup
-from tandemkit.fleet.marked import Entry, Mistake
-from tandemkit.fleet.near import hint
 from tandemkit.fleet.stanzas import Stanza
+from tandemkit.written.marked import Entry, Mistake
+from tandemkit.written.near import hint
 
 
 class Serving:

@@ -12,7 +12,7 @@ import yaml
 from google.protobuf.message import Message
 
 from tandemkit.core.names import AgentName
-from tandemkit.fleet.marked import Entry, Mistake, Reader, value_of
+from tandemkit.written.marked import Entry, Mistake, Reader, value_of
 
 
 @dataclass(frozen=True, slots=True)

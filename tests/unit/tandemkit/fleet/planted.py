@@ -10,8 +10,8 @@ from tandem.fleet.v1 import stanza_pb2
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import REGISTRY, Calls
 from tandemkit.fleet.plan import Blueprint, PlanRefused, plan
-from tandemkit.fleet.ports import PortBook
 from tandemkit.fleet.stanzas import Fleet, Kinds
+from tandemkit.written.ports import PortBook
 
 STANZAS = """\
 agents:

@@ -13,7 +13,7 @@ from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1.resources_pb2 import PRIORITY_ESSENTIAL
 from tandemkit.fleet.needs import REGISTRY, Calls
 from tandemkit.fleet.plan import PlanRefused
-from tandemkit.fleet.pressure import Pressure, suspension_order
+from tandemkit.supervise.pressure import Pressure, suspension_order
 from tests.unit.tandemkit.fleet.planted import FILES, FLEET, LAYOUT, Planted
 
 _GROUPS, _MACHINES = ("one", "two", "three"), ("a", "b")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tandemkit.fleet.ports import PortBook
+from tandemkit.written.ports import PortBook
 from tests.unit.tandemkit.fleet.planted import PORTS, Planted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tandemkit.fleet.needs import Calls
-from tandemkit.fleet.pressure import Pressure, suspension_order
+from tandemkit.supervise.pressure import Pressure, suspension_order
 from tests.unit.tandemkit.fleet.planted import FLEET, GUARD, TELL, Planted
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tandem.fleet.v1.ports_pb2 import FixedPort, PortRange, Ports
-from tandemkit.fleet.layout import read
-from tandemkit.fleet.marked import Entry, Mistake, Reader
-from tandemkit.fleet.near import hint
+from tandemkit.written.marked import Entry, Mistake, Reader, read
+from tandemkit.written.near import hint
 
 CONTROL = "control"
 

@@ -12,9 +12,9 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from tandemkit.fleet import merging
-from tandemkit.fleet.near import hint
 from tandemkit.rpc import validation
+from tandemkit.written import merging
+from tandemkit.written.near import hint
 
 _LAST_PART = re.compile(r"(\[[^\[\]]*\]|(^|\.)[^.\[\]]*)$")
 _ANY = "google.protobuf.Any"
@@ -163,6 +163,14 @@ class Reader:
             json_format.ParseDict({known.name: native}, message)
         except (json_format.ParseError, yaml.YAMLError, LookupError) as error:
             self.object_to(node.start_mark, f"`{path}`: {error}")
+
+
+def read(reader: Reader, message: Fields_co, text: str) -> Entry[Fields_co]:
+    """The whole file as one entry; what is wrong with it stands in the reader."""
+    root = reader.root(text)
+    if root is None:
+        return Entry(message, reader.nowhere())
+    return Entry(message, reader.read(message, root))
 
 
 def value_of(node: yaml.MappingNode, key: str) -> yaml.Node | None:
