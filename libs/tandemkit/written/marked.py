@@ -19,6 +19,7 @@ from tandemkit.written.near import hint
 _LAST_PART = re.compile(r"(\[[^\[\]]*\]|(^|\.)[^.\[\]]*)$")
 _ANY = "google.protobuf.Any"
 Fields_co = TypeVar("Fields_co", bound=Message, covariant=True)
+_File = TypeVar("_File", bound=Message)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -165,7 +166,7 @@ class Reader:
             self.object_to(node.start_mark, f"`{path}`: {error}")
 
 
-def read(reader: Reader, message: Fields_co, text: str) -> Entry[Fields_co]:
+def read(reader: Reader, message: _File, text: str) -> Entry[_File]:
     """The whole file as one entry; what is wrong with it stands in the reader."""
     root = reader.root(text)
     if root is None:
