@@ -18,3 +18,10 @@ def resident_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (line,) = (one for one in lines if one.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
+
+
+def proportional_mb(pid: int) -> float:
+    """Memory that it has in use, pages that several have counted in parts (PSS)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (line,) = (one for one in lines if one.startswith("Pss:"))
+    return int(line.split()[1]) / 1024
