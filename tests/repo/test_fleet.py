@@ -70,6 +70,21 @@ def test_an_outgrown_agent_is_found_in_its_folder() -> None:
     assert _facts(tree.with_files(moved)) == []
 
 
+def test_what_the_kit_answers_itself_is_no_agent() -> None:
+    """A contract that says so needs no place, build line or stanza; what serves and tests it does
+    have to stand in the kit.
+    """
+    said = "  option (tandem.options.v1.plumbing) = true;\n"
+    tree = planted.changed(planted.CONTRACT, lambda text: text.replace("{\n", "{\n" + said, 1))
+    agent_facts = (planted.CALLER, planted.BUILD, planted.FLEET)
+    left = {finding.split(":")[0] for finding in _facts(tree)}
+    assert left == {*agent_facts, "libs/tandemkit/hosting/", "tests/unit/tandemkit/"}
+    stub = "from tandem.tale.v1 import tell_service_pb2_grpc\n"
+    kit = {"libs/tandemkit/hosting/tell.py": stub, "tests/unit/tandemkit/test_tell.py": stub}
+    left = {finding.split(":")[0] for finding in _facts(tree.with_files(kit))}
+    assert left == set(agent_facts)
+
+
 def test_an_undeclared_call_is_caught() -> None:
     """A stub that is imported without being declared would hide a dependency."""
     tree = planted.changed(

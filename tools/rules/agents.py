@@ -14,6 +14,7 @@ from tools.rules.tree import Tree
 _CONTRACT = re.compile(r"protos/(?P<stem>tandem/[a-z0-9_]+/v[0-9]+/[a-z0-9_]+_service)\.proto")
 _PACKAGE = re.compile(r"^package\s+([\w.]+);", re.MULTILINE)
 _SERVICE = re.compile(r"^service\s+(\w+)", re.MULTILINE)
+_PLUMBING = re.compile(r"^\s*option \(tandem\.options\.v1\.plumbing\) = true;", re.MULTILINE)
 _STUB = re.compile(r"(?P<stem>tandem\.[a-z0-9_]+\.v[0-9]+\.[a-z0-9_]+_service)_pb2(_grpc)?(\.|$)")
 
 
@@ -40,10 +41,21 @@ class Declaration:
 
 
 def contracts(tree: Tree) -> Iterator[tuple[str, AgentName]]:
-    """Each contract's path, with the names that follow from its service."""
+    """The path of each agent's contract, with the names that follow from its service."""
+    return _contracts(tree, plumbing=False)
+
+
+def plumbing(tree: Tree) -> Iterator[tuple[str, AgentName]]:
+    """The same of what the kit itself answers on every host, as its contract says: no agent."""
+    return _contracts(tree, plumbing=True)
+
+
+def _contracts(tree: Tree, *, plumbing: bool) -> Iterator[tuple[str, AgentName]]:
     for path, text in tree.files.items():
         package, service = _PACKAGE.search(text), _SERVICE.search(text)
-        if _CONTRACT.fullmatch(path) and package and service:
+        if not (_CONTRACT.fullmatch(path) and package and service):
+            continue
+        if bool(_PLUMBING.search(text)) is plumbing:
             try:
                 yield path, AgentName.of(f"{package[1]}.{service[1]}")
             except ValueError:

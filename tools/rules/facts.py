@@ -1,4 +1,6 @@
-"""Five facts of an agent agree: its contract, code, build, running and behaviour."""
+"""Five facts of an agent agree: its contract, code, build, running and behaviour. What is no agent,
+since the kit itself answers it on every host, has three: its contract, code and behaviour.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,8 @@ def check(tree: Tree) -> Iterator[Finding]:
     known = dict(agents.contracts(tree))
     for path, name in known.items():
         yield from _missing(tree, path, name)
+    for path, name in agents.plumbing(tree):
+        yield from _missing_in_kit(tree, path, name)
     yield from _unknown(tree, {name.service: name for name in known.values()})
 
 
@@ -45,6 +49,15 @@ def _missing(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:
     if not _has_tests(tree, name):
         wanted = f"tests/unit/services/{name.family}/test_{name.snake}.py"
         yield Finding(wanted, 1, RULE, f"missing: no tests, but {because}")
+
+
+def _missing_in_kit(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:
+    """Its servicer's and its tests' places are the kit's to choose; who imports the stubs is it."""
+    stem = name.proto.removesuffix(".proto")
+    for fact, roots in (("code", "libs/tandemkit/hosting/"), ("tests", "tests/unit/tandemkit/")):
+        if not any(stem in agents.stubs(module) for module in tree.modules_under(roots)):
+            because = f"the contract {contract} says that the kit answers it"
+            yield Finding(roots, 1, RULE, f"missing: no {fact} of {name.service}, but {because}")
 
 
 def _unknown(tree: Tree, known: dict[str, AgentName]) -> Iterator[Finding]:

@@ -11,14 +11,13 @@ from http import HTTPStatus
 
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.http_port import Answer
-from tandemkit.hosting.standing import Standing
+from tandemkit.hosting.standing import Condition, Standing
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.tally import Tally
 from tandemkit.telemetry import calls, process
 from tandemkit.telemetry.exposition import COUNTER, GAUGE, Family, Sample, media_type, text_of
 
 _JSON = "application/json"
-_SERVING, _NOT_SERVING, _DRAINING = "SERVING", "NOT_SERVING", "DRAINING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Face:
         standing = self._known.standings.get(path.removeprefix("/health/"))
         if standing is not None and path.startswith("/health/"):
             agent = self._agent(standing)
-            return _json(agent, serves=agent["status"] == _SERVING)
+            return _json(agent, serves=agent["status"] == Condition.SERVING)
         paths = ["/health", *(f"/health/{name}" for name in self._known.standings), "/metrics"]
         body = json.dumps({"error": "there is no such page", "pages": paths})
         return Answer(HTTPStatus.NOT_FOUND, body + "\n", _JSON)
@@ -68,10 +67,10 @@ class Face:
     def _health(self) -> Answer:
         agents = [self._agent(one) for one in self._known.standings.values()]
         usage = process.Usage.now()
-        serves = all(one["status"] == _SERVING for one in agents)
-        draining = self._known.health.draining
+        serves = all(one["status"] == Condition.SERVING for one in agents)
+        status = Condition.SERVING if serves else Condition.NOT_SERVING
         said = {
-            "status": _DRAINING if draining else _SERVING if serves else _NOT_SERVING,
+            "status": Condition.DRAINING if self._known.health.draining else status,
             "agents": agents,
             "version": self._identity.version,
             "uptime_s": round(self._clock.monotonic_s() - self._started_s, 3),
@@ -83,11 +82,7 @@ class Face:
         return _json(said, serves=serves)
 
     def _agent(self, standing: Standing) -> dict[str, str | None]:
-        status, cause = _NOT_SERVING, standing.cause
-        if self._known.health.draining:
-            status, cause = _DRAINING, cause or "its host drains"
-        elif self._known.health.serving(standing.service):
-            status, cause = _SERVING, None
+        status, cause = standing.condition(self._known.health)
         return {
             "name": standing.name,
             "service": standing.service,

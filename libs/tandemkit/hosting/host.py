@@ -26,6 +26,8 @@ from tandemkit.hosting.heed import Heard, Heed
 from tandemkit.hosting.http_port import http_port
 from tandemkit.hosting.layers import in_layers
 from tandemkit.hosting.membership import Membership, machine_name
+from tandemkit.hosting.news import News
+from tandemkit.hosting.oversight import HOST_SERVICE, Oversight
 from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
 from tandemkit.mesh.bootstrap import TARGET
@@ -80,16 +82,19 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
         one.name: Standing(one.name, one.agent.promise.service.full_name) for one in placed
     }
     known = Known(server.health, standings, report.tallies)
-    news = asyncio.Event()
+    news = News()
     controls = place.membership.controls if place.membership else ()
     async with _outgoing(server, place) as calls, Tasks() as tasks, _faced(known, place):
         site = Site(server, calls, place.clock, place.state_dir, controls, news, standings)
-        async with tenants(in_layers(placed), site):
+        async with tenants(in_layers(placed), site) as manned:
+            oversight = Oversight(manned, server.health, news, place.clock)
+            server.plumb(HOST_SERVICE, oversight, news.set)
             port = await server.start(place.address)
             try:
                 async with AsyncExitStack() as announcing:
                     if place.membership is not None:
-                        said = _announcement(placed, place.membership, server, port, news)
+                        changed = announcing.enter_context(news.heard())
+                        said = _announcement(placed, place.membership, server, port, changed)
                         await announcing.enter_async_context(announced(said, place.clock, tasks))
                         heard = Heard(said.controls, place.membership.host.name, server)
                         # It ends before the host drains, whose own control may end with it.

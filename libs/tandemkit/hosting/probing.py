@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from tandemkit.core import log
+from tandemkit.hosting.news import News
 from tandemkit.hosting.scope import Scope
 from tandemkit.hosting.standing import Standing
 from tandemkit.rpc.health import Health
@@ -19,9 +19,7 @@ _LOGGER = logging.getLogger("tandemkit.hosting")
 class Probe:
     """Turns what one agent says of itself into its health. Sets `news` with each change."""
 
-    def __init__(
-        self, standing: Standing, scope: Scope, health: Health, news: asyncio.Event
-    ) -> None:
+    def __init__(self, standing: Standing, scope: Scope, health: Health, news: News) -> None:
         self._standing, self._scope, self._health, self._news = standing, scope, health, news
         self._interval_s = _FIRST_INTERVAL_S
 
@@ -38,8 +36,8 @@ class Probe:
         """Asks once. The log has each change, and each other reason for not serving."""
         error = await self._scope.unwell()
         cause = None if error is None else str(error)
-        self._health.put(self._standing.service, serving=cause is None)
         was, self._standing.cause = self._standing.cause, cause
+        self._health.put(self._standing.service, serving=self._standing.may_serve)
         if cause == was:
             return
         if cause is None:
@@ -47,5 +45,4 @@ class Probe:
         else:
             level = logging.WARNING if was is None else logging.INFO
             log.event(_LOGGER, level, "agent.unwell", agent=self._scope.name, cause=cause)
-        if cause is None or was is None:
-            self._news.set()
+        self._news.set()

@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.needs import Fleet, Needs
+from tandemkit.hosting.news import News
 from tandemkit.hosting.probing import Probe
 from tandemkit.hosting.scope import Scope
-from tandemkit.hosting.standing import Standing
+from tandemkit.hosting.standing import Condition, Standing, worded
+from tandemkit.rpc import failure
 from tandemkit.rpc.client import Mesh
+from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.room import restarting
 from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.children import Child, Life, Unmendable
+from tandemkit.supervise.reports import Asked
 from tandemkit.supervise.supervisor import Supervisor, supervising
 from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.supervise.ward import Means
@@ -41,19 +47,28 @@ class Site:
     clock: Clock
     state_dir: Path
     controls: tuple[str, ...]
-    news: asyncio.Event
+    news: News
     standings: Mapping[str, Standing]
 
 
-class _Tenant:
+class Tenant:
+    """One agent of the host. What is asked of it on purpose is noted here, and done by its
+    supervisor.
+    """
+
     def __init__(self, placed: Placed, site: Site) -> None:
         self._placed, self._site = placed, site
         self._service = placed.agent.promise.service.full_name
-        self._standing = site.standings[placed.name]
+        self.standing = site.standings[placed.name]
+        # Whether it changed its host in a way that nothing takes back.
+        self.reaches_host = False
         self._seat: Seat | None = None
-        self._reaches_host = False
         # Set by its first life, whose failure is the host's.
         self.built: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def name(self) -> str:
+        return self._placed.name
 
     @property
     def child(self) -> Child:
@@ -65,14 +80,15 @@ class _Tenant:
         )
 
     async def _run(self, life: Life) -> None:
-        self._standing.lives += 1
+        self.standing.lives += 1
         error = await failure_of(self._live(life))
         if error is None:
             return
-        self._standing.failed(error)
+        self.standing.failed(error)
+        self._site.news.set()
         if not self.built.done():
             self.built.set_exception(error)
-        if self._reaches_host:
+        if self.reaches_host:
             raise Unmendable("what it added to its host cannot be added twice") from error
         raise error
 
@@ -82,8 +98,8 @@ class _Tenant:
             scope = self._scope(tasks)
             async with agent.build(scope, self._placed.settings) as servicer:
                 with self._seated(servicer):
-                    self._reaches_host = scope.reaches_host
-                    probe = Probe(self._standing, scope, site.server.health, site.news)
+                    self.reaches_host = scope.reaches_host
+                    probe = Probe(self.standing, scope, site.server.health, site.news)
                     await probe.look()
                     life.ready()
                     if not self.built.done():
@@ -104,9 +120,40 @@ class _Tenant:
         try:
             yield
         finally:
-            self._site.server.health.put(self._service, serving=False)
+            self.standing.cause = self.standing.cause or "it ends"
+            self._unseat()
+
+    def want(self, wanted: Condition, asked: Asked) -> None:
+        """Callers are told at once; its life goes on until the supervisor ends it."""
+        self.standing.want(wanted, asked)
+        if self.standing.is_down:
+            self._unseat()
+        else:
+            serving = self.standing.may_serve
+            self._site.server.health.put(self._service, serving=serving)
             self._site.news.set()
-            self._seat.leave()
+
+    def expect(self, cause: str) -> None:
+        """Another life of it is about to begin."""
+        self.standing.cause = cause
+        self._unseat()
+
+    def _unseat(self) -> None:
+        self._site.server.health.put(self._service, serving=False)
+        self._site.news.set()
+        if self._seat is not None:
+            self._seat.leave(self._refusal())
+
+    def _refusal(self) -> Refusal:
+        standing = self.standing
+        if not standing.is_down or standing.asked is None:
+            return restarting()
+        return failure.of_platform(
+            platform.PLATFORM_ERROR_REASON_SUSPENDED,
+            f"the agent was {standing.wanted.lower()} here by {worded(standing.asked)}",
+            by=standing.asked.by,
+            why=standing.asked.why,
+        )
 
     def _scope(self, tasks: Tasks) -> Scope:
         agent, site, name = self._placed.agent, self._site, self._placed.name
@@ -121,17 +168,25 @@ class _Tenant:
         return scope
 
 
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """All of them, in the order in which they start, and who keeps them running."""
+
+    by_name: Mapping[str, Tenant]
+    supervisor: Supervisor
+
+
 @asynccontextmanager
-async def tenants(placed: Iterable[Placed], site: Site) -> AsyncIterator[None]:
+async def tenants(placed: Iterable[Placed], site: Site) -> AsyncIterator[Tenants]:
     """All of them, built in their order. One that fails later is built again, while the others go
     on; if that does not help, the host fails. Raises what a first build does.
     """
-    every = [_Tenant(one, site) for one in placed]
-    children = [one.child for one in every]
-    async with supervising(Supervisor("agents", children, means=Means(site.clock))):
-        for one in every:
+    every = {one.name: Tenant(one, site) for one in placed}
+    children = [one.child for one in every.values()]
+    async with supervising(Supervisor("agents", children, means=Means(site.clock))) as supervisor:
+        for one in every.values():
             await one.built
-        yield
+        yield Tenants(every, supervisor)
 
 
 async def _until_cancelled() -> None:

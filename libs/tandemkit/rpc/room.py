@@ -32,6 +32,7 @@ class Room:
         self._limit_s = method.deadline_s
         self._promised_max = self._calls_max = method.concurrent_calls_max
         self._policy_max = 0
+        self._shut_as: Refusal | None = None
         self._due_s: dict[Call, float] = {}
         self._ended: dict[Call, Refusal] = {}
         self._unbroken: set[Call] = set()
@@ -64,17 +65,19 @@ class Room:
         if self._calls_max != _SHUT:
             self.reopen()
 
-    def shut(self) -> None:
-        """Nobody is there to answer: ends what is in progress, and lets nothing in."""
-        self._calls_max = _SHUT
+    def shut(self, refusal: Refusal) -> None:
+        """Nobody is there to answer: ends what is in progress, and lets nothing in, both with
+        `refusal`.
+        """
+        self._calls_max, self._shut_as = _SHUT, refusal
         for call in self._due_s:
             if call not in self._ended:
-                self._end(call, _restarting())
+                self._end(call, refusal)
 
     def reopen(self) -> None:
         """Lets in what policy and contract do."""
         limits = [one for one in (self._policy_max, self._promised_max) if one]
-        self._calls_max = min(limits, default=0)
+        self._calls_max, self._shut_as = min(limits, default=0), None
 
     async def unbroken(self, write: Awaitable[None]) -> None:
         """Ends the current call behind `write`, its first, and not before: while headers and a
@@ -124,8 +127,8 @@ class Room:
             call.cancel()
 
     def _full(self) -> Refusal:
-        if self._calls_max == _SHUT:
-            return _restarting()
+        if self._shut_as is not None:
+            return self._shut_as
         return failure.of_platform(
             platform.PLATFORM_ERROR_REASON_OVERLOADED,
             "the instance has as many calls in progress as it takes on",
@@ -147,7 +150,8 @@ def _draining() -> Refusal:
     return failure.of_platform(reason, message, retry_after_s=RETRY_S)
 
 
-def _restarting() -> Refusal:
-    message = "the agent failed and is being built again"
+def restarting() -> Refusal:
+    """While an agent is being built again in its host."""
+    message = "the agent is being built again"
     reason = platform.PLATFORM_ERROR_REASON_RESTARTING
     return failure.of_platform(reason, message, retry_after_s=RETRY_S)

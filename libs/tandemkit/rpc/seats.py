@@ -11,6 +11,7 @@ from tandemkit.core.errors import Bug
 from tandemkit.rpc.calls import Serve
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.contract import Contract, Method
+from tandemkit.rpc.failure import Refusal
 from tandemkit.rpc.room import Room
 
 
@@ -46,10 +47,10 @@ class Seat:
         for room in self.rooms:
             room.reopen()
 
-    def leave(self) -> None:
+    def leave(self, refusal: Refusal) -> None:
         """Calls in progress end, and others are refused, until somebody takes it again."""
         for room in self.rooms:
-            room.shut()
+            room.shut(refusal)
 
     def _implementations(self, servicer: object) -> dict[str, Serve]:
         return {method.name: _implementation(method, servicer) for method in self._contract.methods}

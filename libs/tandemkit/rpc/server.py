@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 
 from tandemkit.core.errors import Bug
 from tandemkit.rpc import admin, reflection
-from tandemkit.rpc.calls import Door, wrapped
+from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.elsewhere import Elsewhere, Strangers
 from tandemkit.rpc.health import SERVICE as HEALTH
@@ -72,6 +72,19 @@ class Server:
         self._services.append(service)
         self.health.put(service, serving=False)
         return seat
+
+    def plumb(self, contract: Contract, servicer: object, drain: Callable[[], None]) -> None:
+        """Adds a contract of ours that is no agent: the server itself answers it, beside health and
+        reflection. So it has no health and no limits by policy, and its calls are not counted.
+        `drain` ends its streams when the server does.
+        """
+        seat, report = Seat(contract, servicer), Report()
+        handlers = {}
+        for method in contract.methods:
+            door = Door(contract, method, seat.room(method), report)
+            handlers[method.name] = _wire(door, wrapped(door, seat.serve(method)))
+        name = contract.service.full_name
+        self.also(grpc.method_handlers_generic_handler(name, handlers), drain)
 
     def also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
         """Adds a service that is none of our contracts; `drain` ends its streams when the server
@@ -152,9 +165,13 @@ class Server:
         door = Door(contract, method, room, self._report)
         answer = wrapped(door, seat.serve(method))
         self.local.put(LocalMethod(method, door.parse, answer))
-        make = _HANDLERS[method.client_streaming, method.server_streaming]
-        return make(
-            answer,
-            request_deserializer=door.parse,
-            response_serializer=method.response.SerializeToString,
-        )
+        return _wire(door, answer)
+
+
+def _wire(door: Door, answer: Serve) -> grpc.RpcMethodHandler[Any, Any]:
+    make = _HANDLERS[door.method.client_streaming, door.method.server_streaming]
+    return make(
+        answer,
+        request_deserializer=door.parse,
+        response_serializer=door.method.response.SerializeToString,
+    )

@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from buf.validate import validate_pb2
+from tandem.options.v1 import options_pb2
 from tandemkit.cli.clients.stripping import without_rules
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.steps import Step, Steps
@@ -50,6 +51,12 @@ class Contracts:
         return [file for file in self.compiled.file if file.name in self.texts]
 
 
+def _is_plumbing(file: FileDescriptorProto) -> bool:
+    """Whether the kit answers it on every host, for its own use: no client has a channel to it."""
+    said: list[Any] = [service.options for service in file.service]
+    return any(one.Extensions[options_pb2.plumbing] for one in said)
+
+
 def services_of(file: FileDescriptorProto) -> list[str]:
     return [f"{file.package}.{service.name}" for service in file.service]
 
@@ -74,7 +81,12 @@ def chosen(files: Iterable[FileDescriptorProto], wanted: Sequence[str]) -> list[
         for path, file in known.items()
         if path.startswith("tandem/") and _SETTINGS not in PurePosixPath(path).parts
     }
-    of_service = {name: path for path, file in public.items() for name in services_of(file)}
+    of_service = {
+        name: path
+        for path, file in public.items()
+        if not _is_plumbing(file)
+        for name in services_of(file)
+    }
     roots = {of_service[_full(name, list(of_service))] for name in wanted or of_service}
     reasons = {str(PurePosixPath(path).with_name(_REASONS)) for path in roots}
     found: set[str] = set()

@@ -1,8 +1,11 @@
 """A package has the contracts of the agents that were asked for, and what those need."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
+from tandem.options.v1 import options_pb2
 from tandemkit.cli.clients.contracts import chosen
 from tandemkit.cli.output import Refusal
 
@@ -43,6 +46,16 @@ SUMMARIZE = [
 def test_an_agent_comes_with_its_imports_and_reasons(name: str) -> None:
     """By either of its names; no settings, no rules, nothing of another agent."""
     assert chosen(FILES, [name]) == SUMMARIZE
+
+
+def test_what_the_kit_answers_for_itself_is_left_out() -> None:
+    """No client reaches it, so a package of all agents is without it and none can be asked for."""
+    plumbing = file("tandem/text/v1/pipe_service.proto", service="PipeService")
+    said: Any = plumbing.service[0].options
+    said.Extensions[options_pb2.plumbing] = True
+    assert chosen((*FILES, plumbing), []) == chosen(FILES, [])
+    with pytest.raises(Refusal, match="no agent is called 'text-pipe'"):
+        chosen((*FILES, plumbing), ["text-pipe"])
 
 
 def test_all_agents_come_where_none_is_named() -> None:
