@@ -18,6 +18,7 @@ from protovalidate._gen.buf.validate import validate_pb
 # What protovalidate's rules are written in. Its wheel carries only the descriptor, no .proto.
 RULES = "buf/validate/validate.proto"
 ROOT = Path(__file__).resolve().parent.parent / "protos"
+IMAGE = "contracts.binpb"
 # buf's own field of a file in an image: buf_extension { is_import: true }. Without it buf would
 # lint what we import, and compare it too.
 IS_IMPORT = b"\xd2\xf6\x03\x02\x08\x01"
@@ -75,6 +76,9 @@ def generate(out: Path, root: Path = ROOT, protos: Sequence[str] = ()) -> None:
         run_protoc(root, messages, [RULES])
     if ours := [path for path in wanted if path != RULES]:
         run_protoc(root, messages + services, ours)
+    if not protos:
+        # For the command line, which shows comments: what servers tell of a contract has none.
+        write_image(out / IMAGE, root)
 
 
 def write_image(path: Path, root: Path = ROOT) -> None:

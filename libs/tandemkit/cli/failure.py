@@ -8,6 +8,8 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from tandemkit.cli.harmless import one_line
+
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -37,7 +39,7 @@ class FailedCall:
         lines += [f"  {name} = {value}" for name, value in self.metadata.items()]
         if self.retry_after_s is not None:
             lines.append(f"  worth trying again in {self.retry_after_s:g} s")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
 def describe(error: grpc.RpcError) -> FailedCall:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
+from tandemkit.written.near import hint
+
 EXIT_NO = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+_COLUMNS_MIN, _COLUMNS_MAX = 40, 100
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON value instead of text."
@@ -46,3 +51,15 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join((*cells, row[-1])).rstrip())
     return "\n".join(lines)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that nothing has: what may have been meant."""
+    said = hint(name, known)
+    return said if said.endswith("?") else f"{said}."
+
+
+def wrapped(text: str, indent: str) -> str:
+    """A paragraph as wide as the terminal, and never wider than one reads with ease."""
+    width = max(_COLUMNS_MIN, min(_COLUMNS_MAX, shutil.get_terminal_size().columns))
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)

@@ -16,8 +16,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tandem.options.v1 import options_pb2
-from tandemkit.cli.output import EXIT_NO, Refusal
+from tandemkit.cli.output import EXIT_NO, Refusal, near
 from tandemkit.core.names import AgentName
+from tandemkit.mesh.bootstrap import TARGET
 
 DEFAULT_ADDRESS = "127.0.0.1:8200"
 _ANSWER_WITHIN_S = 5.0
@@ -44,14 +45,21 @@ class Contracts:
         """By its full name, by the short one that Consul and the fleet file show, or by another
         spelling that the contract declares.
         """
+        if (found := self._find(name)) is not None:
+            return found
+        known = [short(service) for service in self.agents]
+        raise Refusal(f"no service {name!r} at this address{near(name, known)}")
+
+    def names(self, name: str) -> bool:
+        """Whether it is a service that `name` means, and not a method."""
+        return "/" not in name and self._find(name) is not None
+
+    def _find(self, name: str) -> ServiceDescriptor | None:
         for service in self.services:
             if name in {service, short(service)}:
                 return self._described(service)
-        for service in self.agents:
-            if name in aliases_of(described := self._described(service)):
-                return described
-        known = ", ".join(short(service) for service in self.agents) or "nothing"
-        raise Refusal(f"no service {name!r} at this address; it serves {known}.")
+        described = map(self._described, self.agents)
+        return next((one for one in described if name in aliases_of(one)), None)
 
     def _described(self, service: str) -> ServiceDescriptor:
         found: ServiceDescriptor = self._pool.FindServiceByName(service)
@@ -64,8 +72,8 @@ class Contracts:
             raise Refusal(f"{path!r} is not of the form SERVICE/METHOD.")
         found = self.service(service)
         if method not in found.methods_by_name:
-            known = ", ".join(sorted(found.methods_by_name))
-            raise Refusal(f"{found.full_name} has no method {method!r}; it has {known}.")
+            meant = near(method, found.methods_by_name)
+            raise Refusal(f"{found.full_name} has no method {method!r}{meant}")
         chosen: MethodDescriptor = found.methods_by_name[method]
         return chosen
 
@@ -99,6 +107,7 @@ def connected(address: str) -> Iterator[grpc.Channel]:
             health.Check(health_pb2.HealthCheckRequest(), timeout=_ANSWER_WITHIN_S)
         except grpc.RpcError as error:
             if error.code() in _SILENCE:
-                message = f"nobody answers at {address}; start the fleet with ./tandem up."
+                where = "no control of the fleet" if address == TARGET else f"nobody at {address}"
+                message = f"{where} answers; start the fleet with ./tandem up."
                 raise Refusal(message, EXIT_NO) from error
         yield channel

@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 
 import click
 
 from tandemkit.cli.reflection import DEFAULT_ADDRESS
-from tandemkit.core.environment import Environment
+from tandemkit.core.environment import Environment, hand_to_libraries
+from tandemkit.mesh.bootstrap import FILE_VARIABLE, TARGET, VARIABLE, Node, bootstrap
 
+VERBOSITY = "GRPC_VERBOSITY"
 _NOTE = "running.json"
 
 
@@ -40,12 +43,24 @@ def controls_of(home: Path) -> tuple[str, ...]:
     return tuple(said["controls"])
 
 
-def _first_control(_context: click.Context, _option: click.Parameter, said: str | None) -> str:
-    return said or controls_of(Environment.read().home)[0]
+def mesh_of(environment: Environment) -> str:
+    """What reaches every agent of the fleet. Before gRPC's first call: it reads once where the
+    controls are.
+    """
+    controls = controls_of(environment.home)
+    node = Node(f"command-{gethostname()}", gethostname())
+    quiet = {} if VERBOSITY in environment.variables else {VERBOSITY: "NONE"}
+    told: dict[str, str | None] = {VARIABLE: bootstrap(node, controls), FILE_VARIABLE: None}
+    hand_to_libraries({**told, **quiet})
+    return TARGET
+
+
+def _mesh(_context: click.Context, _option: click.Parameter, said: str | None) -> str:
+    return said or mesh_of(Environment.read())
 
 
 address = click.option(
     "--address",
-    callback=_first_control,
-    help="host:port of a host (default: where ./tandem up runs).",
+    callback=_mesh,
+    help="host:port of a host (default: the whole fleet of ./tandem up).",
 )

@@ -47,6 +47,9 @@ def test_all_contracts_get_messages_services_and_types(protos: Path, tmp_path: P
         for suffix in ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
     }
     assert made == ours | {"buf/validate/validate_pb2.py", "buf/validate/validate_pb2.pyi"}
+    image = FileDescriptorSet.FromString((tmp_path / "out" / stubs.IMAGE).read_bytes())
+    comments = [one.leading_comments for one in image.file[-1].source_code_info.location]
+    assert " Finds.\n" in comments
 
 
 def test_one_contract_alone_gets_the_same_stubs(protos: Path, tmp_path: Path) -> None:

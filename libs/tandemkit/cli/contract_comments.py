@@ -1,0 +1,71 @@
+"""What the contracts of this checkout say in their comments. Reflection does not tell them: the
+descriptors that servers hold are without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+from tandemkit.core.environment import Environment
+
+# tools/stubs.py writes it beside the stubs.
+IMAGE = "contracts.binpb"
+# Numbers of the repeated fields in descriptor.proto, which a comment's path is made of.
+_OF_FILE = {4: "message_type", 5: "enum_type", 6: "service"}
+_BELOW = {
+    "message_type": {2: "field", 3: "nested_type", 4: "enum_type"},
+    "nested_type": {2: "field", 3: "nested_type", 4: "enum_type"},
+    "enum_type": {2: "value"},
+    "service": {2: "method"},
+}
+
+
+def image_of(environment: Environment) -> FileDescriptorSet:
+    """All contracts of the checkout with their imports; empty where there is no checkout."""
+    path = environment.stubs / IMAGE if environment.stubs else None
+    if path is None or not path.exists():
+        return FileDescriptorSet()
+    return FileDescriptorSet.FromString(path.read_bytes())
+
+
+class Comments:
+    """By full name of what they stand at; a service of another checkout has none."""
+
+    def __init__(self, image: FileDescriptorSet) -> None:
+        self._texts = {
+            name: text
+            for file in image.file
+            if file.package.startswith("tandem.")
+            for name, text in _comments(file)
+        }
+
+    def of(self, full_name: str) -> str:
+        """The comment as one paragraph; empty where there is none."""
+        return self._texts.get(full_name, "")
+
+    def summary(self, full_name: str) -> str:
+        """Its first sentence."""
+        first, end, _ = self.of(full_name).partition(". ")
+        return f"{first}." if end else first
+
+
+def _comments(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    for location in file.source_code_info.location:
+        if location.leading_comments and (name := _named(file, location.path)):
+            yield f"{file.package}.{name}", " ".join(location.leading_comments.split())
+
+
+def _named(file: FileDescriptorProto, path: Sequence[int]) -> str:
+    """The name below the package of what stands at `path`; empty for an import, which has none."""
+    element: Any = file
+    known, names = _OF_FILE, []
+    for number, index in zip(path[::2], path[1::2], strict=False):
+        if (kind := known.get(number)) is None:
+            return ""
+        element = getattr(element, kind)[index]
+        names.append(element.name)
+        known = _BELOW.get(kind, {})
+    return ".".join(names)
