@@ -1,0 +1,162 @@
+"""What holds now: the files as they were when they were right last, and what the registry told
+last. While one of them fails, what it said before stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeAlias
+
+from services.platform.config_server.book import Book, Source, Unusable, book, inline, source
+from services.platform.config_server.ledger import Ledger, Stored, record_of
+from services.platform.config_server.resolution import View
+from tandem.platform.config.v1 import config_server_pb2 as cfg
+from tandem.platform.v1 import config_value_pb2 as nouns
+from tandemkit.core import log
+from tandemkit.core.clock import Clock
+from tandemkit.core.errors import Failure, TransientError
+from tandemkit.supervise.alarm import Turns
+
+# How often a file is looked at: a stat each, no more.
+LOOK_EVERY_S = 2.0
+_PAUSE_S_MIN, _PAUSE_S_MAX = 0.1, 2.0
+_LOGGER = logging.getLogger("services.platform.config_server")
+_Stamp: TypeAlias = tuple[tuple[int, int], ...]
+
+
+class NotKnown(Failure):
+    """Nobody can be told anything yet."""
+
+
+class Standing:
+    def __init__(
+        self,
+        settings: cfg.ConfigServerSettings,
+        ledger: Ledger,
+        clock: Clock,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.problems: Sequence[str] = ("no file was read yet",)
+        self._settings, self._ledger = settings, ledger
+        self._clock, self._draw = clock, draw
+        self._files = [Path(name) for name in settings.files]
+        self._book: Book | None = None
+        self._record: nouns.ConfigRecord | None = None
+        self._stale = True
+        self._view: View | None = None
+        self._turns = Turns()
+
+    @property
+    def view(self) -> View:
+        """Raises NotKnown."""
+        if self._view is None:
+            known = "the registry has not told what is set at run time"
+            raise NotKnown(known if self._book else self.problems[0])
+        return self._view
+
+    async def known(self) -> None:
+        """Raises until anybody can be told anything."""
+        assert self.view
+
+    async def changed(self) -> None:
+        """Returns with the next change of the view."""
+        await self._turns.next()
+
+    def take(self, record: nouns.ConfigRecord) -> None:
+        """A record that is in force, from whoever knows it first."""
+        if self._record is not None and record.change.version < self._record.change.version:
+            return
+        self._record = record
+        self._look_again()
+
+    async def read(self) -> None:
+        """Reads all files. What cannot be used is told, and what they said before stays."""
+        try:
+            sources = await asyncio.to_thread(_read, self._files)
+            everything = [inline(self._settings.inline), *sources]
+            self._book = book(everything, self._settings.variables)
+        except Unusable as error:
+            self.problems = error.problems
+            cause, count = error.message, len(error.problems)
+            log.event(_LOGGER, logging.ERROR, "config.files_unusable", cause=cause, problems=count)
+            return
+        self.problems = ()
+        self._look_again()
+
+    async def look_at_files(self) -> None:
+        """Reads them again whenever they changed, until cancelled."""
+        seen = await asyncio.to_thread(_stamps, self._files)
+        while self._files:
+            await self._clock.sleep(LOOK_EVERY_S)
+            now = await asyncio.to_thread(_stamps, self._files)
+            if now != seen:
+                seen = now
+                await self.read()
+                log.event(_LOGGER, logging.INFO, "config.files_read", usable=not self.problems)
+
+    async def follow(self) -> None:
+        """Follows the registry until cancelled."""
+        failures = 0
+        while True:
+            try:
+                async with aclosing(self._ledger.watch()) as told:
+                    async for stored in told:
+                        failures = 0
+                        self._told(stored)
+                cause = "the registry ended the stream"
+            except TransientError as error:
+                cause = str(error)
+            failures += 1
+            self._lost(cause)
+            pause_s = min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2.0 ** min(failures, 10))
+            await self._clock.sleep(pause_s * (0.5 + self._draw() / 2))
+
+    def _told(self, stored: Stored) -> None:
+        self._stale = False
+        self._record = record_of(stored)
+        self._look_again()
+
+    def _lost(self, cause: str) -> None:
+        if self._stale:
+            return
+        self._stale = True
+        log.event(_LOGGER, logging.WARNING, "config.stale", cause=cause)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._book is None or self._record is None:
+            return
+        profile = self._settings.profile
+        self._view = View.of(self._book, profile, self._record, stale=self._stale)
+        self._turns.tell()
+
+
+def _read(files: Iterable[Path]) -> list[Source]:
+    found, problems = [], []
+    for path in files:
+        try:
+            found.append(source(str(path), path.read_bytes()))
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+        except Unusable as error:
+            problems.extend(error.problems)
+    if problems:
+        raise Unusable(problems)
+    return found
+
+
+def _stamps(files: Iterable[Path]) -> _Stamp:
+    return tuple(_stamp(path) for path in files)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
