@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tandemkit.cli import edge, reflection
 from tandemkit.cli.plan import screen
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import Calls
-from tandemkit.fleet.plan import Blueprint, plan
+from tandemkit.fleet.plan import Blueprint, PlanRefused, plan
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.written.ports import PortBook
 from tests.repo.checkout import root
@@ -144,6 +145,32 @@ def test_m020_the_ports_of_the_commands_stand_in_the_one_list(ports: PortBook) -
     spans = {name: (ports.span(name)[0], ports.span(name)[-1]) for name in ports.ranges}
     assert spans == {"grpc": (8200, 8300), "http": (9100, 9200)}
     assert (ports.fixed["gateway"], ports.fixed["web-ui"]) == (10010, 10011)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("port: 8290", "port: 8200", "8200 is the port of `control` already: take another"),
+        ("port: 8290", "port: 9300", "9300 is not in `grpc`, 8200-8300"),
+        ("first: 9100", "first: 8250", "8250-8300 belongs to `grpc` already"),
+    ],
+)
+def test_m020_a_duplicate_or_out_of_range_port_fails_the_checks(
+    fleet: Blueprint, before: str, after: str, said: str
+) -> None:
+    """The real list with one mistake: no profile can be planned, so neither this suite passes nor
+    anything starts, and the mistake is told with its line.
+    """
+    ((path, text),) = read("deploy/ports.yaml").items()
+    assert before in text
+    wrong = PortBook.read(path, text.replace(before, after, 1))
+    for profile in PROFILES:
+        with pytest.raises(PlanRefused) as refused:
+            plan(replace(fleet, ports=wrong), profile)
+        assert any(
+            str(one).startswith(f"{path}:{one.line}:") and said in str(one)
+            for one in refused.value.mistakes
+        )
 
 
 def _no_settings(_service: str) -> None:

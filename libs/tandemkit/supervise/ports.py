@@ -72,6 +72,19 @@ class Allocator:
         raise PortsTaken(asked, passed_over)
 
 
+def obstacle(address: str, port: int) -> str:
+    """Why a server could not listen on a port that we have claimed, which is that somebody does.
+    Empty: it could.
+    """
+    with socket.socket(_family(address), socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((address, port))
+        except OSError as error:
+            return f"cannot be bound: {error.strerror}"
+    return ""
+
+
 def _preferred_first(ports: tuple[int, ...], preferred: int) -> Iterator[int]:
     if preferred:
         yield preferred
@@ -79,8 +92,7 @@ def _preferred_first(ports: tuple[int, ...], preferred: int) -> Iterator[int]:
 
 
 def _kept(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    kept = socket.socket(family, socket.SOCK_STREAM)
+    kept = socket.socket(_family(address), socket.SOCK_STREAM)
     try:
         # Bound without SO_REUSEADDR, which refuses a port that anybody has bound; given it only
         # then, which lets one server listen beside us and still refuses the next claim.
@@ -90,3 +102,7 @@ def _kept(address: str, port: int) -> socket.socket:
         kept.close()
         raise
     return kept
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET

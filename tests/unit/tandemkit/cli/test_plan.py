@@ -61,6 +61,17 @@ def test_every_mistake_is_told_with_its_file() -> None:
     assert first.startswith("deploy/fleet/profiles/alone.yaml:5:3: `groups`: no host could ")
 
 
+def test_m020_a_duplicate_port_is_refused_by_the_command(checkout: Path) -> None:
+    """Nothing starts on a list that gives one port to two: the plan is not made."""
+    path = checkout / "deploy" / "ports.yaml"
+    path.write_text(path.read_text("utf-8").replace("port: 10010", "port: 8200"), "utf-8")
+    done = CliRunner().invoke(plan, ["--profile", "alone"])
+    assert isinstance(done.exception, Refusal)
+    assert done.exception.exit_code == 1
+    said = "deploy/ports.yaml:13:11: `fixed[1].port`: 8200 is the port of `control` already"
+    assert any(line.startswith(said) for line in done.exception.message.splitlines())
+
+
 @pytest.mark.usefixtures("checkout")
 def test_an_unknown_profile_is_a_wrong_usage() -> None:
     """With the one that is near."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tandemkit.supervise.ports import Allocator, PortsTaken
+from tandemkit.supervise.ports import Allocator, PortsTaken, obstacle
 
 _HERE = "127.0.0.1"
 
@@ -96,3 +96,11 @@ def test_an_exhausted_range_says_what_keeps_its_ports(ports: tuple[int, ...]) ->
     said = f"no port of {ports[0]}-{ports[-1]} is free ({ports[0]}: is reserved: mine; "
     assert str(refused.value).startswith(said)
     assert str(refused.value).endswith("; and 17 more)")
+
+
+def test_a_claimed_port_is_free_for_one_server(ports: tuple[int, ...]) -> None:
+    """Our own claim is no obstacle; a server that listens there is one, and is told."""
+    with Allocator().claim(ports) as claim:
+        assert not obstacle(_HERE, claim.port)
+        with socket.create_server((_HERE, claim.port)):
+            assert obstacle(_HERE, claim.port) == "cannot be bound: Address already in use"
