@@ -82,6 +82,8 @@ class _Planner:
         found = describing.plan(self._profile.fields.name, rooms)
         if describing.mistakes:
             raise PlanRefused(describing.mistakes)
+        if self._profile.fields.HasField("state"):
+            found.state.CopyFrom(self._profile.fields.state)
         return found
 
     def _wanted(self, profile: Entry[Profile]) -> Wanted:

@@ -11,13 +11,14 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
 from tandem.control.v1 import registration_pb2 as nouns
+from tandem.fleet.v1.state_pb2 import StateStore
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.contracts import StoredContract
@@ -58,8 +59,8 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
-    by, which fleet it belongs to, if any, how its calls are traced, and where it answers over HTTP,
-    if anywhere.
+    by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
+    anywhere, and which store of state the fleet has.
     """
 
     address: str
@@ -69,6 +70,7 @@ class Place:
     membership: Membership | None = None
     tracing: Tracing = UNTRACED
     http: socket.socket | None = None
+    store: StateStore = field(default_factory=StateStore)
 
 
 @asynccontextmanager
@@ -85,7 +87,16 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     news = News()
     controls = place.membership.controls if place.membership else ()
     async with _outgoing(server, place) as calls, Tasks() as tasks, _faced(known, place):
-        site = Site(server, calls, place.clock, place.state_dir, controls, news, standings)
+        site = Site(
+            server,
+            calls,
+            place.clock,
+            place.state_dir,
+            controls,
+            news,
+            standings,
+            place.store,
+        )
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)
             server.plumb(HOST_SERVICE, oversight, news.set)

@@ -35,6 +35,7 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     said = _parser(agents).parse_args(arguments)
     try:
         placed = settings.place(agents, settings.read(said.settings))
+        store = settings.store(said.state_store)
         membership = membership_of(said, agents)
         http = listening(said.http) if said.http else None
     except (settings.BadSettings, BadMembership, HttpRefused) as error:
@@ -42,7 +43,9 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         raise SystemExit(_EXIT_USAGE) from error
     log.write_to(sys.stderr)
     tracing = Tracing(said.trace_share)
-    place = Place(said.listen, said.state, SystemClock(), said.grace_s, membership, tracing, http)
+    place = Place(
+        said.listen, said.state, SystemClock(), said.grace_s, membership, tracing, http, store
+    )
     uvloop.run(_serve(placed, place))
 
 
@@ -95,6 +98,12 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         type=Path,
         default=environment.Environment.read().home / "state",
         help="folder in which agents keep their state (default %(default)s)",
+    )
+    parser.add_argument(
+        "--state-store",
+        type=Path,
+        help="JSON file after tandem.fleet.v1.StateStore: the PostgreSQL or Redis in which agents "
+        "keep their state (default: files below --state)",
     )
     parser.add_argument(
         "--grace-s",

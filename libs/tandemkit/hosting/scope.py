@@ -13,9 +13,11 @@ import grpc
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.kept import Kept
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
 from tandemkit.rpc.server import Server
+from tandemkit.storage.state.owned import State
 from tandemkit.supervise.tasks import Tasks, failure_of
 
 Check = Callable[[], Awaitable[object]]
@@ -40,6 +42,7 @@ class Scope:
     _tasks: Tasks
     _server: Server
     _callees: Callees
+    _kept: Kept
     _checks: list[Check] = field(default_factory=list)
     _reached: list[str] = field(default_factory=list)
 
@@ -61,6 +64,17 @@ class Scope:
         declares it neither in `calls` nor in `soft_calls`.
         """
         return self._callees.stub(make)
+
+    async def state(self) -> State:
+        """What the instance must still know after its process has died: messages by key, in the
+        store that the fleet chose, on disk when a write returns. For `build`: it is opened by the
+        first call and closed behind everything else, and the instance does not serve while it
+        cannot be read. Raises Unreachable, InUse, Damaged.
+        """
+        state = await self._kept.state()
+        if state.check not in self._checks:
+            self._checks.append(state.check)
+        return state
 
     @property
     def near(self) -> Near:

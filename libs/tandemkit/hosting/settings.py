@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
 
+from tandem.fleet.v1.state_pb2 import StateStore
 from tandemkit.hosting.host import Placed
 from tandemkit.rpc import validation
 
@@ -35,7 +36,7 @@ def place(agents: Sequence[Agent], settings: Mapping[str, object]) -> tuple[Plac
 
 
 def read(path: Path | None) -> Mapping[str, object]:
-    """A JSON object of settings by agent name, or nothing where there is no file to read."""
+    """A JSON object, such as settings by agent name, or nothing where there is no file to read."""
     if path is None:
         return {}
     try:
@@ -45,8 +46,20 @@ def read(path: Path | None) -> Mapping[str, object]:
     except ValueError as error:
         raise BadSettings(f"{path} is no JSON: {error}") from error
     if not isinstance(found, dict):
-        raise BadSettings(f"{path} holds no JSON object of settings by agent name")
+        raise BadSettings(f"{path} holds no JSON object")
     return found
+
+
+def store(path: Path | None) -> StateStore:
+    """The store of state that a file of JSON names; files of the machine where there is none."""
+    chosen = StateStore()
+    try:
+        json_format.ParseDict(dict(read(path)), chosen)
+    except json_format.ParseError as error:
+        raise BadSettings(f"{path}: {error}") from error
+    if broken := validation.violations(chosen):
+        raise BadSettings("; ".join(f"{path}: {one.field}: {one.description}" for one in broken))
+    return chosen
 
 
 def _parse(agent: Agent, values: object) -> Placed:

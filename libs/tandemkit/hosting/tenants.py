@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.needs import Fleet, Needs
 from tandemkit.hosting.news import News
 from tandemkit.hosting.probing import Probe
@@ -49,6 +51,7 @@ class Site:
     controls: tuple[str, ...]
     news: News
     standings: Mapping[str, Standing]
+    store: StateStore
 
 
 class Tenant:
@@ -94,8 +97,9 @@ class Tenant:
 
     async def _live(self, life: Life) -> None:
         agent, site = self._placed.agent, self._site
-        async with Tasks() as tasks:
-            scope = self._scope(tasks)
+        kept = Kept(site.store, self.name, self._folder())
+        async with kept, Tasks() as tasks:
+            scope = self._scope(tasks, kept)
             async with agent.build(scope, self._placed.settings) as servicer:
                 with self._seated(servicer):
                     self.reaches_host = scope.reaches_host
@@ -155,14 +159,17 @@ class Tenant:
             why=standing.asked.why,
         )
 
-    def _scope(self, tasks: Tasks) -> Scope:
+    def _folder(self) -> Path:
+        folder = self._site.state_dir / self.name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _scope(self, tasks: Tasks, kept: Kept) -> Scope:
         agent, site, name = self._placed.agent, self._site, self._placed.name
-        state_dir = site.state_dir / name
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Its own contract too: another instance of it may be called.
         declared = (agent.contract, *agent.calls, *agent.soft_calls)
         callees = Callees(agent.name, declared, site.mesh)
-        scope = Scope(name, site.clock, state_dir, tasks, site.server, callees)
+        scope = Scope(name, site.clock, self._folder(), tasks, site.server, callees, kept)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
         scope.ready_when(needs.met)
         return scope

@@ -18,6 +18,10 @@ class State:
     def __init__(self, store: StateStore) -> None:
         self.store = store
 
+    async def check(self) -> None:
+        """Raises what keeps it from being read."""
+        await self.store.entries(limit=1)
+
     async def get(self, key: str, kind: type[Kept]) -> Kept | None:
         """The message as last written; None where there is none."""
         found = await self.store.get(key)

@@ -60,3 +60,19 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, s
 def test_no_file_means_no_settings() -> None:
     """Every agent then has its defaults."""
     assert settings.read(None) == {}
+
+
+def test_a_file_names_the_store_of_state(tmp_path: Path) -> None:
+    """Without one, agents keep it in files; with a mistake, nothing starts."""
+    path = tmp_path / "store.json"
+    assert settings.store(None).WhichOneof("place") is None
+    path.write_text('{"postgres": {"dsnFile": "/run/dsn"}}')
+    assert settings.store(path).postgres.dsn_file == "/run/dsn"
+    for text, said in [
+        ('{"postgres": {"dsnFile": "dsn"}}', "postgres.dsn_file"),
+        ('{"mongo": {}}', "mongo"),
+        ('{"files": {}, "redis": {}}', "place"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(settings.BadSettings, match=said):
+            settings.store(path)
