@@ -10,6 +10,11 @@ def incident_id() -> str:
     return secrets.token_hex(6)
 
 
+def event_id() -> str:
+    """Names one event among all that any store will ever have: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
 def trace_id() -> str:
     """A W3C trace id: 32 hexadecimal digits, not all zero."""
     return secrets.token_hex(16)

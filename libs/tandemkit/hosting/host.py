@@ -13,14 +13,16 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
 
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.fleet.v1.state_pb2 import StateStore
+from tandem.platform.v1.event_store_service_pb2_grpc import EventStoreServiceStub
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
+from tandemkit.hosting.child_events import Origin
 from tandemkit.hosting.contracts import StoredContract
 from tandemkit.hosting.face import Face, Identity, Known
 from tandemkit.hosting.heed import Heard, Heed
@@ -29,6 +31,7 @@ from tandemkit.hosting.layers import in_layers
 from tandemkit.hosting.membership import Membership, machine_name
 from tandemkit.hosting.news import News
 from tandemkit.hosting.oversight import HOST_SERVICE, Oversight
+from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
 from tandemkit.mesh.bootstrap import TARGET
@@ -37,7 +40,11 @@ from tandemkit.rpc.client import Mesh, mesh
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import DRAIN_GRACE_S, Server
 from tandemkit.rpc.spans import UNTRACED, Tracing
+from tandemkit.supervise.reports import LogSink, Sink, Sinks
 from tandemkit.supervise.tasks import Tasks
+
+# Beside the folders of the agents, whose names all have a hyphen.
+_EVENTS = "events"
 
 if TYPE_CHECKING:
     from tandemkit.hosting.agent import Agent
@@ -86,7 +93,12 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     known = Known(server.health, standings, report.tallies)
     news = News()
     controls = place.membership.controls if place.membership else ()
-    async with _outgoing(server, place) as calls, Tasks() as tasks, _faced(known, place):
+    async with (
+        _outgoing(server, place) as calls,
+        Tasks() as tasks,
+        _faced(known, place),
+        _recorded(calls, place) as sink,
+    ):
         site = Site(
             server,
             calls,
@@ -96,6 +108,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             news,
             standings,
             place.store,
+            sink,
         )
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)
@@ -149,6 +162,20 @@ def _faced(known: Known, place: Place) -> AbstractAsyncContextManager[object]:
         identity = Identity(host.name, host.machine, host.version)
         names.add(host.address)
     return http_port(place.http, Face(known, identity, place.clock).page, names)
+
+
+@asynccontextmanager
+async def _recorded(calls: Mesh, place: Place) -> AsyncIterator[Sink]:
+    """Where what happens to the agents is told; where there is a fleet, its event store too."""
+    if place.membership is None:
+        yield LogSink()
+        return
+    host = place.membership.host
+    origin = Origin(host.machine, host.name.removeprefix("hosts/"))
+    path = place.state_dir / _EVENTS / f"{origin.host}.outbox"
+    stub: Any = calls.stub(EventStoreServiceStub)
+    async with recording(path, origin.stream, stub, place.clock) as recorder:
+        yield Sinks(LogSink(), RecordingSink(recorder, origin))
 
 
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:

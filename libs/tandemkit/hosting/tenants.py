@@ -26,7 +26,7 @@ from tandemkit.rpc.room import restarting
 from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.children import Child, Life, Unmendable
-from tandemkit.supervise.reports import Asked
+from tandemkit.supervise.reports import Asked, Sink
 from tandemkit.supervise.supervisor import Supervisor, supervising
 from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.supervise.ward import Means
@@ -41,7 +41,7 @@ _BUILT_WITHIN_S, _CLOSED_WITHIN_S = 3600.0, 30.0
 @dataclass(frozen=True, slots=True)
 class Site:
     """What all agents of a host share. `news` is set whenever one of them serves, or does not any
-    more.
+    more; `sink` takes what becomes of them.
     """
 
     server: Server
@@ -52,6 +52,7 @@ class Site:
     news: News
     standings: Mapping[str, Standing]
     store: StateStore
+    sink: Sink
 
 
 class Tenant:
@@ -190,7 +191,9 @@ async def tenants(placed: Iterable[Placed], site: Site) -> AsyncIterator[Tenants
     """
     every = {one.name: Tenant(one, site) for one in placed}
     children = [one.child for one in every.values()]
-    async with supervising(Supervisor("agents", children, means=Means(site.clock))) as supervisor:
+    async with supervising(
+        Supervisor("agents", children, means=Means(site.clock, site.sink))
+    ) as supervisor:
         for one in every.values():
             await one.built
         yield Tenants(every, supervisor)
