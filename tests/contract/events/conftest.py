@@ -2,5 +2,5 @@
 
 import pytest
 
-for _part in ("case", "suite"):
+for _part in ("case", "pages", "suite"):
     pytest.register_assert_rewrite(f"tests.contract.events.{_part}")

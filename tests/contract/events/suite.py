@@ -23,6 +23,7 @@ from tandemkit.storage.events.replay import replay
 from tandemkit.storage.events.verify import Verdict
 from tandemkit.storage.failure import Damaged
 from tests.contract.events.case import KIND, Case, contents, first, told, verdict_of
+from tests.contract.events.pages import PagePromises
 
 
 class StreamPromises:
@@ -285,7 +286,7 @@ class ChainPromises:
 
 
 class EventStoreSuite(
-    StreamPromises, RetryPromises, FollowerPromises, StatePromises, ChainPromises
+    StreamPromises, PagePromises, RetryPromises, FollowerPromises, StatePromises, ChainPromises
 ):
     """What every backend promises. Its test module has a class with a fixture `case`."""
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from tandemkit.reach.failure import Unreachable
-from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event, EventStore
+from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event, EventStore, is_full
 
 
 class News:
@@ -39,7 +39,7 @@ class News:
                 for event in page:
                     yield event
                     after = event.position
-                if len(page) < PAGE_EVENTS_MAX:
+                if not is_full(page, PAGE_EVENTS_MAX):
                     after = max(after, seen)
                     await changed.wait()
 

@@ -12,6 +12,7 @@ from tandemkit.storage.events.appends import Append, Outcome, settled
 from tandemkit.storage.events.chain import head_of
 from tandemkit.storage.events.news import News
 from tandemkit.storage.events.protocol import (
+    PAGE_BYTES_MAX,
     PAGE_EVENTS_MAX,
     Appended,
     Event,
@@ -74,11 +75,19 @@ _MOVE_HEAD = "UPDATE tandem_events_head SET position = %s, digest = %s"
 _VERSION = "SELECT coalesce(max(version), 0) FROM tandem_events WHERE stream = %s"
 _KNOWN = "SELECT * FROM tandem_events WHERE id = ANY(%s)"
 _INSERT = "INSERT INTO tandem_events VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-_READ = "SELECT * FROM tandem_events WHERE stream = %s AND version > %s ORDER BY version LIMIT %s"
-_READ_ALL = "SELECT * FROM tandem_events WHERE position > %s ORDER BY position LIMIT %s"
-_READ_SOME = (
-    "SELECT * FROM tandem_events WHERE position > %s AND stream >= %s AND stream < %s"
-    " ORDER BY position LIMIT %s"
+_PAGE = """
+SELECT position, stream, version, id, kind, content, time_us, digest FROM (
+    SELECT *, sum(octet_length(content)) OVER (ORDER BY position) - octet_length(content) AS before
+    FROM (SELECT * FROM tandem_events WHERE {which} ORDER BY position LIMIT %s) AS found
+) AS counted WHERE before < {bytes_max} ORDER BY position
+"""
+_READ, _READ_ALL, _READ_SOME = (
+    _PAGE.format(which=which, bytes_max=PAGE_BYTES_MAX)
+    for which in (
+        "stream = %s AND version > %s",
+        "position > %s",
+        "position > %s AND stream >= %s AND stream < %s",
+    )
 )
 _SNAPSHOT = (
     "SELECT stream, version, kind, content, digest FROM tandem_events_snapshots WHERE stream = %s"

@@ -17,6 +17,8 @@ CONTENT_BYTES_MAX = 1024 * 1024
 # Of one append, which is one write: a larger one would hold up everybody else's.
 EVENTS_MAX = 1000
 PAGE_EVENTS_MAX = 1000
+# Of the content in a page: the event that reaches it is its last.
+PAGE_BYTES_MAX = 3 * 1024 * 1024
 NAME_LENGTH_MAX = 255
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
@@ -114,12 +116,16 @@ class EventStore(Protocol):
     async def read(
         self, stream: str, after: int = 0, limit: int = PAGE_EVENTS_MAX
     ) -> tuple[Event, ...]:
-        """The stream's events behind that version, the oldest first."""
+        """The stream's events behind that version, the oldest first: `limit` of them or content of
+        PAGE_BYTES_MAX, whichever comes first. None where there are no more.
+        """
 
     async def read_all(
         self, after: int = 0, prefix: str = "", limit: int = PAGE_EVENTS_MAX
     ) -> tuple[Event, ...]:
-        """Events behind that position of all streams whose names begin so, the oldest first."""
+        """Events behind that position of all streams whose names begin so, the oldest first; no
+        more than `read` does.
+        """
 
     def follow(self, after: int = 0, prefix: str = "") -> AsyncGenerator[Event, None]:
         """Like `read_all`, and then each new one, until closed. Raises Unreachable; go on behind
@@ -155,6 +161,11 @@ def check_events(events: Sequence[NewEvent]) -> None:
         check_name(event.kind)
         if len(event.content) > CONTENT_BYTES_MAX:
             raise ValueError("content exceeds the event store's limit")
+
+
+def is_full(page: Sequence[Event], limit: int) -> bool:
+    """Whether there may be more behind it."""
+    return len(page) >= limit or sum(len(one.content) for one in page) >= PAGE_BYTES_MAX
 
 
 def check_limit(limit: int) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event, EventStore, Snapshot
+from tandemkit.storage.events.protocol import (
+    PAGE_EVENTS_MAX,
+    Event,
+    EventStore,
+    Snapshot,
+    is_full,
+)
 
 State = TypeVar("State")
 
@@ -25,5 +31,5 @@ async def replay(
         page = await store.read(stream, version)
         for event in page:
             state, version = step(state, event), event.version
-        if len(page) < PAGE_EVENTS_MAX:
+        if not is_full(page, PAGE_EVENTS_MAX):
             return state, version

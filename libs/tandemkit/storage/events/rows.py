@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tandemkit.storage.events.appends import Append
 from tandemkit.storage.events.chain import head_of, recorded, snapshot_digest
-from tandemkit.storage.events.protocol import Appended, Event, Head, Snapshot
+from tandemkit.storage.events.protocol import (
+    PAGE_BYTES_MAX,
+    Appended,
+    Event,
+    Head,
+    Snapshot,
+)
 from tandemkit.storage.failure import Damaged
 
 # Of the columns, in their order.
@@ -58,6 +64,20 @@ def chained(wanted: Append, head: Head, version: int, time_us: int) -> tuple[lis
         events.append(event)
         head = head_of(event)
     return events, Appended(events[-1].version, events[-1].position)
+
+
+def page_of(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Those whose content is not too much for one page; the others are not even read."""
+
+    def taken() -> Iterator[Event]:
+        size = 0
+        for event in events:
+            yield event
+            size += len(event.content)
+            if size >= PAGE_BYTES_MAX:
+                return
+
+    return tuple(taken())
 
 
 def beyond(prefix: str) -> str:

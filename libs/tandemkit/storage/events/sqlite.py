@@ -28,6 +28,7 @@ from tandemkit.storage.events.rows import (
     beyond,
     chained,
     event_of,
+    page_of,
     snapshot_of,
     snapshot_values_of,
     values_of,
@@ -171,7 +172,7 @@ def _appended(database: sqlite3.Connection, wanted: Append, time_us: int) -> Out
 
 
 def _events(database: sqlite3.Connection, query: str, *values: object) -> tuple[Event, ...]:
-    return tuple(map(event_of, database.execute(query, values)))
+    return page_of(map(event_of, database.execute(query, values)))
 
 
 def _number(database: sqlite3.Connection, query: str, *values: object) -> int:
