@@ -22,12 +22,15 @@ from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.platform.v1.event_store_service_pb2_grpc import EventStoreServiceStub
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.announce import Announcement, announced
+from tandemkit.hosting.busy import BusyFace, BusyPort
 from tandemkit.hosting.child_events import Origin
 from tandemkit.hosting.contracts import StoredContract
 from tandemkit.hosting.face import Face, Identity, Known
 from tandemkit.hosting.heed import Heard, Heed
+from tandemkit.hosting.holding import Holding, origins
 from tandemkit.hosting.http_port import http_port
 from tandemkit.hosting.layers import in_layers
+from tandemkit.hosting.liveness import living
 from tandemkit.hosting.membership import Membership, machine_name
 from tandemkit.hosting.news import News
 from tandemkit.hosting.oversight import HOST_SERVICE, Oversight
@@ -67,7 +70,7 @@ class Placed:
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
     by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
-    anywhere, and which store of state the fleet has.
+    anywhere, which store of state the fleet has, and the file that its pulse is felt in, if it is.
     """
 
     address: str
@@ -78,6 +81,7 @@ class Place:
     tracing: Tracing = UNTRACED
     http: socket.socket | None = None
     store: StateStore = field(default_factory=StateStore)
+    pulse: Path | None = None
 
 
 @asynccontextmanager
@@ -94,6 +98,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     news = News()
     controls = place.membership.controls if place.membership else ()
     async with (
+        _alive(placed, place, server),
         _outgoing(server, place) as calls,
         Tasks() as tasks,
         _faced(known, place),
@@ -152,15 +157,24 @@ def _announcement(
     return Announcement(membership.controls, membership.lease_s, roster, stored, news)
 
 
+def _alive(
+    placed: Sequence[Placed], place: Place, server: Server
+) -> AbstractAsyncContextManager[None]:
+    """Begins before the first agent is built, which may hold the loop too."""
+    agents = {one.agent.promise.service.full_name: one.name for one in placed}
+    holding = Holding(origins(placed), agents, server.served)
+    identity, names = _identity(place)
+    port = None
+    if place.http is not None:
+        port = BusyPort(place.http, names, BusyFace(identity, tuple(agents.values())))
+    return living(holding, port, place.pulse)
+
+
 def _faced(known: Known, place: Place) -> AbstractAsyncContextManager[object]:
     """Begins before the first agent is built and ends behind the last, to be asked meanwhile."""
     if place.http is None:
         return nullcontext()
-    identity, names = Identity("", machine_name(), ""), set[str]()
-    if place.membership is not None:
-        host = place.membership.host
-        identity = Identity(host.name, host.machine, host.version)
-        names.add(host.address)
+    identity, names = _identity(place)
     return http_port(place.http, Face(known, identity, place.clock).page, names)
 
 
@@ -176,6 +190,14 @@ async def _recorded(calls: Mesh, place: Place) -> AsyncIterator[Sink]:
     stub: Any = calls.stub(EventStoreServiceStub)
     async with recording(path, origin.stream, stub, place.clock) as recorder:
         yield Sinks(LogSink(), RecordingSink(recorder, origin))
+
+
+def _identity(place: Place) -> tuple[Identity, set[str]]:
+    """Who answers over HTTP, and by which names besides those of the loopback."""
+    if place.membership is None:
+        return Identity("", machine_name(), ""), set()
+    host = place.membership.host
+    return Identity(host.name, host.machine, host.version), {host.address}
 
 
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:

@@ -82,8 +82,7 @@ async def http_port(
     """Answers inside of the block. `names` are those of this host besides the loopback ones and the
     address that it listens on.
     """
-    names = {*names, str(held.getsockname()[0])}
-    guard, errands = _Guard(pages, names), Errands()
+    guard, errands = Guard.of(held, pages, names), Errands()
     open_now: set[asyncio.StreamWriter] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,9 +109,7 @@ async def http_port(
         await server.wait_closed()
 
 
-async def _answer(
-    guard: _Guard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _answer(guard: Guard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One request. A caller that is slow, hangs up or never says anything is let go."""
     # So that `drain` returns when all is sent.
     writer.transport.set_write_buffer_limits(high=0)
@@ -121,12 +118,9 @@ async def _answer(
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
             except asyncio.LimitOverrunError:
-                found, has_body = _said(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), True
+                writer.write(too_large())
             else:
-                request = _parsed(head.decode("latin-1"))
-                found = guard.answer(request) if request else _said(HTTPStatus.BAD_REQUEST)
-                has_body = request is None or request.method != "HEAD"
-            writer.write(_wire(found, has_body=has_body))
+                writer.write(guard.reply(head))
             await writer.drain()
             # Else what the caller sent beyond its request would take the answer away from it.
             writer.write_eof()
@@ -136,14 +130,25 @@ async def _answer(
         return
 
 
-class _Guard:
+class Guard:
     """Refuses what none of the pages should ever see."""
 
     def __init__(self, pages: Pages, names: Collection[str]) -> None:
         self._pages = pages
         self._names = {"localhost", *(name.lower() for name in names if name)}
 
-    def answer(self, request: _Request) -> Answer:
+    @classmethod
+    def of(cls, held: socket.socket, pages: Pages, names: Collection[str]) -> Guard:
+        """Of a port whose own address is a name of its host too."""
+        return cls(pages, {*names, str(held.getsockname()[0])})
+
+    def reply(self, head: bytes) -> bytes:
+        """What is sent back to a request, which ends with an empty line."""
+        request = _parsed(head.decode("latin-1"))
+        found = self._answer(request) if request else _said(HTTPStatus.BAD_REQUEST)
+        return _wire(found, has_body=request is None or request.method != "HEAD")
+
+    def _answer(self, request: _Request) -> Answer:
         if not self._is_own(request.headers.get("host", "")):
             return _said(HTTPStatus.MISDIRECTED_REQUEST)
         if "origin" in request.headers:
@@ -161,6 +166,11 @@ class _Guard:
             return name in self._names or ipaddress.ip_address(name).is_loopback
         except ValueError:  # a name, of somebody else
             return False
+
+
+def too_large() -> bytes:
+    """What is sent back to a request that does not end."""
+    return _wire(_said(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), has_body=True)
 
 
 def _parsed(head: str) -> _Request | None:

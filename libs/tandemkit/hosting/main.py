@@ -44,7 +44,15 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     log.write_to(sys.stderr)
     tracing = Tracing(said.trace_share)
     place = Place(
-        said.listen, said.state, SystemClock(), said.grace_s, membership, tracing, http, store
+        said.listen,
+        said.state,
+        SystemClock(),
+        said.grace_s,
+        membership,
+        tracing,
+        http,
+        store,
+        said.pulse,
     )
     uvloop.run(_serve(placed, place))
 
@@ -87,6 +95,12 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         default="",
         help="host:port that answers GET /health and /metrics, without a secret; port 0 takes a "
         "free one, which the log names (default: none)",
+    )
+    parser.add_argument(
+        "--pulse",
+        type=Path,
+        help="file in which the machine's supervisor feels whether this process lives (default: "
+        "none)",
     )
     parser.add_argument(
         "--settings",

@@ -22,8 +22,8 @@ from tandemkit.supervise.tasks import Tasks, failure_of
 
 Check = Callable[[], Awaitable[object]]
 Stub = TypeVar("Stub")
-# An agent that does not say how it is in that time is not well.
-CHECK_S_MAX = 10.0
+# An agent that does not say how it is in that time is not well, and hangs if it does so again.
+CHECK_S_MAX = 5.0
 
 
 class Unanswered(Failure):

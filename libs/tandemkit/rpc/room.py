@@ -57,6 +57,10 @@ class Room:
                 self._sweep_in(self._limit_s, call.get_loop())
         return call
 
+    def holds(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the task is a call in progress here. May be asked from any thread."""
+        return task in self._due_s
+
     def limit(self, calls_max: int) -> None:
         """What policy lets in, where that is less than the contract does; 0: as the contract says.
         Calls in progress stay.

@@ -107,6 +107,11 @@ class Server:
         for service, room in self._rooms:
             room.limit(calls_max.get(service, 0))
 
+    def served(self, task: asyncio.Task[Any]) -> str | None:
+        """The service whose call the task serves, if it does. May be asked from any thread."""
+        rooms = tuple(self._rooms)
+        return next((service for service, room in rooms if room.holds(task)), None)
+
     async def start(self, address: str) -> int:
         """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
         for port 0.

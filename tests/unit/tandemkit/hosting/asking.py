@@ -24,7 +24,12 @@ class Told:
 
 async def told(held: socket.socket, request: str) -> Told:
     """What comes back until the port hangs up; ConnectionError where nothing does."""
-    reader, writer = await asyncio.open_connection(*held.getsockname()[:2])
+    return await told_at(held.getsockname()[:2], request)
+
+
+async def told_at(address: tuple[str, int], request: str) -> Told:
+    """The same, of a port of another process."""
+    reader, writer = await asyncio.open_connection(*address)
     try:
         writer.write(request.encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")

@@ -1,0 +1,42 @@
+"""What the kernel knows of a process: whether it may run, and what it has used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# What the kernel calls a thread that computes or would, one that waits for a device, one that a
+# signal stopped, and one that a debugger holds.
+RUNS, WAITS_FOR_DEVICE, STOPPED, TRACED = "R", "D", "T", "t"
+_PROC = Path("/proc")
+# Fields of /proc/PID/stat behind the name, which may hold anything.
+_STATE, _USER, _SYSTEM, _STARTED, _RESIDENT = 0, 11, 12, 19, 21
+
+
+@dataclass(frozen=True, slots=True)
+class VitalSigns:
+    """At one moment. `state` is that of the first thread, which runs the loop."""
+
+    state: str
+    # User and system, of all threads.
+    cpu_s: float
+    memory_bytes: int
+    # With the pid it names a process for good, as a pid alone is given again.
+    started_ticks: int
+
+    @classmethod
+    def of(cls, pid: int) -> VitalSigns | None:
+        """None where there is no such process, or none that can be asked about."""
+        try:
+            told = _PROC.joinpath(str(pid), "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return None
+        fields = told.rpartition(")")[2].split()
+        ticks = int(fields[_USER]) + int(fields[_SYSTEM])
+        return cls(
+            state=fields[_STATE],
+            cpu_s=ticks / os.sysconf("SC_CLK_TCK"),
+            memory_bytes=int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"),
+            started_ticks=int(fields[_STARTED]),
+        )
