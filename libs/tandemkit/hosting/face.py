@@ -42,7 +42,7 @@ class Known:
 
 class Face:
     """The pages. Everything is looked up when it is asked for, on the loop that serves calls: a
-    host whose loop is stuck does not answer.
+    host whose loop is held answers from elsewhere: `busy`.
     """
 
     def __init__(self, known: Known, identity: Identity, clock: Clock) -> None:
