@@ -13,6 +13,7 @@ from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
 SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
     "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
+    "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents that serve at an address, and how they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
@@ -73,7 +74,7 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
-    if name in {"up", "plan", "call", "agents", "policy"}:
+    if name in {"up", "plan", "call", "agents", "policy", "events"}:
         return _of_fleet(name)
     return _of_repository(name)
 
@@ -92,6 +93,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import call
 
             return call.call
+        case "events":
+            from tandemkit.cli import events
+
+            return events.events
         case "policy":
             from tandemkit.cli import policy
 

@@ -1,0 +1,90 @@
+"""Events as people and programs read them. Their content is bytes to the store: what they mean is
+in the contracts of this checkout.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from functools import cached_property
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+
+from tandem.platform.v1 import event_store_service_pb2 as pb
+from tandemkit.cli.contract_comments import image_of
+from tandemkit.cli.harmless import json_text, one_line
+from tandemkit.cli.log_text import word_of
+from tandemkit.core.environment import Environment
+
+
+class Schemas:
+    """The messages that an event's content may be."""
+
+    def __init__(self, image: FileDescriptorSet) -> None:
+        self._image = image
+
+    @classmethod
+    def read(cls, environment: Environment) -> Schemas:
+        return cls(image_of(environment))
+
+    @cached_property
+    def _pool(self) -> Any:
+        # The stubs leave its methods untyped. Outside of a checkout it is what this process knows.
+        pool: Any = DescriptorPool() if self._image.file else pb.DESCRIPTOR.pool
+        for file in self._image.file:
+            pool.AddSerializedFile(file.SerializeToString())
+        return pool
+
+    def told(self, content: pb.EventContent) -> dict[str, Any] | None:
+        """The content's fields; None where this checkout does not know what it is."""
+        try:
+            kind = GetMessageClass(self._pool.FindMessageTypeByName(content.schema))
+            message = kind.FromString(content.content)
+        except (KeyError, DecodeError):
+            return None
+        return MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=self._pool)
+
+
+def event_line(event: pb.Event, schemas: Schemas) -> str:
+    """When, where in the order, which stream, what, and what it says."""
+    moment = event.record_time.ToDatetime(tzinfo=UTC).astimezone()
+    told = schemas.told(event.content)
+    if told is None:
+        said = f"{len(event.content.content)} bytes of {event.content.schema}"
+    else:
+        said = "  ".join(f"{name}={word_of(value)}" for name, value in _flat(told))
+    name = event.content.schema.rpartition(".")[2]
+    head = f"{moment:%m-%d %H:%M:%S}  #{event.position}  {one_line(event.stream)}  {one_line(name)}"
+    return f"{head}  {one_line(said)}".rstrip()
+
+
+def event_json(event: pb.Event, schemas: Schemas) -> str:
+    """All of it; content that nobody here knows is in base64."""
+    content = schemas.told(event.content)
+    value: dict[str, Any] = {
+        "position": event.position,
+        "time": event.record_time.ToJsonString(),
+        "stream": event.stream,
+        "version": event.version,
+        "id": event.id,
+        "schema": event.content.schema,
+        "content": content,
+    }
+    if content is None:
+        value["content_base64"] = base64.b64encode(event.content.content).decode()
+    return json_text(json.dumps(value, ensure_ascii=False))
+
+
+def _flat(told: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in told.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
