@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import pwd
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
 from tandem.control.v1 import traffic_policy_pb2 as nouns
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as rpc
+from tandemkit.cli import noting
 from tandemkit.cli.failure import describe
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit
 from tandemkit.cli.reflection import Contracts, connected
@@ -133,28 +131,16 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
 def changing(command: Callable[..., None]) -> Callable[..., None]:
     """The same, for a command that changes the policy."""
 
-    @click.option("--author", help="Who asks for it (default: your login).")
-    @click.option("--reason", help="Why (default: the command itself).")
+    @noting.options
     @click.option("--allow-absent", is_flag=True, help="Take names that nobody bears yet.")
     @click.option("--address", help="host:port of a control (default: that of ./tandem up).")
     @as_json
     @functools.wraps(command)
     def asked(*, address: str | None, as_json: bool, allow_absent: bool, **more: Any) -> None:
-        note = nouns.ChangeNote(
-            author=more.pop("author") or _login(),
-            reason=more.pop("reason") or " ".join(["./tandem", *sys.argv[1:]]),
-        )
-        command(Session(_address(address), as_json, note, allow_absent), **more)
+        command(Session(_address(address), as_json, more.pop("note"), allow_absent), **more)
 
     return asked
 
 
 def _address(said: str | None) -> str:
     return said or controls_of(Environment.read().home)[0]
-
-
-def _login() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user need not have a name
-        return f"user {os.getuid()}"

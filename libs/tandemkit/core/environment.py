@@ -61,6 +61,11 @@ class Environment:
         exact = self.variables.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
         return exact or (f"{base}/v1/traces" if base else "")
 
+    @property
+    def may_colour(self) -> bool:
+        """Whether a terminal may be shown colours: by NO_COLOR's own rule, and where it has any."""
+        return not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb"
+
     def requires(self, part: str) -> bool:
         """Whether a test that lacks `part` must fail instead of skipping."""
         return EVERY_PART in self.required or part in self.required
