@@ -4,8 +4,8 @@ nobody and survives everybody.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -19,7 +19,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.hosting.child_events import Notable, Origin, child_event
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.remote import RemoteFailure
-from tandemkit.storage.events.protocol import IdTaken, NewEvent
+from tandemkit.storage.events.protocol import PAGE_EVENTS_MAX, Event, IdTaken, NewEvent
 from tandemkit.storage.forwarding import Forwarding
 from tandemkit.storage.outbox import Outbox
 from tandemkit.supervise.reports import Report
@@ -43,14 +43,43 @@ class StoreAgent:
         for one in events:
             content = pb.EventContent(schema=one.kind, content=one.content)
             request.events.add(id=one.id, content=content)
-        try:
+        with _answering():
             return await self._stub.AppendEvents(request, timeout=_ANSWER_WITHIN_S)
-        except grpc.aio.AioRpcError as error:
-            found = RemoteFailure.of(error)
-            if found.reason == _ID_TAKEN:
-                raise IdTaken(found.message, **found.metadata) from error
-            said = {"code": found.code.name, "reason": found.reason, "cause": found.message}
-            raise Unreachable("the event store takes no events", **said) from error
+
+    async def read(self, stream: str, after: int) -> Sequence[Event]:
+        """A page behind that version; none where there are no more. Raises Unreachable."""
+        request = pb.ReadStreamRequest(
+            stream=stream, after_version=after, events_max=PAGE_EVENTS_MAX
+        )
+        with _answering():
+            found = await self._stub.ReadStream(request, timeout=_ANSWER_WITHIN_S)
+        return [_read(one) for one in found.events]
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        found = RemoteFailure.of(error)
+        if found.reason == _ID_TAKEN:
+            raise IdTaken(found.message, **found.metadata) from error
+        said = {"code": found.code.name, "reason": found.reason, "cause": found.message}
+        raise Unreachable("the event store does not answer", **said) from error
+
+
+def _read(event: pb.Event) -> Event:
+    content, time_us = event.content, event.record_time.ToMicroseconds()
+    return Event(
+        event.position,
+        event.stream,
+        event.version,
+        event.id,
+        content.schema,
+        content.content,
+        time_us,
+        event.digest,
+    )
 
 
 class Recorder:

@@ -12,6 +12,7 @@ import grpc
 
 from services.control.traffic_policy.ledger import Ledger
 from services.control.traffic_policy.reach import Reach
+from services.control.traffic_policy.recording import Recording
 from services.control.traffic_policy.servicer import Policies
 from services.control.traffic_policy.shelf import Overtaken, Shelf, Stored
 from tandem.control.config.v1 import traffic_policy_pb2 as cfg
@@ -20,8 +21,11 @@ from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as registry
 from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
+from tandem.platform.v1 import event_store_service_pb2 as events
+from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.recording import StoreAgent
 from tandemkit.hosting.scope import Scope
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import mesh
@@ -109,6 +113,8 @@ async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncItera
         ledger, reach = Ledger(shelf, scope.clock), Reach(shelf.watch, scope.clock)
         scope.ready_when(reach.check)
         scope.spawn("reach", reach.run())
+        store = StoreAgent(scope.stub(events_rpc.EventStoreServiceStub))
+        scope.spawn("recording", Recording(ledger, store, scope.clock).run())
         yield Policies(ledger)
 
 
@@ -116,7 +122,7 @@ AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.TrafficPolicySettings,
     # Whether it answers is the agent's own check: it may be another control's.
-    soft_calls=(registry.DESCRIPTOR,),
+    soft_calls=(registry.DESCRIPTOR, events.DESCRIPTOR),
     build=build,
 )
 main = AGENT.main
