@@ -20,6 +20,7 @@ from tandemkit.mesh.snapshot import ROUTES
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.bench import _watchers
 from tests.bench._leases import Registering
 from tests.bench._watchers import PORT_HEARD, ROUTE_HEARD, TOLD
@@ -72,7 +73,7 @@ class Scaled:
 
     @asynccontextmanager
     async def registering(self) -> AsyncIterator[Registering]:
-        async with grpc.aio.insecure_channel(self._control) as channel, Tasks() as tasks:
+        async with shown(self._control, token_of_user(self._folder)) as channel, Tasks() as tasks:
             yield Registering(channel, tasks)
 
     async def port_heard(self, cluster: str, port: int) -> list[float]:

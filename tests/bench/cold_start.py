@@ -17,14 +17,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.names import AgentName
+from tandemkit.core.token import Token
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing.parts import free_ports, short_folder
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.bench import _grown_host
 from tests.bench._grown import Grown, grown
 from tests.bench._usage import cpu_s, proportional_mb
@@ -97,7 +97,7 @@ async def fleet(tree: Grown, hosts: int) -> AsyncIterator[Fleet]:
             started = [supervised_process(one) for one in commands]
             processes = [await stack.enter_async_context(one) for one in started]
             await _until_listening(processes[0])
-            await _until_serving(control, tree.agents)
+            await _until_serving(control, tree.agents, token_of_user(folder))
             yield Fleet(processes, _CLOCK.monotonic_s() - began_s)
 
 
@@ -110,9 +110,9 @@ async def _until_listening(control: Process) -> None:
     await eventually(log, lambda said: "host.serving" in said, within_s=START_S_MAX)
 
 
-async def _until_serving(control: str, agents: Sequence[AgentName]) -> None:
+async def _until_serving(control: str, agents: Sequence[AgentName], token: Token) -> None:
     wanted = {one.service for one in agents}
-    async with grpc.aio.insecure_channel(control) as channel:
+    async with shown(control, token) as channel:
         stub = rpc.FleetStatusServiceStub(channel)
 
         async def missing() -> set[str]:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +18,7 @@ from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing.parts import free_ports
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.cluster import chain_host, control_host, follower_host
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh import driver, many_host, trial_host
@@ -35,6 +36,7 @@ class Controlled:
         self.folder = folder
         (self._port,) = free_ports(1)
         self.control = f"127.0.0.1:{self._port}"
+        self.token = token_of_user(folder)
         self._ports: dict[str, int] = {"control": self._port}
         self._processes: dict[str, Process] = {}
         self._stack = stack
@@ -68,9 +70,9 @@ class Controlled:
             told = await stub.ListAgents(pb.ListAgentsRequest(), wait_for_ready=True, timeout=5)
         return told.HasField("stale_time")
 
-    def at(self, name: str) -> grpc.aio.Channel:
+    def at(self, name: str) -> AbstractAsyncContextManager[grpc.aio.Channel]:
         """A channel to that process and no other."""
-        return grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[name]}")
+        return shown(f"127.0.0.1:{self._ports[name]}", self.token)
 
     async def start_host(self, name: str, *options: str, module: ModuleType = trial_host) -> None:
         """One that serves both trial agents, answers with its name, and is known to control."""
@@ -122,7 +124,7 @@ class Controlled:
         self, *names: str, service: str = ALPHA, told_by: str = "control"
     ) -> None:
         """Returns once this control lists just these hosts as serving the agent."""
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[told_by]}") as channel:
+        async with self.at(told_by) as channel:
             stub = rpc.FleetStatusServiceStub(channel)
 
             async def look() -> set[str]:

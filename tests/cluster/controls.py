@@ -14,12 +14,14 @@ import grpc
 
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
+from tandemkit.core.token import Token
 from tandemkit.registry.consul_rights import policy_rules
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import free_ports
 from tandemkit.testing.parts_consul import DurableConsul, consul_identities, durable_consul
 from tandemkit.testing.parts_storage import DurableRedis, durable_redis_server
 from tandemkit.testing.relay import relay_to
+from tandemkit.testing.tokens import shown
 from tests.cluster import control_host
 from tests.cluster.controlled import Controlled
 from tests.cluster.eventually import eventually
@@ -44,14 +46,15 @@ class Backend:
 class Heard:
     """What a watcher of one control hears of the hosts. It begins again where the watch ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: Token) -> None:
+        self._token = token
         self.hosts: set[str] = set()
         self.gone: list[str] = []
         self.watches_count = 0
 
     async def follow(self, address: str) -> None:
         while True:
-            async with grpc.aio.insecure_channel(address) as channel:
+            async with shown(address, self._token) as channel:
                 try:
                     await self._follow_once(rpc.RegistryServiceStub(channel))
                 except grpc.aio.AioRpcError:
@@ -111,7 +114,7 @@ class Controls(Controlled):
 
     @asynccontextmanager
     async def heard_at(self, name: str) -> AsyncIterator[Heard]:
-        heard = Heard()
+        heard = Heard(self.token)
         async with Tasks() as tasks:
             tasks.spawn("watch", heard.follow(self._addresses[name]))
             yield heard

@@ -57,8 +57,7 @@ async def test_a_client_and_the_control_agree_on_what_was_accepted() -> None:
         await fleet.start_host("a")
         client = await fleet.client()
         await client.until_only("Alpha/Ask", "a")
-        control = grpc.aio.insecure_channel(fleet.control)
-        channel = await stack.enter_async_context(control)
+        channel = await stack.enter_async_context(fleet.at("control"))
         both = await eventually(lambda: words(client, channel), lambda found: found.agree)
     assert both.client.node.id == both.control.node
     assert both.client.node.locality.zone == both.control.machine == MACHINE

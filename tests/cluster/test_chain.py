@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 import pytest
 
 from tandemkit.rpc import budget
@@ -20,9 +19,9 @@ pytestmark = pytest.mark.cluster
 CALLS = 1500
 
 
-async def ask(address: str, method: str) -> str:
-    """One call to the caller at an address, with as much time as it wants."""
-    async with grpc.aio.insecure_channel(address) as channel:
+async def ask(fleet: Controlled, name: str, method: str) -> str:
+    """One call to a caller, with as much time as it wants."""
+    async with fleet.at(name) as channel:
         call: Any = channel.unary_unary(
             f"/{BETA}/{method}", Question.SerializeToString, Answer.FromString
         )
@@ -68,7 +67,7 @@ async def test_a_callee_has_less_time_than_its_caller(fleet: Controlled) -> None
         fleet.start_chained("caller", "caller"), fleet.start_chained("callee", "callee")
     )
     await fleet.until_serving("caller", service=BETA)
-    left_s = float(await ask(fleet.address("caller"), "Wait"))
+    left_s = float(await ask(fleet, "caller", "Wait"))
     assert 0 < left_s < WAIT_MS / 1000 * (1 - budget.RESERVE_SHARE)
 
 
@@ -83,11 +82,11 @@ async def test_an_agent_that_starts_without_its_control_finds_the_others(
         fleet.start_chained("caller", "caller"), fleet.start_chained("callee", "callee")
     )
     await fleet.until_serving("caller", service=BETA)
-    assert await ask(fleet.address("caller"), "Ask") == "callee by ipv4"
+    assert await ask(fleet, "caller", "Ask") == "callee by ipv4"
     await fleet.kill("control")
     await fleet.start_chained("late", "caller", ready="agent.serving")
     for name in ("late", "caller"):
-        assert await ask(fleet.address(name), "Ask") == "callee by ipv4"
+        assert await ask(fleet, name, "Ask") == "callee by ipv4"
     await fleet.start_control()
     await fleet.until_serving("caller", "late", service=BETA)
 

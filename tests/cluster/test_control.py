@@ -75,7 +75,7 @@ async def test_hosts_that_fall_silent_together_are_not_all_given_up(fleet: Contr
     """One of the two stays, for it may be the network; who drains is believed, down to nobody."""
     for name in ("a", "b"):
         fleet.send(name, signal.SIGSTOP)
-    kept_hosts = await eventually(lambda: treated(fleet.control))
+    kept_hosts = await eventually(lambda: treated(fleet))
     assert list(kept_hosts.values()) == ["KIND_KEPT"]
     (kept,) = kept_hosts
     await fleet.until_serving(kept.removeprefix("hosts/"))
@@ -85,7 +85,7 @@ async def test_hosts_that_fall_silent_together_are_not_all_given_up(fleet: Contr
     for name in ("a", "b"):
         fleet.send(name, signal.SIGTERM)
     await fleet.until_serving()
-    assert await treated(fleet.control) == {}
+    assert await treated(fleet) == {}
 
 
 async def test_a_frozen_control_evicts_nobody(fleet: Controlled) -> None:
@@ -94,7 +94,7 @@ async def test_a_frozen_control_evicts_nobody(fleet: Controlled) -> None:
     """
     client = await fleet.client()
     await client.until_only("Alpha/Ask", "a", "b")
-    async with removals(fleet.control) as removed:
+    async with removals(fleet) as removed:
         fleet.send("control", signal.SIGSTOP)
         outcome = await client.run("Alpha/Add", round(2 * LEASE_S * RATE), per_s=RATE)
         fleet.send("control", signal.SIGCONT)

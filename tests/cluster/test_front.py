@@ -14,6 +14,7 @@ from tandem.control.v1 import fleet_status_service_pb2
 from tandemkit.mesh.bootstrap import VARIABLE
 from tandemkit.rpc.contract import Contract
 from tandemkit.testing.parts import demand, short_folder
+from tandemkit.testing.tokens import GRPCURL_FLAGS, grpcurl_variables
 from tests.cluster.controlled import Controlled, controlled
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh.trial_contract import AFFINITY, ALPHA, BETA, PACKAGE
@@ -34,8 +35,17 @@ class Grpcurl:
         self._program = str(demand("grpcurl")["grpcurl"])
 
     async def run(self, *flags: str, said: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        argv = (self._program, "-plaintext", "-max-time", "20", *flags, "xds:///tandem", *said)
-        environment = {VARIABLE: self._fleet.bootstrap, "HOME": str(self._fleet.folder)}
+        argv = (
+            self._program,
+            "-plaintext",
+            "-max-time",
+            "20",
+            *GRPCURL_FLAGS,
+            *flags,
+            "xds:///tandem",
+            *said,
+        )
+        environment = {VARIABLE: self._fleet.bootstrap, **grpcurl_variables(self._fleet.token)}
         return await asyncio.to_thread(
             subprocess.run, argv, env=environment, capture_output=True, text=True, check=False
         )

@@ -21,6 +21,7 @@ from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.supervise.vigil import Vigil, Watched
 from tandemkit.testing.parts import free_ports
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.cluster import stuck_host
 from tests.cluster.eventually import eventually
 from tests.cluster.mesh.trial_contract import ALPHA, BETA, Answer, Question
@@ -92,14 +93,15 @@ async def watched(folder: Path, stall_s_max: float = STALL_S_MAX) -> AsyncIterat
     where = ("--listen", f"127.0.0.1:{grpc_port}", "--http", f"127.0.0.1:{http_port}")
     files = ("--state", folder / "state", "--pulse", folder / "pulse", "--settings", settings)
     argv = (sys.executable, "-m", stuck_host.__name__, *where, *map(str, files))
-    command = Command(argv, folder / "log", env={"PYTHONPATH": os.pathsep.join(sys.path)})
+    known = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(folder)}
+    command = Command(argv, folder / "log", env=known)
 
     async def serves() -> None:
         assert "host.serving" in command.log_tail()
 
     async with (
         supervised_process(command, ready=serves) as process,
-        grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
+        shown(f"127.0.0.1:{grpc_port}", token_of_user(folder)) as channel,
         Tasks() as tasks,
     ):
         watch = Watch(process, http_port, channel, tasks, stall_s_max)

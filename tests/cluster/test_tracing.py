@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from tandemkit.rpc import trace
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.parts import free_ports, short_folder
 from tandemkit.testing.spans import Collector, collector
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.cluster import chain_host
 from tests.cluster.mesh.trial_contract import ALPHA, BETA, Answer, Question
 
@@ -51,7 +51,7 @@ async def test_a_host_tells_the_collector_of_its_environment() -> None:
         with short_folder() as folder:
             async with (
                 host_of_both(folder, found) as address,
-                grpc.aio.insecure_channel(address) as channel,
+                shown(address, token_of_user(folder)) as channel,
             ):
                 ask: Any = channel.unary_unary(
                     f"/{BETA}/Ask", Question.SerializeToString, Answer.FromString

@@ -17,8 +17,10 @@ from services.control.fleet_status.agent import AGENT as FLEET_STATUS
 from services.control.registry.agent import AGENT as REGISTRY
 from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandemkit.cli.main import main
+from tandemkit.core.token import FILE_NAME, Token
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.parts import demand, short_folder
+from tandemkit.testing.tokens import GRPCURL_FLAGS, grpcurl_variables
 from tests.cluster import stock_client
 
 pytestmark = pytest.mark.cluster
@@ -45,6 +47,10 @@ class Shell:
             "TANDEM_ROOT": str(folder),
             "TANDEM_HOME": str(folder / "home"),
         }
+
+    @property
+    def token(self) -> Token:
+        return Token(self.folder / "home" / FILE_NAME)
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[None]:
@@ -87,17 +93,18 @@ async def shell() -> AsyncIterator[Shell]:
 async def test_a_stock_client_calls_an_agent_after_env(shell: Shell) -> None:
     """It knows the one target and the generated stub, and no address."""
     client = (sys.executable, "-m", stock_client.__name__, TARGET, "one two")
-    assert shell.run_in_mesh(*client) == "2\n"
+    assert shell.run_in_mesh(*client, str(shell.token.path)) == "2\n"
 
 
 @pytest.mark.real("grpcurl")
 async def test_grpcurl_finds_and_calls_every_agent_after_env(shell: Shell) -> None:
     """No proto files either: the target answers what it serves."""
     grpcurl = (str(demand("grpcurl")["grpcurl"]), "-plaintext", "-max-time", "20")
+    shell.variables |= grpcurl_variables(shell.token)
     listed = shell.run_in_mesh(*grpcurl, TARGET, "list").split()
     assert {agent.promise.service.full_name for agent in SERVED} <= set(listed)
     service = TOOLBOX.promise.service.full_name
-    request = ("-d", '{"text": "one two"}', TARGET, f"{service}/MeasureText")
+    request = (*GRPCURL_FLAGS, "-d", '{"text": "one two"}', TARGET, f"{service}/MeasureText")
     assert '"words": "2"' in shell.run_in_mesh(*grpcurl, *request)
 
 

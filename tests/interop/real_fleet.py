@@ -14,8 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import grpc
-
 from services.utility.toolbox.agent import AGENT
 from tandem.control.v1 import fleet_status_service_pb2 as status_pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
@@ -23,10 +21,12 @@ from tandem.control.v1 import traffic_policy_pb2 as policy_pb
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as rpc
 from tandemkit.core.environment import Environment
+from tandemkit.core.token import FILE_VARIABLE as TOKEN_FILE_VARIABLE
 from tandemkit.hosting.edge import EdgePlace, edge
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing.parts import demand, free_ports
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.cluster import control_host
 from tests.cluster.eventually import eventually
 from tests.interop import toolbox_host
@@ -128,7 +128,7 @@ class Fleet:
     async def until_serving(self) -> None:
         """Returns once control lists every host that was started."""
         wanted = {f"hosts/{name}" for name in self.hosts}
-        async with grpc.aio.insecure_channel(self.control) as channel:
+        async with shown(self.control, token_of_user(self.folder)) as channel:
             stub = status_rpc.FleetStatusServiceStub(channel)
 
             async def look() -> set[str]:
@@ -150,7 +150,7 @@ class Fleet:
         if testers:
             policy.preferences.add(header="x-tester", value="yes", version=testers)
         note = policy_pb.ChangeNote(author="interop", reason="a test")
-        async with grpc.aio.insecure_channel(self.control) as channel:
+        async with shown(self.control, token_of_user(self.folder)) as channel:
             request = pb.SetServicePolicyRequest(policy=policy, note=note)
             await rpc.TrafficPolicyServiceStub(channel).SetServicePolicy(request, timeout=5)
 
@@ -189,7 +189,9 @@ class Fleet:
     def shell(self) -> dict[str, str]:
         """What a caller's environment says, and no more."""
         told = bootstrap(Node("interop", MACHINE), [self.control])
-        return {"PATH": Environment.read().path, "HOME": str(self.folder), VARIABLE: told}
+        token = {TOKEN_FILE_VARIABLE: str(token_of_user(self.folder).path)}
+        user = {"PATH": Environment.read().path, "HOME": str(self.folder)}
+        return {**user, **token, VARIABLE: told}
 
     async def _start(self, module: ModuleType, name: str, *arguments: str, ready: str) -> str:
         (port,) = free_ports(1)

@@ -16,7 +16,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tandem.options.v1 import options_pb2
+from tandemkit.cli.credential import showing
 from tandemkit.cli.output import EXIT_NO, Refusal, near
+from tandemkit.core.environment import Environment
 from tandemkit.core.names import AgentName
 from tandemkit.mesh.bootstrap import TARGET
 
@@ -110,4 +112,4 @@ def connected(address: str) -> Iterator[grpc.Channel]:
                 where = "no control of the fleet" if address == TARGET else f"nobody at {address}"
                 message = f"{where} answers; start the fleet with ./tandem up."
                 raise Refusal(message, EXIT_NO) from error
-        yield channel
+        yield showing(channel, Environment.read())

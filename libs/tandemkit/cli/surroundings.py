@@ -11,9 +11,11 @@ import click
 
 from tandemkit.cli import running, shells
 from tandemkit.cli.checkout import root_of
+from tandemkit.cli.credential import token_file
 from tandemkit.cli.output import Refusal, as_json, emit, examples
 from tandemkit.cli.parts import built_tools
 from tandemkit.core.environment import Environment
+from tandemkit.core.token import FILE_VARIABLE as TOKEN_FILE_VARIABLE
 from tandemkit.hosting.membership import machine_name
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE, Node, bootstrap
 
@@ -76,18 +78,21 @@ def _checkout(environment: Environment) -> dict[str, str]:
         "stubs": str(environment.stubs or ""),
         "cache": str(environment.cache),
         "home": str(environment.home),
+        "token_file": str(token_file(environment)),
         "tools": str(built_tools(environment) or ""),
         "required": ",".join(sorted(environment.required)),
     }
 
 
 def _variables(text: str, file: Path | None, environment: Environment) -> dict[str, str | None]:
+    token: dict[str, str | None] = {TOKEN_FILE_VARIABLE: str(token_file(environment))}
     if file is not None:
         file.write_text(json.dumps(json.loads(text), indent=2) + "\n")
-        return {FILE_VARIABLE: str(file.resolve())}
+        return {FILE_VARIABLE: str(file.resolve()), **token}
     # Clients prefer the file of an earlier call.
     stale: dict[str, str | None] = {FILE_VARIABLE: None}
-    return {**(stale if FILE_VARIABLE in environment.variables else {}), VARIABLE: text}
+    known = {**(stale if FILE_VARIABLE in environment.variables else {}), VARIABLE: text}
+    return {**known, **token}
 
 
 def _warn_of_silence(controls: str) -> None:

@@ -19,6 +19,7 @@ from tandem.control.v1 import registration_pb2 as nouns
 from tandem.fleet.v1 import stanza_pb2
 from tandemkit.cli import edge, running
 from tandemkit.cli.checkout import root_of
+from tandemkit.cli.credential import token_made
 from tandemkit.cli.output import Refusal, as_json, emit, examples, table
 from tandemkit.cli.reflection import DEFAULT_ADDRESS
 from tandemkit.core import log
@@ -144,6 +145,9 @@ def screen(placed: Sequence[Placed], address: str, http: str = "") -> str:
             f"  ./tandem call {sample}{elsewhere}",
             f"  grpcurl -plaintext {address} list",
             '  eval "$(./tandem env)"; grpcurl -plaintext xds:///tandem list',
+            "Calls show the token of $TANDEM_HOME/token, as those of ./tandem do. With grpcurl:",
+            '  BEARER="Bearer $(cat "$TANDEM_TOKEN_FILE")" grpcurl -expand-headers \\',
+            "    -H 'authorization: ${BEARER}' -plaintext xds:///tandem SERVICE/METHOD",
             *((f"  curl http://{http}/health          and /metrics",) if http else ()),
         )
     )
@@ -183,6 +187,7 @@ def up(*, address: str, advertise: str, http: str | None, as_json: bool, **of_ed
     face = address_of(answering) if answering else ""
     fleet_of_one = membership(where, advertise)
     placed = fleet(root_of(environment) / "deploy" / "fleet")
+    token = token_made(environment)
     standing = edge.Standing(wanted, environment, fleet_of_one)
     log.write_to()
 
@@ -195,7 +200,13 @@ def up(*, address: str, advertise: str, http: str | None, as_json: bool, **of_ed
     tracing = Tracing(share_of(environment))
     state = environment.home / "state"
     place = Place(
-        where, state, SystemClock(), membership=fleet_of_one, tracing=tracing, http=answering
+        where,
+        state,
+        SystemClock(),
+        membership=fleet_of_one,
+        tracing=tracing,
+        http=answering,
+        token=token,
     )
     try:
         with ExitStack() as notes:

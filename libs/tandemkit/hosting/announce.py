@@ -22,8 +22,10 @@ from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
+from tandemkit.core.token import Token
 from tandemkit.hosting.contracts import STORE_WITHIN_S, StoredContract, keep_contracts
 from tandemkit.rpc import channel
+from tandemkit.rpc.bearing import bearing
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.supervise.tasks import Tasks
 
@@ -47,6 +49,7 @@ class Announcement:
     contracts: Sequence[StoredContract]
     # Set whenever the roster may have changed.
     news: asyncio.Event
+    token: Token | None = None
 
     @property
     def answer_within_s(self) -> float:
@@ -94,7 +97,7 @@ class Announcer:
         while not self._leaving.is_set():
             try:
                 async with channel.shared(controls[place]) as wire:
-                    await self._hold_once(place, rpc.RegistryServiceStub(wire))
+                    await self._hold_once(place, self._stub(wire))
                 place = 0
             except (grpc.aio.AioRpcError, _Unconfirmed) as error:
                 self._failures += 1
@@ -151,6 +154,9 @@ class Announcer:
             call.cancel()
             self._without_lease.set()
 
+    def _stub(self, wire: grpc.aio.Channel) -> rpc.RegistryServiceAsyncStub:
+        return rpc.RegistryServiceStub(bearing(wire, self._said.token))
+
     def _look_again_s(self) -> float:
         return self._clock.monotonic_s() + RETURN_S_MAX * (0.5 + self._draw() / 2)
 
@@ -162,7 +168,7 @@ class Announcer:
         for control in self._said.controls[:place]:
             with suppress(grpc.aio.AioRpcError, TimeoutError):
                 async with asyncio.timeout(within_s), channel.shared(control) as wire:
-                    stub = rpc.RegistryServiceStub(wire)
+                    stub = self._stub(wire)
                     await keep_contracts(stub, self._said.contracts, within_s)
                     return True
         return False

@@ -26,6 +26,7 @@ from tandemkit.core.errors import Failure
 from tandemkit.hosting.announce import pause_s
 from tandemkit.mesh.kept_policy import POLICY_KEY, Unreadable, record_in
 from tandemkit.rpc import channel
+from tandemkit.rpc.bearing import bearing
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.server import Server
 
@@ -63,7 +64,7 @@ class Heed:
         for control in itertools.cycle(self._heard.controls):
             try:
                 async with channel.shared(control) as wire:
-                    stub = rpc.RegistryServiceStub(wire)
+                    stub = rpc.RegistryServiceStub(bearing(wire, self._heard.server.token))
                     while True:
                         await self._watch(stub)
             except (grpc.aio.AioRpcError, _Silent) as error:

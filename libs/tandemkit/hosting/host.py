@@ -21,6 +21,7 @@ from tandem.control.v1 import registration_pb2 as nouns
 from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.platform.v1.event_store_service_pb2_grpc import EventStoreServiceStub
 from tandemkit.core.clock import Clock
+from tandemkit.core.token import Token
 from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.busy import BusyFace, BusyPort
 from tandemkit.hosting.child_events import Origin
@@ -37,6 +38,7 @@ from tandemkit.hosting.oversight import HOST_SERVICE, Oversight
 from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
+from tandemkit.hosting.watched_token import looking
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import Mesh, mesh
@@ -70,7 +72,8 @@ class Placed:
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
     by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
-    anywhere, which store of state the fleet has, and the file that its pulse is felt in, if it is.
+    anywhere, which store of state the fleet has, the file that its pulse is felt in, if it is, and
+    the token that its callers show; None lets everybody in who reaches it.
     """
 
     address: str
@@ -82,6 +85,7 @@ class Place:
     http: socket.socket | None = None
     store: StateStore = field(default_factory=StateStore)
     pulse: Path | None = None
+    token: Token | None = None
 
 
 @asynccontextmanager
@@ -90,7 +94,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     where they wait for each other.
     """
     report = Report(place.tracing)
-    server = Server(report)
+    server = Server(report, place.token)
     standings = {
         one.name: Standing(one.name, one.agent.promise.service.full_name) for one in placed
     }
@@ -121,6 +125,8 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             port = await server.start(place.address)
             try:
                 async with AsyncExitStack() as announcing:
+                    if place.token is not None:
+                        tasks.spawn("token", looking(place.token, place.clock))
                     if place.membership is not None:
                         changed = announcing.enter_context(news.heard())
                         said = _announcement(placed, place.membership, server, port, changed)
@@ -154,7 +160,7 @@ def _announcement(
         return host
 
     stored = tuple({one.digest: one for one in contracts.values()}.values())
-    return Announcement(membership.controls, membership.lease_s, roster, stored, news)
+    return Announcement(membership.controls, membership.lease_s, roster, stored, news, server.token)
 
 
 def _alive(
@@ -203,4 +209,6 @@ def _identity(place: Place) -> tuple[Identity, set[str]]:
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:
     """What the agents call each other on. It ends behind the last of them and of their tasks."""
     target = channel.NOWHERE if place.membership is None else TARGET
-    return mesh(target, server.local.way, clock=place.clock, tracing=place.tracing)
+    return mesh(
+        target, server.local.way, clock=place.clock, tracing=place.tracing, token=place.token
+    )

@@ -13,6 +13,7 @@ import uvloop
 
 from tandemkit.core import environment, log
 from tandemkit.core.clock import SystemClock
+from tandemkit.core.token import FILE_NAME, Token, TokenRefused
 from tandemkit.hosting import settings
 from tandemkit.hosting.host import Place, Placed
 from tandemkit.hosting.http_port import HttpRefused, listening
@@ -38,7 +39,8 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         store = settings.store(said.state_store)
         membership = membership_of(said, agents)
         http = listening(said.http) if said.http else None
-    except (settings.BadSettings, BadMembership, HttpRefused) as error:
+        token = None if said.open else Token.kept(said.token_file)
+    except (settings.BadSettings, BadMembership, HttpRefused, TokenRefused) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
     log.write_to(sys.stderr)
@@ -53,6 +55,7 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         http,
         store,
         said.pulse,
+        token,
     )
     uvloop.run(_serve(placed, place))
 
@@ -112,6 +115,16 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         type=Path,
         default=environment.Environment.read().home / "state",
         help="folder in which agents keep their state (default %(default)s)",
+    )
+    callers = parser.add_mutually_exclusive_group()
+    callers.add_argument(
+        "--token-file",
+        type=Path,
+        default=environment.Environment.read().home / FILE_NAME,
+        help="holds the token that callers show; made if it is absent (default %(default)s)",
+    )
+    callers.add_argument(
+        "--open", action="store_true", help="let everybody in who reaches the port"
     )
     parser.add_argument(
         "--state-store",

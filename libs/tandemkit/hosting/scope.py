@@ -12,6 +12,7 @@ import grpc
 
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
+from tandemkit.core.token import Token
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.kept import Kept
 from tandemkit.rpc.attempts import Near
@@ -92,12 +93,19 @@ class Scope:
         self._reached.append("answer_for")
         return self._server.answer_for(elsewhere)
 
-    def serve_also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
-        """Serves something that is none of our contracts on the host's port; `drain` ends its
-        streams when the host does.
+    @property
+    def token(self) -> Token | None:
+        """For the same: what calls to another control have to show."""
+        return self._server.token
+
+    def serve_also(
+        self, handler: grpc.GenericRpcHandler, drain: Callable[[], None], *, public: bool = False
+    ) -> None:
+        """Serves something that is none of our contracts on the host's port, perhaps without asking
+        for the token; `drain` ends its streams when the host does.
         """
         self._reached.append("serve_also")
-        self._server.also(handler, drain)
+        self._server.also(handler, drain, public=public)
 
     @property
     def reaches_host(self) -> bool:

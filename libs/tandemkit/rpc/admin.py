@@ -21,6 +21,8 @@ from tandemkit.rpc.streams import Streams
 _CSDS: ServiceDescriptor = csds_pb2.DESCRIPTOR.services_by_name["ClientStatusDiscoveryService"]
 _CHANNELZ: ServiceDescriptor = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"]
 SERVICES = (_CSDS.full_name, _CHANNELZ.full_name)
+# It tells what control planes tell anybody. Channelz tells who calls whom.
+PUBLIC = (_CSDS.full_name,)
 
 
 class _ClientStatus:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 
 from tandemkit.core.clock import Clock, SystemClock
+from tandemkit.core.token import Token
 from tandemkit.rpc import channel
 from tandemkit.rpc.attempts import Near, Road, Way
+from tandemkit.rpc.bearing import bearing
+from tandemkit.rpc.borrowed import Borrowed
 from tandemkit.rpc.breaker import BreakerView
 from tandemkit.rpc.line import Line, Terms
 from tandemkit.rpc.spans import UNTRACED, Tracing
@@ -44,25 +47,36 @@ async def mesh(
     *,
     clock: Clock | None = None,
     tracing: Tracing = UNTRACED,
-    draw: Callable[[], float] = random.random,
+    token: Token | None = None,
 ) -> AsyncIterator[Mesh]:
-    """The mesh behind `target`: `xds:///tandem`, or the plain address of one server.
+    """The mesh behind `target`: `xds:///tandem`, or the plain address of one server. Calls that
+    leave the process show `token`.
 
     A process has one mesh; a second one would count failures and retries by itself.
     """
     # On xDS the route retries, by the same contract.
     retries = not target.startswith(channel.XDS)
-    terms = Terms(target, retries, clock or SystemClock(), tracing.share, draw, tracing.recorder)
-    async with channel.shared(target) as wire:
-        yield Mesh(wire, terms, near)
+    chance = tracing.share, random.random
+    terms = Terms(target, retries, clock or SystemClock(), *chance, tracing.recorder)
+    async with mesh_on(terms, near, token) as it:
+        yield it
 
 
-class Calls(grpc.aio.Channel):
+@asynccontextmanager
+async def mesh_on(
+    terms: Terms, near: Near | None = None, token: Token | None = None
+) -> AsyncIterator[Mesh]:
+    """The same, on terms of one's own."""
+    async with channel.shared(terms.target) as wire:
+        yield Mesh(bearing(wire, token), terms, near)
+
+
+class Calls(Borrowed):
     """What a generated stub takes for a channel."""
 
     def __init__(self, wire: grpc.aio.Channel, terms: Terms, near: Near | None) -> None:
+        super().__init__(wire)
         self.lines: dict[str, Line] = {}
-        self._wire = wire
         self._terms = terms
         self._near = near
 
@@ -84,21 +98,3 @@ class Calls(grpc.aio.Channel):
         if line is None:
             line = self.lines[path] = Line(path, self._terms)
         return Road(line, far, self._near)
-
-    def get_state(self, try_to_connect: object = None) -> grpc.ChannelConnectivity:
-        return self._wire.get_state(bool(try_to_connect))
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        await self._wire.wait_for_state_change(last_observed_state)
-
-    async def channel_ready(self) -> None:
-        await self._wire.channel_ready()
-
-    async def close(self, grace: float | None = None) -> None:
-        """Does nothing: the channel closes with the mesh, whose other stubs use it."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        """The same."""

@@ -38,6 +38,7 @@ class Method:
     affinity: str
     concurrent_calls_max: int
     retryable: bool
+    public: bool
 
     @classmethod
     def of(cls, method: MethodDescriptor) -> Method:
@@ -57,6 +58,7 @@ class Method:
             affinity=said.Extensions[options.affinity],
             concurrent_calls_max=said.Extensions[options.limits].concurrent_calls_max,
             retryable=said.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
+            public=said.Extensions[options.public],
         )
 
 

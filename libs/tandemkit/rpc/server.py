@@ -12,10 +12,12 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from tandemkit.core.errors import Bug
+from tandemkit.core.token import Token
 from tandemkit.rpc import admin, reflection
 from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.elsewhere import Elsewhere, Strangers
+from tandemkit.rpc.gate import Gate
 from tandemkit.rpc.health import SERVICE as HEALTH
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.local import LocalAgents, LocalMethod
@@ -44,7 +46,9 @@ _HANDLERS = {
 class Server:
     """Mount agents, `start`, and `drain` at the end. One event loop, one port."""
 
-    def __init__(self, report: Report | None = None) -> None:
+    def __init__(self, report: Report | None = None, token: Token | None = None) -> None:
+        """Whoever calls has to show `token`, but for what is public; None lets everybody in."""
+        self.token = token
         self.health = Health()
         self.local = LocalAgents(self.health.serving)
         self._report = report or Report()
@@ -53,6 +57,8 @@ class Server:
         self._elsewhere: Elsewhere | None = None
         self._others: list[str] = []
         self._server = grpc.aio.server(options=_OPTIONS)
+        self._gate = Gate(token)
+        self._server.add_generic_rpc_handlers((self._gate,))
         self._services: list[str] = []
 
     def mount(self, contract: Contract, servicer: object) -> Seat:
@@ -60,15 +66,12 @@ class Server:
         later. Raises Bug where it does not implement its contract.
         """
         seat = Seat(contract, servicer)
-        handlers = {
-            method.name: self._handler(contract, method, seat) for method in contract.methods
-        }
         service = contract.service.full_name
         if service in self._services:
             raise Bug("a server has one servicer for each contract", service=service)
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, handlers),)
-        )
+        for method in contract.methods:
+            handler = self._handler(contract, method, seat)
+            self._gate.put(method.path, handler, public=method.public)
         self._services.append(service)
         self.health.put(service, serving=False)
         return seat
@@ -86,11 +89,15 @@ class Server:
         name = contract.service.full_name
         self.also(grpc.method_handlers_generic_handler(name, handlers), drain)
 
-    def also(self, handler: grpc.GenericRpcHandler, drain: Callable[[], None]) -> None:
+    def also(
+        self, handler: grpc.GenericRpcHandler, drain: Callable[[], None], *, public: bool = False
+    ) -> None:
         """Adds a service that is none of our contracts; `drain` ends its streams when the server
-        does.
+        does. One that is public asks nobody for the token.
         """
         self._add(handler)
+        if public and isinstance(handler, grpc.ServiceRpcHandler):
+            self._gate.open(handler.service_name())
         self._drains.append(drain)
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
@@ -137,6 +144,8 @@ class Server:
             *reflection.handlers(described, streams, self._elsewhere),
         ):
             self._add(handler)
+        for service in (HEALTH, *admin.PUBLIC, *reflection.SERVICES):
+            self._gate.open(service)
         if self._elsewhere is not None:
             # Behind all others: it takes what they leave.
             known = (*self._services, *self._others)

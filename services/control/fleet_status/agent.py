@@ -86,7 +86,7 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
     near = None if settings.registry else scope.near
     # Not scope.stub: what tells the mesh cannot look for the registry there.
     target = settings.registry or channel.NOWHERE
-    async with mesh(target, near, clock=scope.clock) as calls:
+    async with mesh(target, near, clock=scope.clock, token=scope.token) as calls:
         registry = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
         telling = Telling(publication)
         follower = Follower(registry, telling, scope.clock)
@@ -105,7 +105,8 @@ async def build(scope: Scope, settings: cfg.FleetStatusSettings) -> AsyncIterato
             registry.drain()
             discovery.close()
 
-        scope.serve_also(discovery.generic_handler(), drain)
+        # gRPC's own xDS clients cannot show a token.
+        scope.serve_also(discovery.generic_handler(), drain, public=True)
         yield Status(follower, policies, discovery)
 
 

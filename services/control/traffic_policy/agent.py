@@ -107,7 +107,7 @@ async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncItera
     near = None if settings.registry else scope.near
     # Not scope.stub: policy has to be changed also where the mesh is at fault.
     target = settings.registry or channel.NOWHERE
-    async with mesh(target, near, clock=scope.clock) as calls:
+    async with mesh(target, near, clock=scope.clock, token=scope.token) as calls:
         stubbed = StubbedRegistry(calls.stub(registry_rpc.RegistryServiceStub))
         shelf = Shelf(stubbed)
         ledger, reach = Ledger(shelf, scope.clock), Reach(shelf.watch, scope.clock)

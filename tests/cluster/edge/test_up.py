@@ -20,6 +20,7 @@ from services.control.registry.agent import AGENT as REGISTRY
 from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandemkit.cli import main
 from tandemkit.core.environment import Environment
+from tandemkit.core.token import FILE_NAME, Token
 from tandemkit.hosting.agent import Agent
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing.parts import demand
@@ -72,7 +73,8 @@ async def test_the_address_that_it_prints_answers_for_every_agent(tmp_path: Path
         listed, _ = await grpcurl(*where, "list")
         services = {one.promise.service.full_name for one in SERVED}
         assert services <= set(listed.splitlines())
-        told, _ = await grpcurl("-d", '{"text": "hello"}', *where, MEASURE)
+        request = ("-d", '{"text": "hello"}', *where, MEASURE)
+        told, _ = await grpcurl(*request, token=Token(tmp_path / FILE_NAME))
         assert json.loads(told)["words"] == "1"
         asked = ("-d", '{"service": "utility-toolbx"}', *where, "grpc.health.v1.Health/Check")
         _, complaint = await grpcurl(*asked)

@@ -16,7 +16,10 @@ import grpc
 from grpc import experimental
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.core.environment import Environment
+from tandemkit.core.token import FILE_NAME, Token
 from tandemkit.rpc import admin
+from tandemkit.rpc.bearing import bearing
 from tandemkit.rpc.streams import Streams
 from tests.cluster.mesh.trial_contract import Answer, Question
 
@@ -117,7 +120,8 @@ async def serve(address: str, target: str) -> None:
     plain: Any = experimental
     credentials = grpc.xds_channel_credentials(plain.insecure_channel_credentials())
     async with grpc.aio.secure_channel(target, credentials) as channel:
-        driver = Driver(channel)
+        token = Environment.read().home / FILE_NAME
+        driver = Driver(bearing(channel, Token(token) if token.exists() else None))
         server = grpc.aio.server()
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Run": grpc.unary_unary_rpc_method_handler(driver.run),

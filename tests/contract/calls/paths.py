@@ -15,9 +15,11 @@ import grpc
 from grpc import experimental
 
 from tandemkit.rpc.attempts import Near
-from tandemkit.rpc.client import Mesh, mesh
+from tandemkit.rpc.bearing import bearing
+from tandemkit.rpc.channel import XDS
+from tandemkit.rpc.client import Mesh, mesh_on
+from tandemkit.rpc.line import Terms
 from tandemkit.rpc.server import Server
-from tandemkit.rpc.spans import Tracing
 from tandemkit.testing.clock import Hasty
 from tandemkit.testing.spans import KeptSpans
 from tests.contract.calls.edge_path import through_the_edge
@@ -39,13 +41,15 @@ class Die:
 @dataclass
 class Reach:
     """How stubs reach the agent: the channel that they are made with. Where a mesh is behind it,
-    also that, the clock by which it goes, and the die that says which calls begin a trace.
+    also that, the clock by which it goes, and the die that says which calls begin a trace. `bare`
+    is the same way for calls that show no token, where there is one.
     """
 
     channel: Any
     mesh: Mesh | None = None
     clock: Hasty = field(default_factory=Hasty)
     die: Die = field(default_factory=Die)
+    bare: Any = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,11 @@ async def listening(server: Server) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def meshed(target: str, spans: KeptSpans, near: Near | None = None) -> AsyncIterator[Reach]:
+async def meshed(target: str, ground: Ground, near: Near | None = None) -> AsyncIterator[Reach]:
     """A mesh whose time and luck are the test's."""
-    clock, die, tracing = Hasty(), Die(), Tracing(SHARE, spans.recorder)
-    async with mesh(target, near, clock=clock, tracing=tracing, draw=die) as stubs:
+    clock, die = Hasty(), Die()
+    terms = Terms(target, not target.startswith(XDS), clock, SHARE, die, ground.spans.recorder)
+    async with mesh_on(terms, near, ground.server.token) as stubs:
         yield Reach(stubs.stub(_channel), stubs, clock, die)
 
 
@@ -83,20 +88,21 @@ async def meshed(target: str, spans: KeptSpans, near: Near | None = None) -> Asy
 async def direct(ground: Ground) -> AsyncIterator[Reach]:
     """grpc.aio alone: what the others are measured by."""
     async with listening(ground.server) as address, grpc.aio.insecure_channel(address) as channel:
-        yield Reach(channel)
+        yield Reach(bearing(channel, ground.server.token), bare=channel)
 
 
 @asynccontextmanager
 async def in_process(ground: Ground) -> AsyncIterator[Reach]:
     """The server is called where it is; what cannot be goes over the socket."""
     async with direct(ground) as far:
-        yield Reach(NearFirst(far.channel, ground.server))
+        bare = NearFirst(far.bare, ground.server)
+        yield Reach(NearFirst(far.channel, ground.server), bare=bare)
 
 
 @asynccontextmanager
 async def mesh_direct(ground: Ground) -> AsyncIterator[Reach]:
     """What an agent's own stubs use, for an agent elsewhere."""
-    async with listening(ground.server) as address, meshed(address, ground.spans) as reach:
+    async with listening(ground.server) as address, meshed(address, ground) as reach:
         yield reach
 
 
@@ -104,7 +110,7 @@ async def mesh_direct(ground: Ground) -> AsyncIterator[Reach]:
 async def mesh_in_process(ground: Ground) -> AsyncIterator[Reach]:
     """The same, for an agent of the same host."""
     near = ground.server.local.way
-    async with listening(ground.server) as address, meshed(address, ground.spans, near) as reach:
+    async with listening(ground.server) as address, meshed(address, ground, near) as reach:
         yield reach
 
 
@@ -116,14 +122,14 @@ async def xds(ground: Ground) -> AsyncIterator[Reach]:
     credentials = grpc.xds_channel_credentials(insecure())
     async with grpc.aio.secure_channel(TARGET, credentials) as channel:
         await channel.channel_ready()
-        yield Reach(channel)
+        yield Reach(bearing(channel, ground.server.token), bare=channel)
 
 
 @asynccontextmanager
 async def mesh_xds(ground: Ground) -> AsyncIterator[Reach]:
     """What an agent's own stubs use in a fleet."""
     await ground.server.start(f"127.0.0.1:{ground.mesh_port}")
-    async with meshed(TARGET, ground.spans) as reach:
+    async with meshed(TARGET, ground) as reach:
         await reach.channel.channel_ready()
         yield reach
 
@@ -132,7 +138,7 @@ async def mesh_xds(ground: Ground) -> AsyncIterator[Reach]:
 async def edged(ground: Ground) -> AsyncIterator[Reach]:
     """A client that knows one plain address: a real Envoy decides."""
     async with through_the_edge(ground.server) as channel:
-        yield Reach(channel)
+        yield Reach(bearing(channel, ground.server.token), bare=channel)
 
 
 PATHS: dict[str, Path] = {

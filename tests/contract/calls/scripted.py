@@ -15,6 +15,7 @@ from tandemkit.rpc.server import Server
 from tandemkit.rpc.spans import Tracing
 from tandemkit.testing import probe
 from tandemkit.testing.spans import KeptSpans
+from tandemkit.testing.tokens import own_token
 from tests.contract.calls.paths import PATHS, SHARE, Die, Ground, Reach
 
 
@@ -108,14 +109,15 @@ class Reached:
 async def reached_by(path: str, mesh_port: int) -> AsyncIterator[Reached]:
     spans = KeptSpans()
     report = Report(Tracing(SHARE, spans.recorder), draw=(luck := Die()))
-    agent, server = Scripted(), Server(report)
-    server.mount(Contract.of(probe.DESCRIPTOR), agent)
-    server.health.put(probe.SERVICE, serving=True)
-    async with PATHS[path](Ground(server, mesh_port, spans)) as reach:
-        try:
-            yield Reached(path, agent, server, ProbeStub(reach.channel), reach, spans, luck)
-        finally:
-            await server.drain(0)
+    with own_token() as token:
+        agent, server = Scripted(), Server(report, token)
+        server.mount(Contract.of(probe.DESCRIPTOR), agent)
+        server.health.put(probe.SERVICE, serving=True)
+        async with PATHS[path](Ground(server, mesh_port, spans)) as reach:
+            try:
+                yield Reached(path, agent, server, ProbeStub(reach.channel), reach, spans, luck)
+            finally:
+                await server.drain(0)
 
 
 def ask(text: str = "hello") -> Any:

@@ -18,6 +18,7 @@ from tandemkit.hosting.main import serve_agents
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing import probe
 from tandemkit.testing.parts import fetch
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
 
@@ -52,7 +53,7 @@ def lines(log_path: Path) -> list[dict[str, object]]:
 async def test_sigterm_lets_a_call_finish_and_then_ends_the_process(tmp_path: Path) -> None:
     """A call in progress ends by its own deadline, not by the signal; the agent is closed."""
     async with started(tmp_path) as (process, address):
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with shown(address, token_of_user(tmp_path)) as channel:
             burst: Any = channel.unary_stream(probe.path("Burst"))
             tail = burst(b"\n\x04hang")
             assert await tail.read()
@@ -74,7 +75,7 @@ async def test_a_second_signal_ends_the_process_at_once(
     """Whoever asks twice does not want to wait for a call in progress."""
     async with (
         started(tmp_path) as (process, address),
-        grpc.aio.insecure_channel(address) as channel,
+        shown(address, token_of_user(tmp_path)) as channel,
     ):
         echo: Any = channel.unary_unary(probe.path("Echo"))
         hanging = echo(b"\n\x04hang")
@@ -98,7 +99,7 @@ async def test_it_serves_on_a_socket_when_told(tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/s"
     async with started(tmp_path, "--listen", address) as (_, announced):
         assert announced == address
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with shown(address, token_of_user(tmp_path)) as channel:
             echo: Any = channel.unary_unary(probe.path("Echo"))
             assert await echo(b"\n\x02hi") == b"\n\x02hi"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +12,15 @@ from typing import Any
 
 import grpc
 
+from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.errors import TransientError
 from tandemkit.rpc import trace
-from tandemkit.rpc.client import Mesh, mesh
+from tandemkit.rpc.client import Mesh, mesh_on
 from tandemkit.rpc.context import time_left_s
 from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.line import Terms
 from tandemkit.rpc.server import Server
+from tandemkit.rpc.spans import UNTRACED, Tracing
 from tandemkit.testing import probe
 from tests.unit.tandemkit.rpc.probed import Probe
 
@@ -117,11 +121,22 @@ async def chained(**terms: Any) -> AsyncIterator[Chain]:
         socket() as far,
         served(first, near),
         served(last, far),
-        mesh(near, **terms) as to_first,
-        mesh(far, **terms) as to_last,
+        mesh_on(_terms(near, **terms)) as to_first,
+        mesh_on(_terms(far, **terms)) as to_last,
     ):
         first.onward = to_last.stub(ProbeStub).Echo
         yield Chain(first, last, to_first, to_first.stub(ProbeStub))
+
+
+def _terms(
+    target: str,
+    *,
+    clock: Clock | None = None,
+    tracing: Tracing = UNTRACED,
+    draw: Callable[[], float] = random.random,
+) -> Terms:
+    chance = tracing.share, draw
+    return Terms(target, True, clock or SystemClock(), *chance, tracing.recorder)
 
 
 def request(text: str = "hello") -> Any:

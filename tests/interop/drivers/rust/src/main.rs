@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tandem_client::tonic::metadata::{Ascii, MetadataKey};
-use tandem_client::tonic::{transport::Channel, Request, Status};
+use tandem_client::tonic::{Request, Status};
 use tandem_client::tonic_types::StatusExt;
 use tandem_client::utility::v1::toolbox_service_client::ToolboxServiceClient;
 use tandem_client::utility::v1::{ConvertQuantityRequest, MeasureTextRequest, Quantity};
@@ -42,7 +42,7 @@ struct Refusal {
     fields: Vec<String>,
 }
 
-type Agent = ToolboxServiceClient<Channel>;
+type Agent = ToolboxServiceClient<tandem_client::Fleet>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

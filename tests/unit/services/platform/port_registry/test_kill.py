@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
-
 from services.platform.port_registry import agent
 from tandem.platform.v1 import port_registry_service_pb2 as pb
 from tandem.platform.v1 import port_registry_service_pb2_grpc as rpc
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing.parts import short_folder
+from tandemkit.testing.tokens import shown, token_of_user
 from tests.unit.services.platform.port_registry import desk
 
 _PROGRAM = f"from {agent.__name__} import main; main()"
@@ -31,10 +30,10 @@ async def living(
     address = f"unix:{folder}/agent.sock"
     places = ("--state", str(folder / "state"), "--settings", str(folder / "settings.json"))
     argv = (sys.executable, "-c", _PROGRAM, "--listen", address, *places)
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(folder)}
     async with (
         supervised_process(Command(argv, log, env=environment)) as process,
-        grpc.aio.insecure_channel(address) as channel,
+        shown(address, token_of_user(folder)) as channel,
     ):
         yield process, rpc.PortRegistryServiceStub(channel)
 

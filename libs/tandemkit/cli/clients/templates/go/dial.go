@@ -23,8 +23,9 @@ var ErrNoBootstrap = errors.New("tandem: set GRPC_XDS_BOOTSTRAP_CONFIG or GRPC_X
 	" (`./tandem env` prints it), or call DialAddress with the edge's address")
 
 // Dial opens the channel of the mesh: gRPC itself discovers, balances, retries and fails over.
-// Open it once; it is safe for concurrent use and serves every stub. Where the control planes are
-// stands in the environment. Options come after the package's own and win over them.
+// Open it once; it is safe for concurrent use and serves every stub. Where the control planes are,
+// and the file with the fleet's token, stand in the environment. Options come after the package's
+// own and win over them.
 func Dial(options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	if os.Getenv("GRPC_XDS_BOOTSTRAP_CONFIG") == "" && os.Getenv("GRPC_XDS_BOOTSTRAP") == "" {
 		return nil, ErrNoBootstrap
@@ -65,5 +66,6 @@ func own(credentials grpc.DialOption) []grpc.DialOption {
 	alive := keepalive.ClientParameters{
 		Time: 10 * time.Second, Timeout: time.Second, PermitWithoutStream: true,
 	}
-	return []grpc.DialOption{credentials, grpc.WithKeepaliveParams(alive)}
+	shown := grpc.WithPerRPCCredentials(&bearer{})
+	return []grpc.DialOption{credentials, shown, grpc.WithKeepaliveParams(alive)}
 }

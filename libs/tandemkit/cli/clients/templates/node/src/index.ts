@@ -1,5 +1,6 @@
 /** One channel over which every agent of a Tandem fleet is called. */
 
+import * as fs from "node:fs";
 import * as path from "node:path";
 
 import * as grpc from "@grpc/grpc-js";
@@ -40,6 +41,32 @@ const OPTIONS: grpc.ChannelOptions = {
   "grpc.max_reconnect_backoff_ms": 2000,
 };
 
+// A fleet takes the token before for a while, so a new one need not be seen at once.
+const LOOK_AGAIN_AFTER_MS = 5000;
+const token = { value: "", readAtMs: -Infinity };
+
+/** What the file holds that TANDEM_TOKEN_FILE names; empty without that variable. */
+function bearer(): string {
+  const file = process.env.TANDEM_TOKEN_FILE;
+  if (!file) return "";
+  if (performance.now() - token.readAtMs > LOOK_AGAIN_AFTER_MS) {
+    token.value = fs.readFileSync(file, "utf8").trim();
+    token.readAtMs = performance.now();
+  }
+  return `Bearer ${token.value}`;
+}
+
+/** Shows the fleet's token with every call. gRPC's own call credentials need TLS. */
+const shown: grpc.Interceptor = (options, nextCall) =>
+  new grpc.InterceptingCall(nextCall(options), {
+    start(metadata, listener, next) {
+      const headers = metadata.clone();
+      const value = bearer();
+      if (value) headers.set("authorization", value);
+      next(headers, listener);
+    },
+  });
+
 type ClientOf<Client> = new (
   address: string,
   credentials: grpc.ChannelCredentials,
@@ -60,7 +87,8 @@ export class Fleet {
 
   /** A client of one agent; it costs no connection of its own. */
   client<Client>(contract: ClientOf<Client>): Client {
-    return new contract(this.target, this.credentials, { channelOverride: this.channel });
+    const options = { channelOverride: this.channel, interceptors: [shown] };
+    return new contract(this.target, this.credentials, options);
   }
 
   close(): void {
@@ -69,8 +97,8 @@ export class Fleet {
 }
 
 /**
- * The mesh: gRPC itself discovers, balances, retries and fails over. Where the control planes are
- * stands in the environment.
+ * The mesh: gRPC itself discovers, balances, retries and fails over. Where the control planes are,
+ * and the file with the fleet's token, stand in the environment.
  */
 export function dial(options: grpc.ChannelOptions = {}): Fleet {
   if (!process.env.GRPC_XDS_BOOTSTRAP_CONFIG && !process.env.GRPC_XDS_BOOTSTRAP) {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Error};
 
 pub use tonic;
@@ -14,7 +15,13 @@ mod contracts {
     include!(concat!(env!("OUT_DIR"), "/contracts.rs"));
 }
 
+mod token;
+
 pub use contracts::tandem::*;
+pub use token::Bearer;
+
+/// What a client is made with: a channel whose calls show the fleet's token.
+pub type Fleet = InterceptedService<Channel, Bearer>;
 
 /// How a channel of ours is: a dead link shows within 3 s, also while nothing is called.
 pub fn endpoint(address: &str) -> Result<Endpoint, Error> {
@@ -31,7 +38,9 @@ pub fn endpoint(address: &str) -> Result<Endpoint, Error> {
 }
 
 /// Opens a channel to one plain address, `host:port`: the fleet's edge, or one host. Open it once;
-/// a clone is cheap and serves every agent. For TLS, change what `endpoint` gives.
-pub async fn dial(address: &str) -> Result<Channel, Error> {
-    endpoint(address)?.connect().await
+/// a clone is cheap and serves every agent. For TLS, change what `endpoint` gives, and wrap the
+/// channel as is done here.
+pub async fn dial(address: &str) -> Result<Fleet, Error> {
+    let channel = endpoint(address)?.connect().await?;
+    Ok(InterceptedService::new(channel, Bearer::default()))
 }

@@ -23,7 +23,8 @@ public final class Fleet {
 
   /**
    * Opens the channel of the mesh: gRPC itself discovers, balances, retries and fails over. Open it
-   * once; it serves every stub. Where the control planes are stands in the environment.
+   * once; it serves every stub. Where the control planes are, and the file with the fleet's token,
+   * stand in the environment.
    */
   public static ManagedChannel dial() {
     if (!isSet(System.getenv("GRPC_XDS_BOOTSTRAP_CONFIG"))
@@ -77,6 +78,7 @@ public final class Fleet {
         .keepAliveTime(10, TimeUnit.SECONDS)
         .keepAliveTimeout(1, TimeUnit.SECONDS)
         .keepAliveWithoutCalls(true)
+        .intercept(new Bearer())
         .build();
   }
 

@@ -1,0 +1,85 @@
+"""What the command line shows to the fleet of its home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+
+from tandemkit.cli.output import Refusal
+from tandemkit.core.environment import Environment
+from tandemkit.core.token import FILE_NAME, Token, TokenRefused
+
+
+def token_file(environment: Environment) -> Path:
+    """Where the token of the home's fleet is, or will be."""
+    return environment.home / FILE_NAME
+
+
+def token_made(environment: Environment) -> Token:
+    """What callers of the home's fleet have to show; made where this is its first one."""
+    return _known(lambda: Token.kept(token_file(environment)))
+
+
+def showing(channel: grpc.Channel, environment: Environment) -> grpc.Channel:
+    """`channel`, for calls that show the token of the home's fleet. Where it has none, a fleet that
+    is open may answer all the same.
+    """
+    path = token_file(environment)
+    if not path.exists():
+        return channel
+    return grpc.intercept_channel(channel, _Shown(_known(lambda: Token(path))))
+
+
+def _known(read: Callable[[], Token]) -> Token:
+    try:
+        return read()
+    except TokenRefused as refused:
+        raise Refusal(f"{refused}.") from refused
+
+
+class _Call(NamedTuple):
+    """The fields by which gRPC knows a call that is about to be made."""
+
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Shown(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def intercept_unary_unary(self, go_on: Any, call: Any, request: Any) -> Any:
+        return self._shown(go_on, call, request)
+
+    def intercept_unary_stream(self, go_on: Any, call: Any, request: Any) -> Any:
+        return self._shown(go_on, call, request)
+
+    def intercept_stream_unary(self, go_on: Any, call: Any, requests: Any) -> Any:
+        return self._shown(go_on, call, requests)
+
+    def intercept_stream_stream(self, go_on: Any, call: Any, requests: Any) -> Any:
+        return self._shown(go_on, call, requests)
+
+    def _shown(self, go_on: Callable[..., Any], call: Any, request: Any) -> Any:
+        metadata = (*(call.metadata or ()), self._token.header)
+        named = _Call(
+            call.method,
+            call.timeout,
+            metadata,
+            call.credentials,
+            call.wait_for_ready,
+            call.compression,
+        )
+        return go_on(named, request)
