@@ -26,6 +26,7 @@ _PLANTED = {
     },
     "catch-alls": {_KIT: "try:\n    x()\nexcept Exception:\n    pass\n"},
     "clocks": {_TEST: "import time\ntime.sleep(1)\n"},
+    "doors": {_KIT: "from tandemkit.supervise.roll.cached import CachedRoll\n"},
     "environment": {_KIT: "import os\nos.environ['HOME']\n"},
     "five-facts": {planted.CONTRACT: "package tandem.tale.v1;\nservice TellService {}\n"},
     "foreign": {"libs/vendor/six.py": ""},

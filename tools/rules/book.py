@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tools.rules import (
     call_graph,
     conventions,
+    doors,
     facts,
     files,
     habits,
@@ -28,6 +29,7 @@ TEXT_RULES: dict[str, TextRule] = {
     "call-graph": call_graph.check,
     "catch-alls": habits.catch_alls,
     "clocks": habits.clocks,
+    "doors": doors.check,
     "environment": habits.environment,
     "five-facts": facts.check,
     "foreign": files.foreign,

@@ -9,6 +9,7 @@ from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
+    closing,
     nullcontext,
 )
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import DRAIN_GRACE_S, Server
 from tandemkit.rpc.spans import UNTRACED, Tracing
 from tandemkit.supervise.reports import LogSink, Sink, Sinks
+from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.supervise.tasks import Tasks
 
 # Beside the folders of the agents, whose names all have a hyphen.
@@ -89,6 +91,13 @@ class Place:
 
 
 @asynccontextmanager
+async def _processes(place: Place) -> AsyncIterator[ProcessRegistry]:
+    """Names of what runs in the host."""
+    with closing(ProcessRegistry(place.clock)) as registry:
+        yield registry
+
+
+@asynccontextmanager
 async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     """Serves all of `placed` on one port, which it yields, and drains on the way out. Raises Bug
     where they wait for each other.
@@ -103,6 +112,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     controls = place.membership.controls if place.membership else ()
     async with (
         _alive(placed, place, server),
+        _processes(place) as processes,
         _outgoing(server, place) as calls,
         Tasks() as tasks,
         _faced(known, place),
@@ -118,6 +128,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             standings,
             place.store,
             sink,
+            processes,
         )
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)

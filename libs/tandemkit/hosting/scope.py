@@ -19,6 +19,7 @@ from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
 from tandemkit.rpc.server import Server
 from tandemkit.storage.state.owned import State
+from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.supervise.tasks import Tasks, failure_of
 
 Check = Callable[[], Awaitable[object]]
@@ -40,6 +41,8 @@ class Scope:
     clock: Clock
     # Private to the instance, and there again after a restart.
     state_dir: Path
+    # Who runs under which name in this host.
+    processes: ProcessRegistry
     _tasks: Tasks
     _server: Server
     _callees: Callees

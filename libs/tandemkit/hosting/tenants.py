@@ -27,6 +27,8 @@ from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.server import Server
 from tandemkit.supervise.children import Child, Life, Unmendable
 from tandemkit.supervise.reports import Asked, Sink
+from tandemkit.supervise.roll.protocol import Key
+from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.supervise.supervisor import Supervisor, supervising
 from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.supervise.ward import Means
@@ -34,6 +36,8 @@ from tandemkit.supervise.ward import Means
 if TYPE_CHECKING:
     from tandemkit.hosting.host import Placed
 
+# The namespace of the process registry in which agents stand.
+AGENTS = "agents"
 # A model may take long to load, and long to let go of.
 _BUILT_WITHIN_S, _CLOSED_WITHIN_S = 3600.0, 30.0
 
@@ -53,6 +57,7 @@ class Site:
     standings: Mapping[str, Standing]
     store: StateStore
     sink: Sink
+    processes: ProcessRegistry
 
 
 class Tenant:
@@ -100,6 +105,7 @@ class Tenant:
         agent, site = self._placed.agent, self._site
         kept = Kept(site.store, self.name, self._folder())
         async with kept, Tasks() as tasks:
+            self._enroll()
             scope = self._scope(tasks, kept)
             async with agent.build(scope, self._placed.settings) as servicer:
                 with self._seated(servicer):
@@ -160,6 +166,12 @@ class Tenant:
             why=standing.asked.why,
         )
 
+    def _enroll(self) -> None:
+        """Whoever looks for it by name finds this life of it, until that is over."""
+        life = asyncio.current_task()
+        if life is not None:
+            self._site.processes.register_task(Key(AGENTS, self.name), life)
+
     def _folder(self) -> Path:
         folder = self._site.state_dir / self.name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -170,7 +182,9 @@ class Tenant:
         # Its own contract too: another instance of it may be called.
         declared = (agent.contract, *agent.calls, *agent.soft_calls)
         callees = Callees(agent.name, declared, site.mesh)
-        scope = Scope(name, site.clock, self._folder(), tasks, site.server, callees, kept)
+        scope = Scope(
+            name, site.clock, self._folder(), site.processes, tasks, site.server, callees, kept
+        )
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
         scope.ready_when(needs.met)
         return scope
