@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import grpc
 from tandemkit.cli.output import Refusal
 from tandemkit.core.environment import Environment
 from tandemkit.core.token import FILE_NAME, Token, TokenRefused
+from tandemkit.rpc.bearing import bearing
 
 
 def token_file(environment: Environment) -> Path:
@@ -23,14 +25,24 @@ def token_made(environment: Environment) -> Token:
     return _known(lambda: Token.kept(token_file(environment)))
 
 
+@asynccontextmanager
+async def shown_at(address: str, environment: Environment) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel whose calls show the token of the home's fleet, where it has one."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield bearing(channel, _token(environment))
+
+
 def showing(channel: grpc.Channel, environment: Environment) -> grpc.Channel:
     """`channel`, for calls that show the token of the home's fleet. Where it has none, a fleet that
     is open may answer all the same.
     """
+    token = _token(environment)
+    return channel if token is None else grpc.intercept_channel(channel, _Shown(token))
+
+
+def _token(environment: Environment) -> Token | None:
     path = token_file(environment)
-    if not path.exists():
-        return channel
-    return grpc.intercept_channel(channel, _Shown(_known(lambda: Token(path))))
+    return _known(lambda: Token(path)) if path.exists() else None
 
 
 def _known(read: Callable[[], Token]) -> Token:

@@ -12,6 +12,7 @@ import grpc
 
 from tandem.platform.v1 import event_store_service_pb2 as pb
 from tandemkit.cli import running
+from tandemkit.cli.credential import shown_at
 from tandemkit.cli.event_reading import Reader
 from tandemkit.cli.event_text import Schemas, event_json, event_line
 from tandemkit.cli.failure import describe
@@ -72,7 +73,7 @@ def events(
 
 
 async def _shown(address: str, wanted: Wanted, show: Show, *, follow: bool) -> None:
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with shown_at(address, Environment.read()) as channel:
         reader = Reader(channel, wanted.prefix)
         try:
             position = await _looked_back(reader, wanted, show)
