@@ -35,3 +35,8 @@ def priority(stanza: Any) -> kinds.Priority.ValueType:
     """Its own; what needs it may raise it."""
     own = stanza.priority or _PRIORITIES.get(pool(stanza), kinds.PRIORITY_STANDARD)
     return kinds.Priority.ValueType(own)
+
+
+def is_limited(stanza: Any) -> bool:
+    """Whether it has a limit that only a process of its own can be held to."""
+    return bool(stanza.cpus_max or stanza.memory_mib_max)

@@ -102,6 +102,7 @@ class Describing:
             cpu_cores=[] if free else sorted(cores),
             layer=self._layer(host),
             agents=agents,
+            memory_mib_max=host.memory_mib_max,
         )
 
     def _layer(self, host: WantedHost) -> int:
@@ -121,6 +122,8 @@ class Describing:
             layer=self._layer_of[fields.name],
             waits_for=self._graph.waits_for[fields.name],
         )
+        if fields.HasField("stall_max"):
+            found.stall_max.CopyFrom(fields.stall_max)
         if one.settings is not None:
             found.settings.Pack(one.settings, deterministic=True)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tandem.fleet.v1.group_pb2 import HostGroup
 from tandem.fleet.v1.profile_pb2 import PlacedGroup, Profile
@@ -33,6 +33,16 @@ class WantedHost:
     bundle: str
     machines: tuple[str, ...]
     parts: tuple[Part, ...]
+    # Agents of the same groups that have a process of their own beside it.
+    apart: tuple[Stanza, ...] = ()
+    # Whether it is the process of one of those.
+    is_apart: bool = False
+
+    @property
+    def limited(self) -> Stanza | None:
+        """The agent that it serves alone and whose limits are its own, if it is such a one."""
+        alone = self.members[0] if len(self.members) == 1 else None
+        return alone if alone is not None and asks.is_limited(alone.fields) else None
 
     @property
     def members(self) -> tuple[Stanza, ...]:
@@ -61,16 +71,50 @@ class WantedHost:
     @property
     def gpu_percent(self) -> int:
         """Its share of one GPU."""
-        return sum(
+        if self.is_apart:
+            return sum(one.fields.gpu_percent for one in self.members)
+        whole = sum(
             part.group.fields.gpu_percent or sum(one.fields.gpu_percent for one in part.members)
             for part in self.parts
         )
+        # What a group has together it also shares with those that are apart.
+        given = any(part.group.fields.gpu_percent for part in self.parts)
+        return whole - (sum(one.fields.gpu_percent for one in self.apart) if given else 0)
 
     @property
     def cpus_max(self) -> float:
         """Most CPU time; none where one of its groups has no limit."""
+        if self.limited is not None and self.limited.fields.cpus_max:
+            return float(self.limited.fields.cpus_max)
         limits = [part.group.fields.cpus_max for part in self.parts]
         return sum(limits) if all(limits) else 0.0
+
+    @property
+    def memory_mib_max(self) -> int:
+        """Most memory of the process; 0: no limit."""
+        return int(self.limited.fields.memory_mib_max) if self.limited is not None else 0
+
+    def split(self) -> Iterator[WantedHost]:
+        """The same agents, with a process of its own for each that has limits and would share."""
+        limited = tuple(one for one in self.members if asks.is_limited(one.fields))
+        if not limited or len(self.members) == 1:
+            yield self
+            return
+        rest = self._serving([one for one in self.members if one not in limited])
+        if rest.parts:
+            yield replace(rest, apart=limited)
+        for one in limited:
+            own = f"-{one.fields.name}"
+            alone = self._serving([one])
+            yield replace(alone, name=self.name + own, bundle=self.bundle + own, is_apart=True)
+
+    def _serving(self, members: Sequence[Stanza]) -> WantedHost:
+        """These alone."""
+        parts = (
+            replace(part, members=tuple(one for one in part.members if one in members))
+            for part in self.parts
+        )
+        return replace(self, parts=tuple(part for part in parts if part.members))
 
 
 class Wanted:
@@ -124,7 +168,7 @@ class Wanted:
             parts = tuple(part for part in every if part.members)
             if parts:
                 title = name if number == 0 else f"{name}-{number + 1}"
-                yield WantedHost(title, name, machines, parts)
+                yield from WantedHost(title, name, machines, parts).split()
             elif number == 0:
                 said = f"no agent is served by `{name}`: leave it out, or give it agents"
                 self.mistakes.append(entries[0].mistake("group", said))

@@ -32,6 +32,8 @@ class Limits:
         for room in rooms.values():
             for part in (part for host in room.hosts for part in host.parts):
                 yield from _over_cores(part, room)
+            for host in room.hosts:
+                yield from _below_need(host)
 
     def cores_of(self, part: Part, one: Stanza, room: Room) -> tuple[int, ...]:
         """Its own set, its group's, or its pool's as far as the machine has it; empty: all."""
@@ -64,6 +66,17 @@ def _unreadable(entry: Entry[Any]) -> Iterator[Mistake]:
         cores.parsed(entry.fields.cpu_set)
     except ValueError as error:
         yield entry.mistake("cpu_set", str(error))
+
+
+def _below_need(host: WantedHost) -> Iterator[Mistake]:
+    """A process that would be ended for what it is planned to use."""
+    most, needs = host.memory_mib_max, sum(host.asks_mib().values())
+    if most and most < needs and host.limited is not None:
+        said = (
+            f"`{host.limited.fields.name}` and its process are planned with {needs} MiB, and may "
+            f"use {most}: say {needs} at least, or less `memory_mib`"
+        )
+        yield host.limited.entry.mistake("memory_mib_max", said)
 
 
 def _over_cores(part: Part, room: Room) -> Iterator[Mistake]:

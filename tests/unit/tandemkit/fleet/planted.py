@@ -30,7 +30,6 @@ agents:
     service: tandem.text.v1.TellService
     memory_mib: 50
     cpu_set: 0-1
-    cpus_max: 1.5
   - name: look-see
     service: tandem.look.v1.SeeService
     gpu_percent: 40

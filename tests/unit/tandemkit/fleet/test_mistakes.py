@@ -72,8 +72,19 @@ _MACHINES, _BOTH = f"{LAYOUT}/machines.yaml", "fleet/profiles/both.yaml"
             f"{FLEET}:16:14: `agents[3].cpu_set`: 3-1 ends before it begins: write 1-3",
         ),
         (
-            *(FLEET, "cpus_max: 1.5", "cpus_max: 5"),
-            f"{FLEET}:17:15: `agents[3].cpus_max`: big has 4 cores: say 4 at most",
+            *(FLEET, "cpu_set: 0-1", "cpus_max: 5"),
+            f"{FLEET}:16:15: `agents[3].cpus_max`: big has 4 cores: say 4 at most",
+        ),
+        (
+            *(FLEET, "cpu_set: 0-1", "memory_mib_max: 113"),
+            (
+                f"{FLEET}:16:21: `agents[3].memory_mib_max`: `text-tell` and its process are planned "
+                "with 114 MiB, and may use 113: say 114 at least, or less `memory_mib`"
+            ),
+        ),
+        (
+            *(FLEET, "cpu_set: 0-1", "stall_max: 1s"),
+            f"{FLEET}:16:16: `agents[3].stall_max`: ",
         ),
         # Groups and replicas.
         (
@@ -93,7 +104,7 @@ _MACHINES, _BOTH = f"{LAYOUT}/machines.yaml", "fleet/profiles/both.yaml"
         (
             *(_GROUPS, 'agents: ["*"]', "agents: [look-see]"),
             (
-                f"{FLEET}:21:11: `agents[5].name`: no group serves `look-draw`: add it to the "
+                f"{FLEET}:20:11: `agents[5].name`: no group serves `look-draw`: add it to the "
                 "`agents` of one in groups.yaml"
             ),
         ),

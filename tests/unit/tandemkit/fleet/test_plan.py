@@ -11,6 +11,7 @@ from tests.unit.tandemkit.fleet import planted
 from tests.unit.tandemkit.fleet.planted import FLEET, GUARD, LAYOUT, SUM, TELL, Planted, hosts
 
 _GROUPS = f"{LAYOUT}/groups.yaml"
+_LIMITED = f"service: {planted.REGISTRY}\n    cpus_max: 0.5\n    memory_mib_max: 100"
 
 
 def test_replicas_go_to_different_machines() -> None:
@@ -137,3 +138,52 @@ def test_an_unknown_profile_is_told_with_what_is_near() -> None:
     """A person types it."""
     with pytest.raises(NoSuchProfile, match="there is no profile `bth`; did you mean `both`"):
         Planted().plan("bth")
+
+
+def test_an_agent_with_limits_has_a_process_of_its_own() -> None:
+    """What one process cannot keep two agents to; the others stay where they were."""
+    limited = Planted().changed(FLEET, "cpu_set: 0-1", "cpus_max: 1.5\n    memory_mib_max: 200")
+    found = hosts(limited.plan())
+    assert [one.name for one in found["text"].agents] == ["text-guard", "text-sum"]
+    own = found["text-text-tell"]
+    assert [one.name for one in own.agents] == ["text-tell"]
+    assert (own.cpus_max, own.memory_mib_max, own.memory_mib) == (1.5, 200, 64 + 50)
+    assert (found["text"].cpus_max, found["text"].memory_mib_max) == (0, 0)
+    assert own.grpc_port not in {0, found["text"].grpc_port}
+    assert "text-text-tell" in limited.plan().layers[own.layer].hosts
+
+
+def test_each_replica_of_a_limited_agent_has_its_own_process() -> None:
+    """On another machine, as every replica."""
+    limited = Planted().changed(FLEET, "replicas: 2", "replicas: 2\n    memory_mib_max: 200")
+    found = limited.plan()
+    at = {host.name: machine.name for machine in found.machines for host in machine.hosts}
+    assert at == {
+        "control": "big",
+        "look": "big",
+        "text": "big",
+        "text-text-sum": "big",
+        "text-2": "small",
+    }
+
+
+def test_an_agent_with_limits_that_is_alone_keeps_its_host() -> None:
+    """There is nobody to be kept apart from."""
+    alone = Planted().changed(FLEET, "service: tandem.control.v1.RegistryService", _LIMITED)
+    found = hosts(alone.plan())
+    assert (found["control"].cpus_max, found["control"].memory_mib_max) == (0.5, 100)
+
+
+def test_a_share_of_a_groups_gpu_goes_along() -> None:
+    """What is given away in all stays what it was."""
+    limited = Planted().changed(FLEET, "gpu_percent: 30", "gpu_percent: 30\n    cpus_max: 1")
+    found = hosts(limited.plan())
+    assert (found["look"].gpu_percent, found["look-look-draw"].gpu_percent) == (50, 30)
+
+
+def test_the_time_that_an_agent_may_hold_its_loop_is_handed_on() -> None:
+    """The machine's supervisor judges by it."""
+    patient = Planted().changed(FLEET, "cpu_set: 0-1", "stall_max: 90s")
+    tell, other = (hosts(patient.plan())["text"].agents[number] for number in (2, 1))
+    assert tell.stall_max.ToSeconds() == 90
+    assert not other.HasField("stall_max")
