@@ -51,17 +51,29 @@ def test_a_broken_convention_of_messages_is_caught(planting: str, said: str) -> 
         ("{seconds: 2}", "{seconds: 31}", "is a job"),
         ("  option (tandem.options.v1.statefulness) = STATEFULNESS_STATELESS;\n", "", "stateful"),
         ("service TellService", "service TellerService", "teller_service.proto"),
-        (
-            'import "tandem/opt',
-            'import "tandem/fleet/v1/stanza.proto";\nimport "tandem/opt',
-            "family",
-        ),
     ],
 )
 def test_a_broken_convention_of_services_is_caught(before: str, after: str, said: str) -> None:
     """Deadline, state, place and imports of a service are each held to."""
     found = _found(planted.changed(planted.CONTRACT, lambda text: text.replace(before, after)))
     assert any(item.startswith(f"{planted.CONTRACT}:") and said in item for item in found)
+
+
+@pytest.mark.parametrize(
+    ("imported", "is_caught"),
+    [("tandem/saga/v1/saga.proto", True), ("tandem/fleet/v1/resources.proto", False)],
+)
+def test_another_familys_things_are_not_imported(imported: str, is_caught: bool) -> None:
+    """They are referred to by name; what the whole fleet runs by is nobody's own."""
+    other = 'syntax = "proto3";\n\n// Another family.\npackage tandem.saga.v1;\n'
+    tree = planted.changed(
+        planted.CONTRACT,
+        lambda text: text.replace(
+            'import "tandem/opt', f'import "{imported}";\nimport "tandem/opt', 1
+        ),
+    ).with_files({"protos/tandem/saga/v1/saga.proto": other})
+    found = [item for item in _found(tree) if item.startswith(f"{planted.CONTRACT}:")]
+    assert any("belongs to another family" in item for item in found) == is_caught
 
 
 def test_a_stream_says_what_ends_it() -> None:

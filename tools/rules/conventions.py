@@ -153,11 +153,13 @@ def _reasons(contracts: Contracts) -> Iterator[Finding]:
 
 
 def _imports(contracts: Contracts) -> Iterator[Finding]:
-    """A family refers to another family's things by name and never imports them."""
+    """A family refers to another family's things by name and never imports them; what all of them
+    run by, the fleet's plan among it, is no family's.
+    """
     for file in contracts.files:
         own = file.package.split(".")[1]
         for imported in file.dependency:
             parts = imported.split("/")
-            if parts[0] == "tandem" and parts[1] not in {own, "type", "options"}:
+            if parts[0] == "tandem" and parts[1] not in {own, *_PLATFORM}:
                 text = f"`{imported}` belongs to another family; refer to its things by name"
                 yield contracts.finding(Element(file, (3,), file.package), RULE, text)

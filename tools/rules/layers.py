@@ -25,7 +25,7 @@ _LAYERS = (
 )
 _RANK = {name: rank for rank, names in enumerate(_LAYERS) for name in names}
 _OPEN_TO_SERVICES = frozenset(name for name in _RANK if name not in {"fleet", "cli"})
-_SHARED_PROTOS = ("tandem.type.", "tandem.options.")
+_SHARED_PROTOS = ("tandem.type.", "tandem.options.", "tandem.fleet.")
 _NEVER_IMPORTED = ("tests", "tools", "deploy")
 _MESSAGE_SIDE = ("agent", "servicer")
 

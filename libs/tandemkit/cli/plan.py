@@ -16,13 +16,14 @@ from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, tabl
 from tandemkit.cli.up import agent_of
 from tandemkit.core.environment import Environment
 from tandemkit.fleet import cores
-from tandemkit.fleet.layout import Layout, pool_name
+from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import Blueprint, NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
 from tandemkit.rpc.contract import Contract
+from tandemkit.written.pools import pool_name
 from tandemkit.written.ports import PortBook
 
 DEFAULT_PROFILE = "laptop"

@@ -8,12 +8,12 @@ from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1.resources_pb2 import MemoryPool
 from tandemkit.fleet import asks
 from tandemkit.fleet.hosts import Part, WantedHost
-from tandemkit.fleet.layout import pool_name
 from tandemkit.fleet.limits import Limits
 from tandemkit.fleet.needs import REGISTRY, Graph
 from tandemkit.fleet.placing import Room, on_cpu
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.written.marked import Mistake
+from tandemkit.written.pools import pool_name
 from tandemkit.written.ports import CONTROL, PortBook
 
 GRPC, HTTP = "grpc", "http"
@@ -52,8 +52,8 @@ class Describing:
         )
         for kind in sorted(room.pools):
             name = pool_name(kind)
-            size = room.ledger.size_mib(name)
-            planned = size - room.ledger.free_mib(name)
+            size = room.ledger.size(name)
+            planned = size - room.ledger.free(name)
             found.pools.add(pool=MemoryPool.ValueType(kind), memory_mib=size, planned_mib=planned)
         for gpu in machine.gpus:
             found.gpus.add(

@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 
 from tandem.fleet.v1.group_pb2 import Groups, HostGroup
 from tandem.fleet.v1.machine_pb2 import Machine, Machines
-from tandem.fleet.v1.profile_pb2 import Pool, Pools, Profile
-from tandem.fleet.v1.resources_pb2 import MemoryPool
+from tandem.fleet.v1.profile_pb2 import Pool, Profile
 from tandemkit.written.marked import Entry, Mistake, Reader, read
 from tandemkit.written.near import hint
+from tandemkit.written.pools import pools_of
 
 _Item = TypeVar("_Item", Machine, HostGroup)
 
@@ -53,18 +53,11 @@ class Layout:
                 groups = read(reader, Groups(), text)
                 _by_name(self.groups, groups, "groups", groups.fields.groups, reader)
             case (_, "pools.yaml"):
-                self._add_pools(read(reader, Pools(), text), reader)
+                self.pools.update(pools_of(reader, text))
             case _:
                 known = ("groups.yaml", "machines.yaml", "pools.yaml")
                 reader.object_to(None, f"nobody reads this file{hint(path.name, known)}")
         self.mistakes += reader.mistakes
-
-    def _add_pools(self, pools: Entry[Pools], reader: Reader) -> None:
-        for index, one in enumerate(pools.fields.pools):
-            entry = Entry(one, pools.places, f"pools[{index}]")
-            if one.pool in self.pools:
-                reader.mistakes.append(entry.mistake("pool", "this pool stands here twice"))
-            self.pools[one.pool] = entry
 
     def _check_references(self) -> None:
         for group in self.groups.values():
@@ -89,11 +82,6 @@ class Layout:
                 at = name if name == "group" else f"{name}[{index}]"
                 said = f"there is no {what} `{value}`{hint(value, known)}"
                 self.mistakes.append(entry.mistake(at, said))
-
-
-def pool_name(pool: int) -> str:
-    """As files write it."""
-    return MemoryPool.Name(MemoryPool.ValueType(pool)).removeprefix("MEMORY_POOL_").lower()
 
 
 def _by_name(

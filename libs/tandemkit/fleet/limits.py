@@ -7,11 +7,12 @@ from typing import Any
 
 from tandemkit.fleet import asks, cores
 from tandemkit.fleet.hosts import Part, WantedHost
-from tandemkit.fleet.layout import Layout, pool_name
+from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.placing import Room
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.written.marked import Entry, Mistake
 from tandemkit.written.near import hint
+from tandemkit.written.pools import pool_name
 
 
 class Limits:

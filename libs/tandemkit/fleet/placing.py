@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 
 from tandem.fleet.v1.machine_pb2 import Gpu, Machine
 from tandem.fleet.v1.profile_pb2 import Pool
-from tandem.fleet.v1.resources_pb2 import MEMORY_POOL_EMERGENCY_RESERVE
 from tandemkit.fleet import asks
 from tandemkit.fleet.hosts import WantedHost
-from tandemkit.fleet.layout import pool_name
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.supervise.ledger import Ledger, PoolExhausted
 from tandemkit.written.marked import Entry, Mistake
-
-_RESERVE = pool_name(MEMORY_POOL_EMERGENCY_RESERVE)
+from tandemkit.written.pools import RESERVE, pool_name, scaled
 
 
 @dataclass
@@ -33,7 +30,7 @@ class Room:
         """An empty machine."""
         by_kind: dict[int, Pool] = {pool.pool: pool for pool in pools}
         sizes = {pool_name(kind): scaled(pool, scale) for kind, pool in by_kind.items()}
-        return cls(machine, by_kind, Ledger(sizes, _RESERVE))
+        return cls(machine, by_kind, Ledger(sizes, RESERVE))
 
     def gpu_planned(self, gpu: str) -> int:
         """Percent of it that hosts have."""
@@ -93,11 +90,11 @@ class Room:
         parts = [f"{one.fields.name} {asks.agent_memory_mib(one.fields)}" for one in inside]
         if pool_name(host.pool) == exhausted.pool:
             parts.insert(0, f"the process {host.own_mib}")
-        too_many = exhausted.asked_mib - exhausted.free_mib
+        too_many = exhausted.asked - exhausted.free
         said = (
-            f"host `{host.name}` asks for {exhausted.asked_mib} MiB ({', '.join(parts)}) of the "
-            f"pool `{exhausted.pool}` of {self.machine.name}, which has {exhausted.free_mib} of "
-            f"{exhausted.size_mib} left: ask for {too_many} less, or make the pool bigger by "
+            f"host `{host.name}` asks for {exhausted.asked} MiB ({', '.join(parts)}) of the "
+            f"pool `{exhausted.pool}` of {self.machine.name}, which has {exhausted.free} of "
+            f"{exhausted.size} left: ask for {too_many} less, or make the pool bigger by "
             "`memory_scale` of the profile"
         )
         most = max(inside, key=lambda one: asks.agent_memory_mib(one.fields))
@@ -115,11 +112,6 @@ class Room:
                 )
                 return host.parts[0].placed.mistake("group", said)
         return None
-
-
-def scaled(pool: Pool, scale: float) -> int:
-    """The pool's size in MiB, rounded down."""
-    return int(pool.memory_mib * scale + 1e-9)
 
 
 def place(hosts: Iterable[WantedHost], rooms: Mapping[str, Room]) -> Iterator[Mistake]:

@@ -22,8 +22,8 @@ def test_m019_a_full_pool_refuses_and_then_the_reserve_is_used() -> None:
     with pytest.raises(PoolExhausted, match=r"`standard` has 12 of 512 MiB left.* 52 too many"):
         books.grant("b", {"standard": 64})
     books.grant("b", {"standard": 64}, emergency=True)
-    assert books.free_mib("standard") == 0
-    assert books.free_mib("emergency_reserve") == 48
+    assert books.free("standard") == 0
+    assert books.free("emergency_reserve") == 48
     with pytest.raises(PoolExhausted, match="`emergency_reserve` has 48 of 100"):
         books.grant("c", {"standard": 64}, emergency=True)
 
@@ -47,7 +47,7 @@ def test_a_release_gives_everything_back() -> None:
     books = ledger()
     books.grant("a", {"standard": 600, "critical": 5}, emergency=True)
     books.release("a")
-    assert {pool: books.free_mib(pool) for pool in _SIZES} == _SIZES
+    assert {pool: books.free(pool) for pool in _SIZES} == _SIZES
 
 
 _ASKS = st.tuples(
@@ -67,4 +67,4 @@ def test_no_pool_is_ever_given_twice(asks: list[tuple[str, dict[str, int], bool]
             books.grant(holder, wanted, emergency=emergency)
         except PoolExhausted:
             assert books.grants() == before
-        assert all(books.free_mib(pool) >= 0 for pool in _SIZES)
+        assert all(books.free(pool) >= 0 for pool in _SIZES)
