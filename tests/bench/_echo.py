@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from tandemkit.core.token import Token
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.server import Server
@@ -59,9 +60,9 @@ async def bare_server() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def kit_server(tracing: Tracing = UNTRACED) -> AsyncIterator[str]:
+async def kit_server(tracing: Tracing = UNTRACED, token: Token | None = None) -> AsyncIterator[str]:
     """The same behind all that the kit puts in front of a servicer."""
-    server = Server(Report(tracing))
+    server = Server(Report(tracing), token)
     server.mount(Contract.of(probe.DESCRIPTOR), Echo())
     port = await server.start("127.0.0.1:0")
     try:

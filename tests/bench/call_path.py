@@ -26,6 +26,7 @@ from tandemkit.telemetry.otlp import recording
 from tandemkit.telemetry.sdk import ReadableSpan, SpanExporter, SpanExportResult
 from tandemkit.testing import probe
 from tandemkit.testing.control import VERSION, control
+from tandemkit.testing.tokens import own_token
 from tests.bench._control import run_again
 from tests.bench._echo import Call, Echo, against, bare_server, echo_on, kit_server, rounds
 
@@ -49,7 +50,10 @@ async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
         tracing = Tracing(TRACE_SHARE, recorder)
         bare, kit = await enter(bare_server()), await enter(kit_server(Tracing(recorder=recorder)))
         to_bare = await enter(grpc.aio.insecure_channel(bare))
+        token = stack.enter_context(own_token())
+        asking = await enter(kit_server(Tracing(recorder=recorder), token))
         to_kit = await enter(grpc.aio.insecure_channel(kit))
+        shown = await enter(mesh(asking, token=token))
         plain, traced = await enter(mesh(kit)), await enter(mesh(kit, tracing=tracing))
         await enter(control(control_address, CONTRACT, int(kit.rpartition(":")[2]), POLICY))
         fleet = await enter(mesh(TARGET, tracing=tracing))
@@ -61,6 +65,7 @@ async def ways(control_address: str) -> AsyncIterator[dict[str, Call]]:
             "bare, with a deadline": echo_on(to_bare, timeout=DEADLINE_S),
             "bare client, kit server": echo_on(to_kit),
             "mesh, kit server": plain.stub(echo_on),
+            "mesh that shows a token, kit server that asks": shown.stub(echo_on),
             "mesh that traces 1 %, kit server": traced.stub(echo_on),
             "mesh that traces 1 %, xds:///tandem": fleet.stub(echo_on),
             "mesh, in process": near.stub(echo_on),

@@ -25,6 +25,11 @@ def token_made(environment: Environment) -> Token:
     return _known(lambda: Token.kept(token_file(environment)))
 
 
+def token_known(environment: Environment) -> Token:
+    """The same, where there is one already."""
+    return _known(lambda: Token(token_file(environment)))
+
+
 @asynccontextmanager
 async def shown_at(address: str, environment: Environment) -> AsyncIterator[grpc.aio.Channel]:
     """A channel whose calls show the token of the home's fleet, where it has one."""

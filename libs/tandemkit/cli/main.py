@@ -17,6 +17,7 @@ SUMMARIES = {
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents that serve at an address, and how they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
+    "token": "Show and change the token that callers of the fleet show.",
     "clients": "Write a client package for another language.",
     "doctor": "Say what is present, what is missing and how to get it.",
     "setup": "Install what tests, models or the edge need.",
@@ -74,7 +75,7 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
-    if name in {"up", "plan", "call", "agents", "policy", "events"}:
+    if name in {"up", "plan", "call", "agents", "policy", "events", "token"}:
         return _of_fleet(name)
     return _of_repository(name)
 
@@ -101,6 +102,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import policy
 
             return policy.policy
+        case "token":
+            from tandemkit.cli import token
+
+            return token.token
         case _:
             from tandemkit.cli import agents
 
