@@ -42,7 +42,13 @@ def wedge(_hold_s: float) -> None:
     lock.acquire()
 
 
-WAYS = {one.__name__: one for one in (spin, compute_locked, sleep_locked, wedge)}
+def eat(mib: float) -> None:
+    """Memory that is used, and kept."""
+    _EATEN.append(b"x" * (int(mib) * 1024 * 1024))
+
+
+_EATEN: list[bytes] = []
+WAYS = {one.__name__: one for one in (spin, compute_locked, sleep_locked, wedge, eat)}
 
 
 class Stuck:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ import grpc
 import pytest
 
 from tandemkit.core.clock import SystemClock, stopwatch_s
+from tandemkit.supervise.confinement import MIB
 from tandemkit.supervise.judging import STALL_S_MAX, Finding, Verdict
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
@@ -41,12 +43,14 @@ class Watch:
     channel: grpc.aio.Channel
     tasks: Tasks
     stall_s_max: float = STALL_S_MAX
+    memory_mib_max: int = 0
     told: list[Finding] = field(default_factory=list)
     killed: list[Finding] = field(default_factory=list)
 
     def watched(self) -> list[Watched]:
         pulse = self.process.command.log_path.with_name("pulse")
-        return [Watched("host", self.process.pid, pulse, {STUCK: self.stall_s_max})]
+        most = self.memory_mib_max * MIB
+        return [Watched("host", self.process.pid, pulse, {STUCK: self.stall_s_max}, most)]
 
     def tell(self, _one: Watched, finding: Finding) -> None:
         self.told.append(finding)
@@ -86,13 +90,20 @@ class Watch:
 
 
 @asynccontextmanager
-async def watched(folder: Path, stall_s_max: float = STALL_S_MAX) -> AsyncIterator[Watch]:
+async def watched(
+    folder: Path,
+    stall_s_max: float = STALL_S_MAX,
+    limits: tuple[str, ...] = (),
+    memory_mib_max: int = 0,
+) -> AsyncIterator[Watch]:
+    # Groups of the kernel belong to whoever runs the tests.
+    limits = ("--cgroups", "", *limits)
     grpc_port, http_port = free_ports(2)
     settings = folder / "settings.json"
     settings.write_text(json.dumps({WELL: {"text": "well"}}))
     where = ("--listen", f"127.0.0.1:{grpc_port}", "--http", f"127.0.0.1:{http_port}")
     files = ("--state", folder / "state", "--pulse", folder / "pulse", "--settings", settings)
-    argv = (sys.executable, "-m", stuck_host.__name__, *where, *map(str, files))
+    argv = (sys.executable, "-m", stuck_host.__name__, *where, *limits, *map(str, files))
     known = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(folder)}
     command = Command(argv, folder / "log", env=known)
 
@@ -104,7 +115,7 @@ async def watched(folder: Path, stall_s_max: float = STALL_S_MAX) -> AsyncIterat
         shown(f"127.0.0.1:{grpc_port}", token_of_user(folder)) as channel,
         Tasks() as tasks,
     ):
-        watch = Watch(process, http_port, channel, tasks, stall_s_max)
+        watch = Watch(process, http_port, channel, tasks, stall_s_max, memory_mib_max)
         vigil = Vigil(watch.watched, watch.kill, watch.tell, CLOCK)
         tasks.spawn("vigil", vigil.run())
         await watch.until(lambda one: one.verdict is Verdict.WELL)
@@ -195,3 +206,34 @@ async def test_a_stopped_host_is_killed_within_three_seconds(tmp_path: Path) -> 
         assert stopwatch_s() - began_s < 3
         assert "SIGSTOP" in watch.killed[0].cause
         assert len(watch.killed) == 1
+
+
+async def test_a_host_that_takes_more_memory_than_it_may_ends_with_that_cause(
+    tmp_path: Path,
+) -> None:
+    """It alone; a request for far more at once is refused, and harms only the call."""
+    limits = ("--memory-mib-max", "150")
+    async with watched(tmp_path, limits=limits, memory_mib_max=150) as watch:
+        (said,) = (await watch.health())["limits"]
+        assert said == "memory: 150 MiB by its supervisor's looks, 662 by rlimit"
+        with pytest.raises(grpc.aio.AioRpcError):
+            await watch.ask(ALPHA, "Ask", "eat 2000")
+        assert (await watch.ask(BETA, "Ask")).text == "well"
+        watch.get_stuck("eat 200")
+        assert await watch.process.wait() == -signal.SIGKILL
+        assert re.fullmatch(r"it used [0-9]+ MiB of memory, and may use 150", watch.killed[0].cause)
+
+
+async def test_a_host_runs_on_its_cores_and_behind_others(tmp_path: Path) -> None:
+    """Without a cgroup a share of CPU time is whole cores, and says so."""
+    last = max(os.sched_getaffinity(0))
+    async with watched(tmp_path, limits=("--cpus-max", "0.5")) as watch:
+        assert os.sched_getaffinity(watch.process.pid) == {last}
+        assert os.getpriority(os.PRIO_PROCESS, watch.process.pid) >= 10
+        assert (await watch.health())["limits"] == [
+            f"cpus: 0.5 as cores: {last}",
+            "cpus: behind others, niceness 10",
+        ]
+    (tmp_path / "second").mkdir()
+    async with watched(tmp_path / "second", limits=("--cpu-cores", "0")) as watch:
+        assert os.sched_getaffinity(watch.process.pid) == {0}

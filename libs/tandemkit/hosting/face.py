@@ -22,13 +22,14 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who answers: the host's name in its fleet, if it has one, and the version that traffic is
-    weighed by.
+    """Who answers: the host's name in its fleet, if it has one, the version that traffic is weighed
+    by, and the limits of the process, in words.
     """
 
     host: str
     machine: str
     version: str
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Face:
             "cpu_s": round(usage.cpu_s, 3),
             "host": self._identity.host,
             "machine": self._identity.machine,
+            "limits": self._identity.limits,
         }
         return _json(said, serves=serves)
 

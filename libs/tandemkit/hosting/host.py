@@ -74,8 +74,9 @@ class Placed:
 class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
     by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
-    anywhere, which store of state the fleet has, the file that its pulse is felt in, if it is, and
-    the token that its callers show; None lets everybody in who reaches it.
+    anywhere, which store of state the fleet has, the file that its pulse is felt in, if it is, the
+    token that its callers show, None lets everybody in who reaches it, and the limits of its
+    process, in words.
     """
 
     address: str
@@ -88,6 +89,7 @@ class Place:
     store: StateStore = field(default_factory=StateStore)
     pulse: Path | None = None
     token: Token | None = None
+    limits: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -212,9 +214,9 @@ async def _recorded(calls: Mesh, place: Place) -> AsyncIterator[Sink]:
 def _identity(place: Place) -> tuple[Identity, set[str]]:
     """Who answers over HTTP, and by which names besides those of the loopback."""
     if place.membership is None:
-        return Identity("", machine_name(), ""), set()
+        return Identity("", machine_name(), "", place.limits), set()
     host = place.membership.host
-    return Identity(host.name, host.machine, host.version), {host.address}
+    return Identity(host.name, host.machine, host.version, place.limits), {host.address}
 
 
 def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:

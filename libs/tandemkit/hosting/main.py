@@ -14,7 +14,8 @@ import uvloop
 from tandemkit.core import environment, log
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.token import FILE_NAME, Token, TokenRefused
-from tandemkit.hosting import settings
+from tandemkit.hosting import confining, settings
+from tandemkit.hosting.confining import confined
 from tandemkit.hosting.host import Place, Placed
 from tandemkit.hosting.http_port import HttpRefused, listening
 from tandemkit.hosting.membership import BadMembership, add_options, membership_of
@@ -45,6 +46,7 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         raise SystemExit(_EXIT_USAGE) from error
     log.write_to(sys.stderr)
     tracing = Tracing(said.trace_share)
+    limits = confined(said)
     place = Place(
         said.listen,
         said.state,
@@ -56,6 +58,7 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         store,
         said.pulse,
         token,
+        limits,
     )
     uvloop.run(_serve(placed, place))
 
@@ -146,4 +149,5 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         "one (default %(default)s; 0.01 where OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )
     add_options(parser)
+    confining.add_options(parser)
     return parser

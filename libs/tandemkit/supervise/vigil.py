@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tandemkit.core.clock import Clock
 from tandemkit.supervise import stacks
+from tandemkit.supervise.confinement import MIB
 from tandemkit.supervise.judging import LATE_S, STALL_S_MAX, Finding, Look, Past, Verdict, judge
 from tandemkit.supervise.pulse import Beats, Reader
 from tandemkit.supervise.vital_signs import RUNS, STOPPED, VitalSigns
@@ -24,13 +25,14 @@ LOOK_S = 0.5
 @dataclass(frozen=True, slots=True)
 class Watched:
     """One process. `stalls_s_max` is for how long each agent may hold the loop; who is not named
-    there may for the default time.
+    there may for the default time. 0 stands for no limit of memory.
     """
 
     name: str
     pid: int
     pulse: Path
     stalls_s_max: Mapping[str, float] = field(default_factory=dict)
+    memory_bytes_max: int = 0
 
 
 @dataclass(slots=True)
@@ -101,6 +103,9 @@ class Vigil:
             look = replace(case.condemned, agent=_on_stack(case))
             self._end(case, judge(look, case.past)[0])
             return
+        if 0 < case.watched.memory_bytes_max < signs.memory_bytes:
+            self._end(case, _too_big(case.watched, signs))
+            return
         now_s = self._clock.monotonic_s()
         agent = self._holder(case, beats, signs, now_s)
         limits = case.watched.stalls_s_max
@@ -141,6 +146,11 @@ class Vigil:
         was, case.finding = case.finding, finding
         if was is None or (was.verdict, was.agent) != (finding.verdict, finding.agent):
             self._tell(case.watched, finding)
+
+
+def _too_big(watched: Watched, signs: VitalSigns) -> Finding:
+    used, most = signs.memory_bytes // MIB, watched.memory_bytes_max // MIB
+    return Finding(Verdict.DEAD, f"it used {used} MiB of memory, and may use {most}")
 
 
 def _ask(case: _Case, beats: Beats) -> bool:

@@ -78,8 +78,8 @@ _MACHINES, _BOTH = f"{LAYOUT}/machines.yaml", "fleet/profiles/both.yaml"
         (
             *(FLEET, "cpu_set: 0-1", "memory_mib_max: 113"),
             (
-                f"{FLEET}:16:21: `agents[3].memory_mib_max`: `text-tell` and its process are planned "
-                "with 114 MiB, and may use 113: say 114 at least, or less `memory_mib`"
+                f"{FLEET}:16:21: `agents[3].memory_mib_max`: `text-tell` and its process are "
+                "planned with 114 MiB, and may use 113: say 114 at least, or less `memory_mib`"
             ),
         ),
         (
