@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 # The namespace of the process registry in which agents stand.
 AGENTS = "agents"
 # A model may take long to load, and long to let go of.
-_BUILT_WITHIN_S, _CLOSED_WITHIN_S = 3600.0, 30.0
+_BUILT_WITHIN_S, _CLOSED_WITHIN_S = 3600.0, 40.0
+# Of the latter, for calls in progress where somebody stops an agent.
+_FINISHED_WITHIN_S, _LOOK_S = 10.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Tenant:
         # Whether it changed its host in a way that nothing takes back.
         self.reaches_host = False
         self._seat: Seat | None = None
+        # Whether its life ends because somebody wants it, so that calls in progress may finish.
+        self._ends_gently = False
         # Set by its first life, whose failure is the host's.
         self.built: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -117,6 +121,7 @@ class Tenant:
                         self.built.set_result(None)
                     tasks.spawn(f"{scope.name}:probe", probe.run())
                     await _until_cancelled()
+                    await self._let_finish()
                 # What runs in the background ends before anything that it uses.
                 await tasks.end()
         raise asyncio.CancelledError
@@ -138,20 +143,35 @@ class Tenant:
         """Callers are told at once; its life goes on until the supervisor ends it."""
         self.standing.want(wanted, asked)
         if self.standing.is_down:
-            self._unseat()
+            self._close()
         else:
-            serving = self.standing.may_serve
-            self._site.server.health.put(self._service, serving=serving)
-            self._site.news.set()
+            self._show(serving=self.standing.may_serve)
 
     def expect(self, cause: str) -> None:
         """Another life of it is about to begin."""
         self.standing.cause = cause
-        self._unseat()
+        self._close()
+
+    def _show(self, *, serving: bool) -> None:
+        self._site.server.health.put(self._service, serving=serving)
+        self._site.news.set()
+
+    def _close(self) -> None:
+        """New calls are refused from now on."""
+        self._show(serving=False)
+        self._ends_gently = True
+        if self._seat is not None:
+            self._seat.close(self._refusal())
+
+    async def _let_finish(self) -> None:
+        """What is in progress, unless the agent failed or takes too long."""
+        left_s, self._ends_gently = _FINISHED_WITHIN_S if self._ends_gently else 0.0, False
+        while left_s > 0 and self._seat is not None and self._seat.is_busy:
+            await self._site.clock.sleep(_LOOK_S)
+            left_s -= _LOOK_S
 
     def _unseat(self) -> None:
-        self._site.server.health.put(self._service, serving=False)
-        self._site.news.set()
+        self._show(serving=False)
         if self._seat is not None:
             self._seat.leave(self._refusal())
 

@@ -69,14 +69,22 @@ class Room:
         if self._calls_max != _SHUT:
             self.reopen()
 
-    def shut(self, refusal: Refusal) -> None:
-        """Nobody is there to answer: ends what is in progress, and lets nothing in, both with
-        `refusal`.
+    def close(self, refusal: Refusal) -> None:
+        """Lets nothing in, and ends what has no end of its own, both with `refusal`; other calls in
+        progress may finish.
         """
         self._calls_max, self._shut_as = _SHUT, refusal
-        for call in self._due_s:
-            if call not in self._ended:
-                self._end(call, refusal)
+        if self._limit_s is None:
+            self._end_all(refusal)
+
+    def shut(self, refusal: Refusal) -> None:
+        """Nobody is there to answer: the same, and all calls in progress end."""
+        self.close(refusal)
+        self._end_all(refusal)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._due_s)
 
     def reopen(self) -> None:
         """Lets in what policy and contract do."""
@@ -108,8 +116,7 @@ class Room:
     def drain(self) -> None:
         """Ends what has no end of its own and would use up all of a draining server's grace."""
         if self._limit_s is None:
-            for call in self._due_s:
-                self._end(call, _draining())
+            self._end_all(_draining())
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends the calls whose time is over, and comes back when the next one's will be."""
@@ -124,6 +131,11 @@ class Room:
 
     def _sweep_in(self, wait_s: float, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(wait_s, self._sweep, loop, context=self._context)
+
+    def _end_all(self, refusal: Refusal) -> None:
+        for call in self._due_s:
+            if call not in self._ended:
+                self._end(call, refusal)
 
     def _end(self, call: Call, refusal: Refusal) -> None:
         self._ended[call] = refusal

@@ -47,6 +47,16 @@ class Seat:
         for room in self.rooms:
             room.reopen()
 
+    def close(self, refusal: Refusal) -> None:
+        """Others are refused until somebody takes it again; calls in progress may finish."""
+        for room in self.rooms:
+            room.close(refusal)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls are in progress."""
+        return any(room.is_busy for room in self.rooms)
+
     def leave(self, refusal: Refusal) -> None:
         """Calls in progress end, and others are refused, until somebody takes it again."""
         for room in self.rooms:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +12,22 @@ import pytest
 from tandem.control.v1 import host_service_pb2 as pb
 from tandem.control.v1 import host_service_pb2_grpc as rpc
 from tandem.control.v1 import machine_pb2 as nouns
-from tandem.control.v1 import traffic_policy_pb2 as policy
-from tandem.utility.v1 import toolbox_service_pb2 as toolbox
 from tandemkit.hosting.host import Place, Placed, hosting
-from tandemkit.hosting.http_port import listening
 from tandemkit.hosting.oversight import USAGE_S_MAX
 from tandemkit.hosting.scope import Scope
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing import probe
-from tandemkit.testing.agents import fake_agent
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import failure_of
 from tests.unit.tandemkit.hosting.asking import get
 from tests.unit.tandemkit.hosting.mortal import BACK_S, Mortal
+from tests.unit.tandemkit.hosting.overseen import PROBE, TOOLBOX, overseen
 from tests.unit.tandemkit.rpc.probed import Probed
 
 CODE = grpc.StatusCode
-PROBE, TOOLBOX = "probe-probe", "utility-toolbox"
 SERVING, NOT_SERVING = nouns.AGENT_STATE_SERVING, nouns.AGENT_STATE_NOT_SERVING
 SUSPENDED, STOPPED = nouns.AGENT_STATE_SUSPENDED, nouns.AGENT_STATE_STOPPED
 DRAINING = nouns.AGENT_STATE_DRAINING
-
-
-@dataclass
-class Overseen:
-    """A host with an agent that can be made to fail and a neighbour, and its supervisor's stub."""
-
-    mortal: Mortal
-    clock: FakeClock
-    channel: grpc.aio.Channel
-    http: Any
-
-    @property
-    def stub(self) -> Any:
-        return rpc.HostServiceStub(self.channel)
-
-    async def command(self, verb: nouns.Verb.ValueType, agent: str = PROBE) -> Any:
-        note = policy.ChangeNote(author="ann", reason="too hungry")
-        request = pb.CommandAgentRequest(agent=agent, verb=verb, note=note)
-        return await self.stub.CommandAgent(request)
-
-    async def refused(self, verb: nouns.Verb.ValueType, agent: str = PROBE) -> Any:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await self.command(verb, agent)
-        return failure_of(refused.value)
-
-    async def echo(self) -> Any:
-        server: Any = None
-        return await Probed(self.mortal.servicers[-1], server, self.channel).unary("Echo", "you")
-
-    async def state(self, agent: str = PROBE) -> int:
-        first: Any = await self.stub.WatchHost(pb.WatchHostRequest()).read()
-        (state,) = (int(one.state) for one in first.agents if one.name == agent)
-        return state
-
-
-@asynccontextmanager
-async def overseen(folder: Path, mortal: Mortal | None = None) -> AsyncIterator[Overseen]:
-    mortal, clock, http = mortal or Mortal(), FakeClock(), listening("127.0.0.1:0")
-    address = f"unix:{folder}/sock"
-    placed = [Placed(mortal.agent, None), Placed(fake_agent(toolbox.DESCRIPTOR), None)]
-    async with (
-        hosting(placed, Place(address, folder, clock, 0.0, http=http)),
-        grpc.aio.insecure_channel(address) as channel,
-    ):
-        yield Overseen(mortal, clock, channel, http)
 
 
 async def test_a_watch_tells_each_change_with_its_cause(tmp_path: Path) -> None:
@@ -173,15 +121,51 @@ async def test_an_agent_that_is_put_down_is_gone_until_it_is_taken_up(
         assert (await host.command(up)).was_so_already
 
 
-async def test_a_call_in_progress_ends_where_its_agent_is_suspended(tmp_path: Path) -> None:
-    """With the same reason, so that its caller goes elsewhere."""
+async def test_a_call_in_progress_may_finish_before_its_agent_is_suspended(tmp_path: Path) -> None:
+    """New ones are refused meanwhile, and nothing is closed before the last one has its answer."""
+    async with overseen(tmp_path) as host:
+        server: Any = None
+        servicer = host.mortal.servicers[0]
+        hanging = Probed(servicer, server, host.channel).unary("Echo", "hang")
+        await servicer.entered.wait()
+        command = host.asked(nouns.VERB_SUSPEND)
+        while await host.state() != SUSPENDED:
+            await host.clock.advance(0)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await host.echo()
+        assert failure_of(refused.value).reason == "SUSPENDED"
+        assert host.mortal.diary == ["built"]
+        servicer.freed.set()
+        assert (await hanging).text == "hang"
+        while not command.done():
+            await host.clock.advance(0.1)
+        assert host.mortal.diary == ["built", "closed"]
+
+
+async def test_a_call_that_does_not_finish_ends_with_its_agent(tmp_path: Path) -> None:
+    """After ten seconds, with the same reason, so that its caller goes elsewhere."""
     async with overseen(tmp_path) as host:
         server: Any = None
         hanging = Probed(host.mortal.servicers[0], server, host.channel).unary("Echo", "hang")
         await host.mortal.servicers[0].entered.wait()
-        await host.command(nouns.VERB_SUSPEND)
+        command = host.asked(nouns.VERB_SUSPEND)
+        while not command.done():
+            await host.clock.advance(0.1)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await hanging
+        assert failure_of(refused.value).reason == "SUSPENDED"
+        assert 9.5 < host.clock.monotonic_s() < 12
+
+
+async def test_a_stream_without_an_end_does_not_hold_up_its_agent(tmp_path: Path) -> None:
+    """It is ended at once, as where a host drains."""
+    async with overseen(tmp_path) as host:
+        server: Any = None
+        tail = Probed(host.mortal.servicers[0], server, host.channel).stream("Tail", "hang")
+        assert (await tail.read()).text == "first"
+        await host.command(nouns.VERB_SUSPEND)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await tail.read()
         assert failure_of(refused.value).reason == "SUSPENDED"
 
 
