@@ -19,6 +19,10 @@ class Failure(Exception):
         fields = ", ".join(f"{key}={value!r}" for key, value in self.metadata.items())
         return f"{self.message} ({fields})" if fields else self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """As it crosses from one process to another: initializers ask for more than `args` has."""
+        return _restored, (type(self), self.args, self.__dict__)
+
 
 class CallerError(Failure):
     """The caller asked for something that cannot be done; the same call will fail again.
@@ -46,3 +50,12 @@ class TransientError(Failure):
 
 class Bug(Failure):
     """We broke a promise that we gave ourselves. The caller learns an incident id alone."""
+
+
+def _restored(
+    kind: type[Failure], arguments: tuple[object, ...], state: dict[str, object]
+) -> Failure:
+    made = kind.__new__(kind, *arguments)
+    made.args = arguments
+    made.__dict__.update(state)
+    return made

@@ -15,12 +15,14 @@ from tandemkit.core.errors import Failure
 from tandemkit.core.token import Token
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.kept import Kept
+from tandemkit.hosting.working import Workshop
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
 from tandemkit.rpc.server import Server
 from tandemkit.storage.state.owned import State
 from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.supervise.tasks import Tasks, failure_of
+from tandemkit.supervise.workers import Crew, Workers
 
 Check = Callable[[], Awaitable[object]]
 Stub = TypeVar("Stub")
@@ -61,6 +63,14 @@ class Scope:
         while the other agents of the host go on.
         """
         self._tasks.spawn(f"{self.name}:{name}", work)
+
+    def workers(self, crew: Crew | None = None) -> Workshop:
+        """Processes of its own for work that would hold the loop of the host, and with it everybody
+        there. None is started before there is work; they end with the instance.
+        """
+        workers = Workers(crew or Crew(), self.state_dir / "workers.log", self.clock)
+        self.spawn("workers", workers.keep())
+        return Workshop(workers)
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A stub of another agent, made of the generated class: `scope.stub(EmbedServiceStub)`. Its

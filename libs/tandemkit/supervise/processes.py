@@ -89,6 +89,10 @@ class Process:
         """Its exit status, once it has ended by itself."""
         return await self._process.wait()
 
+    def kill(self) -> None:
+        """Ends the group at once, without a question. Harmless when it has ended."""
+        self._signal(signal.SIGKILL)
+
     async def stop(self) -> None:
         """Ends the group: asks first, insists after the grace. Harmless when it has ended."""
         self._signal(signal.SIGTERM)
