@@ -15,7 +15,7 @@ SUMMARIES = {
     "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
     "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
-    "agents": "List the agents that serve at an address, and how they are.",
+    "agents": "List the agents of the fleet, and how and where they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "token": "Show and change the token that callers of the fleet show.",
     "clients": "Write a client package for another language.",

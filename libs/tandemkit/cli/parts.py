@@ -62,6 +62,7 @@ PARTS = (
     Part("wireguard", ("wg", "ip"), Source.DEBIAN, "wireguard-tools iproute2"),
     Part("nftables", ("nft", "ip"), Source.DEBIAN, "nftables iproute2"),
     Part("faketime", ("faketime",), Source.DEBIAN, "faketime"),
+    Part("tmux", ("tmux",), Source.DEBIAN, "tmux"),
     # What clients in other languages are built with. Debian's own Go and Rust are too old; this
     # Rust is the one that it builds browsers with.
     Part("go", ("go",), Source.PERSON, "Go 1.25 or newer"),
