@@ -5,19 +5,25 @@ Prometheus.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from tandemkit.core.clock import Clock
-from tandemkit.hosting.http_port import Answer
+from tandemkit.hosting.http_port import Answer, Pages
 from tandemkit.hosting.standing import Condition, Standing
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.tally import Tally
+from tandemkit.supervise.workers import Account
 from tandemkit.telemetry import calls, process
 from tandemkit.telemetry.exposition import COUNTER, GAUGE, Family, Sample, media_type, text_of
 
 _JSON = "application/json"
+_WORKERS: tuple[tuple[str, str, Callable[[Account], float]], ...] = (
+    ("runs", "Functions that the agent's own processes ran to their end.", lambda one: one.runs),
+    ("lost", "Processes of the agent that ended before their work.", lambda one: one.lost),
+    ("cpu_seconds", "CPU time of what the agent's own processes ran.", lambda one: one.cpu_s),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Known:
     health: Health
     standings: Mapping[str, Standing]
     tallies: Sequence[Tally]
+    # Of agents, by the path that theirs begin with.
+    pages: dict[str, Pages] = field(default_factory=dict)
 
 
 class Face:
@@ -57,11 +65,15 @@ class Face:
             return Answer(HTTPStatus.OK, text_of(self._families(), media), media)
         if path in {"/health", "/health/"}:
             return self._health()
+        for beginning, pages in self._known.pages.items():
+            if path == beginning or path.startswith(f"{beginning}/"):
+                return pages(path, accept)
         standing = self._known.standings.get(path.removeprefix("/health/"))
         if standing is not None and path.startswith("/health/"):
             agent = self._agent(standing)
             return _json(agent, serves=agent["status"] == Condition.SERVING)
         paths = ["/health", *(f"/health/{name}" for name in self._known.standings), "/metrics"]
+        paths += self._known.pages
         body = json.dumps({"error": "there is no such page", "pages": paths})
         return Answer(HTTPStatus.NOT_FOUND, body + "\n", _JSON)
 
@@ -83,13 +95,17 @@ class Face:
         }
         return _json(said, serves=serves)
 
-    def _agent(self, standing: Standing) -> dict[str, str | None]:
+    def _agent(self, standing: Standing) -> dict[str, object]:
         status, cause = standing.condition(self._known.health)
+        own = [one for one in self._known.tallies if one.service == standing.service]
         return {
             "name": standing.name,
             "service": standing.service,
             "status": status,
             "cause": cause,
+            "calls": sum(one.started for one in own),
+            "calls_s": round(sum(each.sum_s for one in own for each in one.ended.values()), 6),
+            "workers_cpu_s": round(sum(one.cpu_s for one in standing.accounts), 3),
         }
 
     def _families(self) -> Iterator[Family]:
@@ -105,6 +121,13 @@ class Face:
         restarts = [Sample(one.restarts, labels) for one, labels in labelled]
         meaning = "How often the agent was built again."
         yield Family("tandem_agent_restarts", COUNTER, meaning, restarts)
+        for name, meaning, figure in _WORKERS:
+            done = [
+                Sample(sum(figure(each) for each in one.accounts), labels)
+                for one, labels in labelled
+                if one.accounts
+            ]
+            yield Family(f"tandem_agent_worker_{name}", COUNTER, meaning, done)
 
 
 def _json(value: Mapping[str, object], *, serves: bool) -> Answer:

@@ -131,6 +131,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             place.store,
             sink,
             processes,
+            known.pages,
         )
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)

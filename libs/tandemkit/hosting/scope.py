@@ -14,6 +14,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.core.token import Token
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.http_port import Pages
 from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.working import Workshop
 from tandemkit.rpc.attempts import Near
@@ -22,7 +23,7 @@ from tandemkit.rpc.server import Server
 from tandemkit.storage.state.owned import State
 from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.supervise.tasks import Tasks, failure_of
-from tandemkit.supervise.workers import Crew, Workers
+from tandemkit.supervise.workers import Account, Crew, Workers
 
 Check = Callable[[], Awaitable[object]]
 Stub = TypeVar("Stub")
@@ -32,6 +33,16 @@ CHECK_S_MAX = 5.0
 
 class Unanswered(Failure):
     """A check neither returned nor raised in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the host says over HTTP of its agents: pages by the path that they begin with, and what
+    this instance's own processes did.
+    """
+
+    pages: dict[str, Pages]
+    accounts: list[Account]
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,7 @@ class Scope:
     _server: Server
     _callees: Callees
     _kept: Kept
+    _shown: Shown
     _checks: list[Check] = field(default_factory=list)
     _reached: list[str] = field(default_factory=list)
 
@@ -70,6 +82,7 @@ class Scope:
         """
         workers = Workers(crew or Crew(), self.state_dir / "workers.log", self.clock)
         self.spawn("workers", workers.keep())
+        self._shown.accounts.append(workers.account)
         return Workshop(workers)
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
@@ -97,6 +110,12 @@ class Scope:
         apply. Any other agent has `stub`.
         """
         return self._server.local.inside
+
+    def show(self, path: str, pages: Pages) -> None:
+        """Has the host's HTTP port answer GET for `path` and all below it, in the thread of the
+        loop and without waiting. Whoever reaches the port reads it: docs/design/hosts.md.
+        """
+        self._shown.pages[path] = pages
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
         """Has the host's server answer for agents that it does not serve. What is returned tells

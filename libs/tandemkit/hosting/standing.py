@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tandemkit.rpc.health import Health
 from tandemkit.supervise.reports import Asked
+from tandemkit.supervise.workers import Account
 
 _FAILURE_CHARS_MAX = 300
 
@@ -38,6 +39,8 @@ class Standing:
     lives: int = 0
     wanted: Condition = Condition.SERVING
     asked: Asked | None = None
+    # What its own processes did, over all of its lives.
+    accounts: list[Account] = field(default_factory=list)
 
     @property
     def restarts(self) -> int:

@@ -13,11 +13,12 @@ from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.http_port import Pages
 from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.needs import Fleet, Needs
 from tandemkit.hosting.news import News
 from tandemkit.hosting.probing import Probe
-from tandemkit.hosting.scope import Scope
+from tandemkit.hosting.scope import Scope, Shown
 from tandemkit.hosting.standing import Condition, Standing, worded
 from tandemkit.rpc import failure
 from tandemkit.rpc.client import Mesh
@@ -47,7 +48,8 @@ _FINISHED_WITHIN_S, _LOOK_S = 10.0, 0.05
 @dataclass(frozen=True, slots=True)
 class Site:
     """What all agents of a host share. `news` is set whenever one of them serves, or does not any
-    more; `sink` takes what becomes of them.
+    more; `sink` takes what becomes of them; `pages` are what the host says over HTTP besides its
+    own, by the path that they begin with.
     """
 
     server: Server
@@ -60,6 +62,7 @@ class Site:
     store: StateStore
     sink: Sink
     processes: ProcessRegistry
+    pages: dict[str, Pages]
 
 
 class Tenant:
@@ -202,9 +205,9 @@ class Tenant:
         # Its own contract too: another instance of it may be called.
         declared = (agent.contract, *agent.calls, *agent.soft_calls)
         callees = Callees(agent.name, declared, site.mesh)
-        scope = Scope(
-            name, site.clock, self._folder(), site.processes, tasks, site.server, callees, kept
-        )
+        shown = Shown(site.pages, self.standing.accounts)
+        own = (name, site.clock, self._folder(), site.processes)
+        scope = Scope(*own, tasks, site.server, callees, kept, shown)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
         scope.ready_when(needs.met)
         return scope

@@ -45,6 +45,11 @@ class Tally:
         self.ok = Durations()
         self.ended: dict[str, Durations] = {grpc.StatusCode.OK.name: self.ok}
 
+    @property
+    def service(self) -> str:
+        """Full name of the method's."""
+        return self.method.partition("/")[0]
+
     def failed(self, code: grpc.StatusCode, duration_s: float) -> None:
         """A call that ended otherwise than well."""
         found = self.ended.get(code.name)

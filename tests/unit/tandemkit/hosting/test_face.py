@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import grpc
 
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.host import Place, Placed, hosting
-from tandemkit.hosting.http_port import listening
+from tandemkit.hosting.http_port import Answer, listening
 from tandemkit.hosting.probing import PROBE_INTERVAL_S
 from tandemkit.hosting.scope import Scope
 from tandemkit.supervise.tasks import Tasks
@@ -66,13 +67,14 @@ async def test_a_host_whose_agents_serve_is_healthy(tmp_path: Path) -> None:
         assert (found.status, found.headers["Content-Type"]) == (200, "application/json")
         said = found.value
         assert (said["status"], said["uptime_s"]) == ("SERVING", 90)
+        used = {"calls": 0, "calls_s": 0.0, "workers_cpu_s": 0}
         agent = {"name": NAME, "service": probe.SERVICE, "status": "SERVING", "cause": None}
-        assert said["agents"] == [agent]
+        assert said["agents"] == [agent | used]
         assert said["memory_bytes"] > 1 << 20
         assert said["cpu_s"] > 0
         assert said["machine"]
         assert {"version", "host"} < said.keys()
-        assert (await get(held, f"/health/{NAME}")).value == agent
+        assert (await get(held, f"/health/{NAME}")).value == agent | used
 
 
 async def test_an_unwell_agent_is_said_with_its_cause(tmp_path: Path) -> None:
@@ -171,3 +173,19 @@ async def up_of(held: socket.socket) -> int:
     said = (await get(held, "/metrics")).body.decode()
     (line,) = (one for one in said.splitlines() if one.startswith("tandem_agent_up{"))
     return int(line.rpartition(" ")[2])
+
+
+async def test_an_agent_has_pages_of_its_own(tmp_path: Path) -> None:
+    """Below the path that it named; all others are the host's."""
+
+    @asynccontextmanager
+    async def build(scope: Scope, _settings: Any) -> AsyncIterator[Probe]:
+        scope.show("/own", lambda path, _accept: Answer(HTTPStatus.OK, f"this is {path}"))
+        yield Probe()
+
+    async with facing(Agent(probe.DESCRIPTOR, build), tmp_path, FakeClock()) as held:
+        assert (await get(held, "/own/a")).body == b"this is /own/a"
+        assert (await get(held, "/own")).status == HTTPStatus.OK
+        missing = await get(held, "/owner")
+        assert missing.status == HTTPStatus.NOT_FOUND
+        assert "/own" in missing.value["pages"]

@@ -14,12 +14,15 @@ import pytest
 
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.http_port import listening
 from tandemkit.hosting.scope import Scope
 from tandemkit.hosting.working import Workshop
 from tandemkit.supervise.workers import Crew
 from tandemkit.testing import probe
 from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import failure_of
+from tests.unit.tandemkit.hosting.asking import get
 from tests.unit.tandemkit.rpc.probed import Probe
 from tests.unit.tandemkit.supervise import work
 from tests.unit.tandemkit.supervise.test_processes import alive
@@ -92,6 +95,25 @@ async def test_a_deadline_ends_the_work_too(tmp_path: Path) -> None:
         assert int(await ask(channel, "Echo", "whose")) != process
         while alive(process):
             await SystemClock().sleep(0.01)
+
+
+async def test_what_workers_did_is_their_agents_account(tmp_path: Path) -> None:
+    """Beside the calls that it answered, and how long those took."""
+    held = listening("127.0.0.1:0")
+    place = Place("127.0.0.1:0", tmp_path, SystemClock(), 0.0, http=held)
+    async with (
+        hosting([Placed(AGENT, None)], place) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        await ask(channel, "Echo", "whose")
+        await refused(channel, "Echo", "die")
+        (agent,) = (await get(held, "/health")).value["agents"]
+        assert (agent["calls"], agent["calls_s"] > 0) == (2, True)
+        page = (await get(held, "/metrics")).body.decode()
+        labels = f'{{agent="probe-probe",service="{probe.SERVICE}"}}'
+        assert f"tandem_agent_worker_runs_total{labels} 1" in page
+        assert f"tandem_agent_worker_lost_total{labels} 1" in page
+        assert f"tandem_agent_worker_cpu_seconds_total{labels} 0." in page
 
 
 async def test_more_calls_than_may_wait_are_refused_at_once(tmp_path: Path) -> None:
