@@ -5,6 +5,7 @@ from __future__ import annotations
 from tandem.platform.v1.port_registry_service_pb2 import PortLease
 from tandemkit.core.clock import Clock
 from tandemkit.supervise.ports import Allocator, Claim, PortsTaken, obstacle
+from tandemkit.supervise.roll.owners import NoSuchProcess, Owner
 from tandemkit.supervise.terms import Terms
 
 
@@ -28,14 +29,35 @@ class Holding:
         if claim is not None:
             self._claims[lease.port] = claim
 
+    def tie(self, lease: PortLease, pid: int) -> None:
+        """Ends the lease with that process; with none where `pid` is 0. Raises NoSuchProcess,
+        TooMany.
+        """
+        name = str(lease.port)
+        self._terms.untie(name)
+        lease.ClearField("process")
+        if pid:
+            owner = self._terms.tie(name, pid)
+            lease.process.pid, lease.process.boot = owner.pid, owner.boot
+            lease.process.started_ticks = owner.started_ticks
+
     def begin_again(self, lease: PortLease) -> None:
-        """After a restart; the term too, for nobody could renew meanwhile."""
+        """After a restart; the term too, for nobody could renew meanwhile. A lease whose process
+        ended meanwhile is over.
+        """
         try:
             claim = Allocator(self._address).claim([lease.port])
         except PortsTaken:
             self.begin(lease)
         else:
             self.begin(lease, claim)
+        held = lease.process
+        if held.pid:
+            owner = Owner(held.pid, held.started_ticks, held.boot)
+            try:
+                self._terms.tie_again(str(lease.port), owner)
+            except NoSuchProcess:
+                self._terms.begin(str(lease.port), 0.0)
 
     def drop(self, port: int) -> None:
         """It is nobody's any more."""
@@ -79,6 +101,7 @@ class Holding:
         for claim in self._claims.values():
             claim.release()
         self._claims.clear()
+        self._terms.close()
 
     def _lasts(self, port: int) -> bool:
         return self._terms.left_s(str(port)) > 0

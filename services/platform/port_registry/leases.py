@@ -20,13 +20,16 @@ _PREFIX = "ports/"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Who wants a port of which range, what for, and for how long."""
+    """Who wants a port of which range, what for, and until when: the end of a term, or of a
+    process.
+    """
 
     owner: str
     use: str
     span: str
     term_s: float
     preferred: int = 0
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Leases:
         # From here on nobody else is given it, also while the disk is slow.
         self.holding.begin(lease, claim)
         try:
+            self.holding.tie(lease, ask.pid)
             await self._write(Change(_key(lease.port), lease.SerializeToString()))
         except Failure:
             self.holding.drop(lease.port)
@@ -117,6 +121,7 @@ class Leases:
             raise refusal.use_taken(known)
         self._begin(known, ask)
         self.holding.begin(known)
+        self.holding.tie(known, ask.pid)
         await self._write(Change(_key(known.port), known.SerializeToString()))
         is_other = ask.preferred not in {0, known.port}
         return Lent(known, "the owner has another for this use" if is_other else "")

@@ -14,6 +14,7 @@ from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import TokenInvalid, page_of
+from tandemkit.supervise.roll.owners import NoSuchProcess, TooMany
 
 _TERM_S = 30.0
 _PAGE_PORTS, _PAGE_PORTS_MAX = 100, 1000
@@ -25,6 +26,12 @@ def _storing() -> Iterator[None]:
     """For calls that change what is on disk."""
     try:
         yield
+    except NoSuchProcess as error:
+        reason = errors.ERROR_REASON_PROCESS_NOT_RUNNING
+        raise CallerError(reason, error.message, field="pid", **error.metadata) from error
+    except TooMany as error:
+        reason = errors.ERROR_REASON_PROCESS_REGISTRY_FULL
+        raise CallerError(reason, error.message, field="pid", **error.metadata) from error
     except Unreachable as error:
         reason = errors.ERROR_REASON_STORE_UNREACHABLE
         raise TransientError(reason, error.message, retry_after_s=_RETRY_S) from error
@@ -38,7 +45,8 @@ class PortDesk(rpc.PortRegistryServiceServicer):
         self, request: pb.AllocatePortRequest, _context: Context
     ) -> pb.AllocatePortResponse:
         term_s = request.term.ToNanoseconds() / 1e9 or _TERM_S
-        ask = Ask(request.owner, request.use, request.range, term_s, request.preferred_port)
+        wanted = (request.owner, request.use, request.range, term_s)
+        ask = Ask(*wanted, request.preferred_port, request.pid)
         with _storing():
             lent = await self._leases.allocate(ask)
         return pb.AllocatePortResponse(lease=lent.lease, passed_over=lent.passed_over)

@@ -41,6 +41,7 @@ async def build(scope: Scope, settings: cfg.ResourceSettings) -> AsyncIterator[R
         # What this machine has is nobody else's business: not in the fleet's common store.
         async with sqlite_state(scope.state_dir / "grants.sqlite") as store:
             grants = Grants(capacity, State(store), scope.clock)
+            stack.callback(grants.close)
             await grants.restore()
             scope.ready_when(lambda: store.get("probe"))
             scope.spawn("expire", grants.expire())

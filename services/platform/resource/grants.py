@@ -12,6 +12,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.storage.state.owned import State
 from tandemkit.storage.state.protocol import CHANGES_MAX, Change
+from tandemkit.supervise.roll.owners import NoSuchProcess, Owner
 from tandemkit.supervise.terms import Terms
 
 _PREFIX = "grants/"
@@ -35,6 +36,7 @@ class Grants:
         async for _, grant in self._state.all(_PREFIX, ResourceGrant):
             self.accounts.count(grant)
             self._begin(grant)
+            self._tie_again(grant)
 
     def resize(self, capacity: Capacity) -> None:
         """Another plan is in force. Nobody loses a grant; pools may have less than 0 left."""
@@ -42,26 +44,19 @@ class Grants:
         for grant in self._grants.values():
             self.accounts.count(grant)
 
-    async def acquire(self, grant: ResourceGrant) -> ResourceGrant:
-        """Raises CallerError with who holds what, and what the store raises."""
+    async def acquire(self, grant: ResourceGrant, pid: int = 0) -> ResourceGrant:
+        """It ends with its term, and with the process if there is one. Raises CallerError with who
+        holds what, NoSuchProcess, TooMany, and what the store raises.
+        """
         async with self._changing:
             await self._forget(self._over())
             known = self._grants.get(key_of(grant))
-            grant.create_time.FromDatetime(self._clock.now())
-            if known is not None:
-                grant.create_time.CopyFrom(known.create_time)
+            self._give(grant, known)
             try:
-                self.accounts.give(grant)
-            except Short as short:
-                raise refusal.exhausted(short, self.all()) from short
-            except NoSuchGpu as unknown:
-                raise refusal.no_gpu(self.accounts.capacity, grant.amounts.gpu) from unknown
-            try:
+                self._tie(grant, pid)
                 await self._write(Change(_path(grant), grant.SerializeToString()))
             except Failure:
-                self.accounts.take_back(grant)
-                if known is not None:
-                    self.accounts.count(known)
+                self._restore(grant, known)
                 raise
             self._begin(grant)
             return grant
@@ -97,6 +92,10 @@ class Grants:
         own = (one for one in found if holder in {"", one.holder})
         return sorted(own, key=lambda one: (one.holder, one.use))
 
+    def close(self) -> None:
+        """Watches no process any more; the store keeps who has what."""
+        self._terms.close()
+
     def all(self) -> list[ResourceGrant]:
         """What is planned, by holder, and then what is granted."""
         claims = (
@@ -104,6 +103,46 @@ class Grants:
             for one in self.accounts.capacity.claims
         )
         return [*sorted(claims, key=lambda one: one.holder), *self.lasting()]
+
+    def _give(self, grant: ResourceGrant, known: ResourceGrant | None) -> None:
+        grant.create_time.FromDatetime(self._clock.now())
+        if known is not None:
+            grant.create_time.CopyFrom(known.create_time)
+        try:
+            self.accounts.give(grant)
+        except Short as short:
+            raise refusal.exhausted(short, self.all()) from short
+        except NoSuchGpu as unknown:
+            raise refusal.no_gpu(self.accounts.capacity, grant.amounts.gpu) from unknown
+
+    def _restore(self, grant: ResourceGrant, known: ResourceGrant | None) -> None:
+        """As if nothing had been asked."""
+        self.accounts.take_back(grant)
+        if known is None:
+            self._terms.untie(key_of(grant))
+        else:
+            self.accounts.count(known)
+            self._tie_again(known)
+
+    def _tie(self, grant: ResourceGrant, pid: int) -> None:
+        if not pid:
+            self._terms.untie(key_of(grant))
+            return
+        owner = self._terms.tie(key_of(grant), pid)
+        grant.process.pid, grant.process.boot = owner.pid, owner.boot
+        grant.process.started_ticks = owner.started_ticks
+
+    def _tie_again(self, grant: ResourceGrant) -> None:
+        """To the process that it had, which may be over by now."""
+        held = grant.process
+        if not held.pid:
+            self._terms.untie(key_of(grant))
+            return
+        try:
+            owner = Owner(held.pid, held.started_ticks, held.boot)
+            self._terms.tie_again(key_of(grant), owner)
+        except NoSuchProcess:
+            self._terms.begin(key_of(grant), 0.0)
 
     def _over(self) -> list[ResourceGrant]:
         return [one for key, one in self._grants.items() if not self._terms.left_s(key)]

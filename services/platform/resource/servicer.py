@@ -18,6 +18,7 @@ from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import TokenInvalid, page_of
+from tandemkit.supervise.roll.owners import NoSuchProcess, TooMany
 from tandemkit.telemetry.gpus import Board
 from tandemkit.written.pools import pool_name
 
@@ -31,6 +32,12 @@ def _storing() -> Iterator[None]:
     """For calls that change what is on disk."""
     try:
         yield
+    except NoSuchProcess as error:
+        reason = errors.ERROR_REASON_PROCESS_NOT_RUNNING
+        raise CallerError(reason, error.message, field="pid", **error.metadata) from error
+    except TooMany as error:
+        reason = errors.ERROR_REASON_PROCESS_REGISTRY_FULL
+        raise CallerError(reason, error.message, field="pid", **error.metadata) from error
     except Unreachable as error:
         reason = errors.ERROR_REASON_STORE_UNREACHABLE
         raise TransientError(reason, error.message, retry_after_s=_RETRY_S) from error
@@ -53,7 +60,8 @@ class Resources(rpc.ResourceServiceServicer):
         grant.emergency = request.emergency
         grant.term.FromNanoseconds(request.term.ToNanoseconds() or round(_TERM_S * 1e9))
         with _storing():
-            return pb.AcquireGrantResponse(grant=await self._grants.acquire(grant))
+            given = await self._grants.acquire(grant, request.pid)
+        return pb.AcquireGrantResponse(grant=given)
 
     async def RenewGrants(
         self, request: pb.RenewGrantsRequest, _context: Context

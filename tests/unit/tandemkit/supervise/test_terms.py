@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tandemkit.supervise.errands import Errands
+from tandemkit.supervise.processes import Command, supervised_process
+from tandemkit.supervise.roll.owners import NoSuchProcess
 from tandemkit.supervise.terms import Terms
 from tandemkit.testing.clock import FakeClock
 
@@ -33,6 +40,25 @@ async def test_whoever_waits_is_woken_when_the_first_term_ends() -> None:
     await clock.advance(30)
     await errands.end(grace_s=0)
     assert found == [(3, ("short",)), (22, ("long",))]
+
+
+async def test_a_term_ends_with_the_process_that_it_is_tied_to(tmp_path: Path) -> None:
+    """However much time is left; one that was untied or dropped before goes on, or stays away."""
+    terms = Terms(FakeClock())
+    command = Command(("sleep", "60"), tmp_path / "log")
+    async with supervised_process(command) as started:
+        for name in ("tied", "untied", "dropped"):
+            terms.begin(name, 1000)
+            terms.tie(name, started.pid)
+        terms.untie("untied")
+        terms.drop("dropped")
+        os.kill(started.pid, signal.SIGKILL)
+        assert await terms.ended() == ("tied",)
+        assert terms.left_s("untied") == 1000
+        await started.wait()
+        with pytest.raises(NoSuchProcess):
+            terms.tie("untied", started.pid)
+    terms.close()
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50)), st.integers(0, 60))

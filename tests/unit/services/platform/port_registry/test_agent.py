@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import Awaitable
 from contextlib import ExitStack
@@ -16,9 +18,11 @@ from services.platform.port_registry.agent import AGENT, PortsRefused
 from tandem.platform.config.v1 import port_registry_pb2 as cfg
 from tandem.platform.v1 import port_registry_service_pb2 as pb
 from tandem.platform.v1 import port_registry_service_pb2_grpc as rpc
+from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.agents import serving
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import Failure, failure_of
+from tests.cluster.eventually import eventually
 from tests.unit.services.platform.port_registry.desk import ask, changed, listed, span
 
 CODE = grpc.StatusCode
@@ -126,6 +130,27 @@ async def test_m020_a_crashed_owners_port_comes_back(
     heir = await registry.AllocatePort(ask("heir", preferred=crashed))
     assert heir.lease.port == crashed
     assert (await registry.AllocatePort(ask("alive"))).lease.port == alive
+
+
+async def test_m020_the_port_of_a_process_comes_back_when_it_ends(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """At once, whatever is left of the term, though it was killed."""
+    async with supervised_process(Command(("sleep", "60"), tmp_path / "log")) as owner:
+        request = ask("text-tell", term_s=1000)
+        request.pid = owner.pid
+        port = (await registry.AllocatePort(request)).lease.port
+        os.kill(owner.pid, signal.SIGKILL)
+
+        async def lent() -> bool:
+            return bool((await registry.ListPorts(pb.ListPortsRequest(owner="text-tell"))).ports)
+
+        await eventually(lent, lambda it: not it)
+        heir = await registry.AllocatePort(ask("heir", preferred=port))
+        assert heir.lease.port == port
+        failed = await refusal(registry.AllocatePort(request))
+        assert (failed.code, failed.reason) == (CODE.FAILED_PRECONDITION, "PROCESS_NOT_RUNNING")
+        assert not await lent()
 
 
 async def test_a_lease_outlives_a_restart_of_the_registry(tmp_path: Path, ports: range) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeAlias
@@ -15,9 +17,11 @@ from tandem.fleet.v1 import resources_pb2 as fleet
 from tandem.platform.v1 import resource_pb2 as nouns
 from tandem.platform.v1 import resource_service_pb2 as pb
 from tandem.platform.v1 import resource_service_pb2_grpc as rpc
+from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.agents import serving
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import Failure, failure_of
+from tests.cluster.eventually import eventually
 from tests.unit.services.platform.resource.pools import amounts, ask, written
 
 CODE = grpc.StatusCode
@@ -117,6 +121,32 @@ async def test_m018_a_grant_whose_holder_is_gone_returns(
     await resources.AcquireGrant(ask("heir", amounts(30)))
     listed = (await resources.ListGrants(pb.ListGrantsRequest(pool="standard"))).grants
     assert [one.holder for one in listed] == ["alive", "heir"]
+
+
+async def test_m018_the_grant_of_a_process_returns_when_it_ends(tmp_path: Path) -> None:
+    """At once, whatever is left of the term; also where it ended while the agent was down."""
+    settings = written(tmp_path)
+    request = ask("worker", amounts(60), term_s=1000)
+    async with supervised_process(Command(("sleep", "60"), tmp_path / "log")) as holder:
+        request.pid = holder.pid
+        async with serving(AGENT, settings=settings, state_dir=tmp_path) as channel:
+            stub: Resources = rpc.ResourceServiceStub(channel)
+            await stub.AcquireGrant(request)
+        async with serving(AGENT, settings=settings, state_dir=tmp_path) as channel:
+            stub = rpc.ResourceServiceStub(channel)
+            assert (await pool(stub)).free_mib == 0
+            os.kill(holder.pid, signal.SIGKILL)
+            await eventually(lambda: pool(stub), lambda it: it.free_mib == 60)
+            failed = await refusal(stub.AcquireGrant(request))
+            assert (failed.code, failed.reason) == (CODE.FAILED_PRECONDITION, "PROCESS_NOT_RUNNING")
+            assert (await pool(stub)).free_mib == 60
+    async with supervised_process(Command(("sleep", "60"), tmp_path / "log")) as holder:
+        request.pid = holder.pid
+        async with serving(AGENT, settings=settings, state_dir=tmp_path) as channel:
+            await rpc.ResourceServiceStub(channel).AcquireGrant(request)
+    async with serving(AGENT, settings=settings, state_dir=tmp_path) as channel:
+        stub = rpc.ResourceServiceStub(channel)
+        await eventually(lambda: pool(stub), lambda it: it.free_mib == 60)
 
 
 async def test_grants_outlive_a_restart(tmp_path: Path) -> None:
