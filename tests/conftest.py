@@ -1,9 +1,26 @@
-"""Every test run: seeded properties, and real parts that skip or fail where they are absent."""
+"""Every test run: seeded properties, real parts that skip or fail where they are absent, and
+nothing that outlives its test.
+"""
 
 import pytest
 from hypothesis import settings
 
+from tandemkit.testing.leaks import (
+    no_task_left,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_fixture_setup,
+    pytest_runtest_teardown,
+)
 from tandemkit.testing.parts import demand
+
+__all__ = [
+    "no_task_left",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_fixture_setup",
+    "pytest_runtest_teardown",
+]
 
 # The same examples in each run: a failure is always somebody's change, never the dice.
 settings.register_profile("tandem", derandomize=True, deadline=None, print_blob=True)

@@ -61,8 +61,12 @@ _METHODS = frozenset(
         "subprocess_shell",
     }
 )
-# The other one measures what starts cost that have no supervisor.
-_MAY_START = ("libs/tandemkit/supervise/", "tests/bench/supervise.py")
+# The others note where tests start something, and measure what starts cost without a supervisor.
+_MAY_START = (
+    "libs/tandemkit/supervise/",
+    "libs/tandemkit/testing/origins.py",
+    "tests/bench/supervise.py",
+)
 
 
 def check(tree: Tree) -> Iterator[Finding]:

@@ -12,13 +12,13 @@ from typing import Any
 import grpc
 import pytest
 
-from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.http_port import address_of, listening
 from tandemkit.hosting.main import serve_agents
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.testing import probe
 from tandemkit.testing.parts import fetch
 from tandemkit.testing.tokens import shown, token_of_user
+from tests.cluster.eventually import eventually
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
 
@@ -90,8 +90,10 @@ async def test_a_second_signal_ends_the_process_at_once(
 
 
 async def _until_draining(log_path: Path) -> None:
-    while not any(line["event"] == "host.draining" for line in lines(log_path)):
-        await SystemClock().sleep(0.005)
+    async def said() -> set[str]:
+        return {line["event"] for line in lines(log_path)}
+
+    await eventually(said, lambda events: "host.draining" in events)
 
 
 async def test_it_serves_on_a_socket_when_told(tmp_path: Path) -> None:
