@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tandemkit.core.clock import SystemClock
 from tandemkit.testing.parts import short_folder
 from tests.cluster.controlled import Controlled, controlled
-from tests.cluster.mesh.driver import Outcome
+from tests.cluster.load import Outcome
 
 RATE, CALLS = 200, 6000
 DEAD_S = 10.0
@@ -99,19 +99,18 @@ async def played(scene: Scene, calls: int) -> dict[str, object]:
 
 
 def _figures(scene: Scene, outcome: Outcome, lost_s: float) -> dict[str, object]:
-    failed = sum(outcome.failures.values())
-    answered = sum(outcome.answers.values())
     return {
         "scene": scene.name,
         "method": scene.method,
         "started": outcome.started,
-        "ok": answered,
-        "failed": failed,
-        "adds_up": outcome.started == answered + failed,
+        "ok": outcome.ok,
+        "failed": outcome.failed,
+        "adds_up": outcome.started == outcome.ok + outcome.failed,
         "failed_begun_after_loss": sum(begun_s > lost_s for begun_s, _ in outcome.failed_calls),
         "lost_at_s": round(lost_s - outcome.began_s, 2),
         "lasted_s": round(outcome.ended_s - outcome.began_s, 2),
         "slowest_s": round(outcome.slowest_s, 3),
+        "gap_s": round(outcome.gap_s, 3),
         "codes": outcome.failures,
     }
 

@@ -10,7 +10,7 @@ import pytest
 from tandemkit.testing.parts import short_folder
 from tests.cluster.controlled import controlled
 from tests.cluster.eventually import eventually
-from tests.cluster.mesh.driver import Outcome
+from tests.cluster.load import Outcome
 from tests.cluster.mesh.many_contracts import GROUPS, STICKY_GROUPS, services
 from tests.cluster.mesh.trial_contract import AFFINITY
 from tests.cluster.mesh.trial_fleet import Client

@@ -21,7 +21,7 @@ from tests.cluster import relay_host
 from tests.cluster.aloud import Tell
 from tests.cluster.controlled import Controlled, controlled
 from tests.cluster.eventually import eventually
-from tests.cluster.mesh.driver import Outcome
+from tests.cluster.load import Outcome
 from tests.cluster.mesh.trial_contract import ALPHA, BETA, Answer, Question
 from tests.cluster.test_front import Grpcurl
 

@@ -56,7 +56,8 @@ class Census:
         self._mark = b"".join(f"\0{name}={value}\0".encode() for name, value in mark.items())
         self._starts_seen = 0
         self._processes: frozenset[Alive] = frozenset()
-        self._sockets: frozenset[int] = frozenset()
+        # By inode the address that it listens on, if it does.
+        self._sockets: dict[int, str | None] = {}
         self._began = _began(os.getpid())
 
     def take(self) -> frozenset[Alive]:
@@ -99,17 +100,21 @@ class Census:
             yield Alive("thread", (one.ident,), repr(one.name), where)
 
     def _listening(self) -> Iterator[Alive]:
+        """The kernel's lists are long: they are read only for sockets that were not seen before."""
         mine = _own_sockets()
-        if not mine:
-            return
-        bound = {
-            os.fstat(one.fileno()).st_ino: where
-            for one, where in self._origins.sockets.items()
+        if new := mine - self._sockets.keys():
+            found = dict(_listeners(new))
+            self._sockets |= {inode: found.get(inode) for inode in new}
+        self._sockets = {inode: self._sockets[inode] for inode in mine}
+        where = {
+            os.fstat(one.fileno()).st_ino: began
+            for one, began in self._origins.sockets.items()
             if one.fileno() >= 0
         }
-        for inode, address in _listeners(mine):
-            where = bound.get(inode, "a library")
-            yield Alive("socket", (inode,), f"that listens on {address or 'no address'}", where)
+        for inode, address in self._sockets.items():
+            if address is not None:
+                said = f"that listens on {address or 'no address'}"
+                yield Alive("socket", (inode,), said, where.get(inode, "a library"))
 
     def _folders(self) -> Iterator[Alive]:
         for path, where in list(self._origins.folders.items()):

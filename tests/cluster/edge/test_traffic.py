@@ -13,7 +13,7 @@ from tandemkit.mesh.snapshot import Snapshot
 from tandemkit.mesh.streams import EDGE, Subscription
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tests.cluster.eventually import eventually
-from tests.cluster.mesh.driver import Outcome
+from tests.cluster.load import Outcome
 from tests.cluster.mesh.trial_contract import AFFINITY, ALPHA, BETA, WAIT_MS
 from tests.cluster.mesh.trial_fleet import HERE, THERE, Client, Fleet
 

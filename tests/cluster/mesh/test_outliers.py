@@ -10,7 +10,7 @@ import pytest
 
 from tandemkit.mesh.policy import TrafficPolicy
 from tests.cluster.eventually import eventually
-from tests.cluster.mesh.driver import Outcome
+from tests.cluster.load import Outcome
 from tests.cluster.mesh.trial_fleet import Fleet
 
 pytestmark = pytest.mark.cluster

@@ -15,7 +15,7 @@ from tandemkit.mesh.routes import SLACK_S
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.testing.parts import demand
 from tests.cluster.eventually import eventually
-from tests.cluster.mesh.driver import Outcome
+from tests.cluster.load import Outcome
 from tests.cluster.mesh.trial_contract import AFFINITY, ALPHA, WAIT_MS
 from tests.cluster.mesh.trial_fleet import HERE, THERE, Fleet
 

@@ -29,8 +29,9 @@ from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.parts import demand, free_ports
 from tests.cluster.eventually import eventually
+from tests.cluster.load import Calls, Outcome
 from tests.cluster.mesh import driver, trial_host
-from tests.cluster.mesh.driver import MADE, RUN, Calls, Outcome
+from tests.cluster.mesh.driver import MADE, RUN, STOP
 from tests.cluster.mesh.trial_contract import ALPHA, ALPHA_FILE, BETA, BETA_FILE
 
 HERE, THERE = "mainpc", "pc2"
@@ -52,11 +53,18 @@ class Client:
         return await self.run_at(f"/tandem.trial.v1.{agent}Service/{rpc}", count, **more)
 
     async def run_at(self, path: str, count: int, **more: Any) -> Outcome:
-        """A method of any agent that asks and answers as the trial agents do."""
+        """A method of any agent; unless it is told otherwise, of one that asks and answers as the
+        trial agents do.
+        """
         calls = Calls(path, count, **more)
         ask: Any = self.channel.unary_unary(RUN)
         told = await ask(json.dumps(vars(calls)).encode(), wait_for_ready=True)
         return Outcome(**json.loads(told))
+
+    async def stop(self) -> None:
+        """Every run ends with the calls that are under way."""
+        ask: Any = self.channel.unary_unary(STOP)
+        await ask(b"", wait_for_ready=True)
 
     async def made(self) -> int:
         """Calls made so far, over all runs."""
