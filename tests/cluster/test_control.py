@@ -40,7 +40,7 @@ async def test_hosts_that_announce_themselves_share_the_calls(fleet: Controlled)
     assert outcome.answers == {"a": 50, "b": 50}
 
 
-async def test_a_killed_host_costs_no_call_and_is_back_when_it_is(fleet: Controlled) -> None:
+async def test_m026_a_killed_host_costs_no_call_and_is_back_when_it_is(fleet: Controlled) -> None:
     """Calls that may be made twice all succeed; its lease runs out, and a new one is heard."""
     client = await fleet.client()
     await client.until_only("Alpha/Ask", "a", "b")

@@ -108,7 +108,7 @@ def test_the_laptop_runs_every_agent(fleet: Blueprint) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_plan_reads_as_it_did(layout: Layout, ports: PortBook, profile: str) -> None:
+def test_m035_the_plan_reads_as_it_did(layout: Layout, ports: PortBook, profile: str) -> None:
     """A change of layout, profiles or ports shows in a review as what it does."""
     path = _SNAPSHOTS / f"{profile}.txt"
     found = screen(planted(layout, ports, profile))

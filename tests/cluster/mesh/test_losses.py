@@ -41,7 +41,9 @@ async def test_a_killed_host_costs_no_call_that_may_be_made_twice(fleet: Fleet) 
     assert set(outcome.answers) == {"a", "b"}
 
 
-async def test_a_killed_host_costs_other_calls_only_while_they_are_under_way(fleet: Fleet) -> None:
+async def test_m026_a_killed_host_costs_other_calls_only_while_they_are_under_way(
+    fleet: Fleet,
+) -> None:
     """What may be made only once fails if its host died with it, and never after that."""
     _, port = await fleet.control()
     for name in ("a", "b"):

@@ -63,7 +63,7 @@ class StreamPromises:
         ]
         assert [one.stream for one in await store.read_all(after=1, prefix="hosts/")] == ["hosts/b"]
 
-    async def test_a_writer_who_knew_another_version_writes_nothing(self, case: Case) -> None:
+    async def test_m045_a_writer_who_knew_another_version_writes_nothing(self, case: Case) -> None:
         """The refusal says which version there is."""
         store = await case.open()
         await store.append("hosts/a", told(1), expected=0)
@@ -73,7 +73,7 @@ class StreamPromises:
         await store.append("hosts/a", told(3), expected=1)
         assert contents(await store.read("hosts/a")) == ["content 1", "content 3"]
 
-    async def test_of_many_writers_with_one_expectation_one_wins(self, case: Case) -> None:
+    async def test_m045_of_many_writers_with_one_expectation_one_wins(self, case: Case) -> None:
         """All others conflict, and every winner's events are there once and together."""
         stores = [await case.open() for _ in range(4)]
 
@@ -208,7 +208,7 @@ class StatePromises:
         with pytest.raises(StreamConflict):
             await store.keep_snapshot(Snapshot("hosts/a", 3, KIND, b""))
 
-    async def test_replay_rebuilds_state_byte_for_byte(self, case: Case) -> None:
+    async def test_m045_replay_rebuilds_state_byte_for_byte(self, case: Case) -> None:
         """From the first event, from a snapshot, and after a restart."""
         store = await case.open()
         for number in range(1, 30):

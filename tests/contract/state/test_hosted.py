@@ -141,7 +141,7 @@ async def test_state_is_asked_for_in_build(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
-async def test_kill_9_of_a_host_takes_no_write_that_was_acknowledged(tmp_path: Path) -> None:
+async def test_m001_kill_9_of_a_host_takes_no_write_that_was_acknowledged(tmp_path: Path) -> None:
     """Over five kills in the midst of writes, what each writer was told last is there."""
     with short_folder() as folder:
         for turn in range(5):

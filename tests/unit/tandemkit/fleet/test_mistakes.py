@@ -156,7 +156,7 @@ _MACHINES, _BOTH = f"{LAYOUT}/machines.yaml", "fleet/profiles/both.yaml"
         ),
     ],
 )
-def test_a_mistake_names_its_place_and_what_to_do(
+def test_m035_a_mistake_names_its_place_and_what_to_do(
     path: str, before: str, after: str, said: str
 ) -> None:
     """File, line, column, field, and numbers where there are some."""
@@ -194,7 +194,7 @@ def test_a_mistake_names_its_place_and_what_to_do(
         ),
     ],
 )
-def test_calls_that_can_never_be_answered_are_refused(
+def test_m021_calls_that_can_never_be_answered_are_refused(
     service: str, calls: Calls, said: str
 ) -> None:
     """With the path, or with who needs whom and what to add."""

@@ -73,7 +73,7 @@ def test_cores_are_the_agents_own_or_its_pools() -> None:
     assert (guard.name, tuple(guard.cpu_cores)) == ("text-guard", ())
 
 
-def test_layers_come_from_calls_and_everybody_is_behind_the_registry() -> None:
+def test_m021_layers_come_from_calls_and_everybody_is_behind_the_registry() -> None:
     """A host starts with its first agent; the others of it serve when they can."""
     layers = Planted().plan().layers
     assert [tuple(layer.hosts) for layer in layers] == [
@@ -134,7 +134,7 @@ def test_the_same_files_give_the_same_bytes() -> None:
     assert first == second
 
 
-def test_an_unknown_profile_is_told_with_what_is_near() -> None:
+def test_m035_an_unknown_profile_is_told_with_what_is_near() -> None:
     """A person types it."""
     with pytest.raises(NoSuchProfile, match="there is no profile `bth`; did you mean `both`"):
         Planted().plan("bth")

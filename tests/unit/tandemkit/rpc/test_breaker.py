@@ -132,7 +132,7 @@ async def test_a_probe_that_nobody_hears_of_is_replaced() -> None:
 
 
 @given(st.lists(st.sampled_from(["call", "answered", "failed", "wait"]), max_size=60))
-async def test_what_is_not_closed_lets_one_call_through_a_period(steps: list[str]) -> None:
+async def test_m025_what_is_not_closed_lets_one_call_through_a_period(steps: list[str]) -> None:
     """Whatever happens in whatever order: no flood reaches a target that does not answer."""
     clock = FakeClock()
     it = await tripped(clock)
@@ -152,7 +152,7 @@ async def test_what_is_not_closed_lets_one_call_through_a_period(steps: list[str
     assert all(gap_s >= breaker.OPEN_S_MIN for gap_s in gaps_s)
 
 
-async def test_a_target_that_is_away_is_left_alone_and_found_again(
+async def test_m025_a_target_that_is_away_is_left_alone_and_found_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Calls are refused at once while it is away, with the time to come back; then all is well."""

@@ -15,7 +15,7 @@ ROUNDED = 1.02
 
 
 @given(rest_s=seconds, own_s=st.none() | seconds, asked_s=st.none() | seconds)
-def test_a_call_never_outlasts_the_one_that_makes_it(
+def test_m025_a_call_never_outlasts_the_one_that_makes_it(
     rest_s: float, own_s: float | None, asked_s: float | None
 ) -> None:
     """The reserve stays with the one who calls, whatever the callee or the code asks for."""

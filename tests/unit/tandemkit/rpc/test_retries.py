@@ -25,7 +25,7 @@ def unavailable(pushback: str) -> RemoteFailure:
 
 
 @given(st.lists(st.booleans(), max_size=300))
-def test_retries_stay_within_a_tenth_of_the_calls(successes: list[bool]) -> None:
+def test_m025_retries_stay_within_a_tenth_of_the_calls(successes: list[bool]) -> None:
     """Beyond what the full bucket holds, ten successes earn one retry."""
     tokens = Tokens()
     granted = 0
@@ -38,7 +38,7 @@ def test_retries_stay_within_a_tenth_of_the_calls(successes: list[bool]) -> None
 
 
 @given(draw=st.floats(0, 1, exclude_max=True), told_s=st.floats(0, 100))
-def test_a_server_that_names_a_delay_gets_at_least_that(draw: float, told_s: float) -> None:
+def test_m025_a_server_that_names_a_delay_gets_at_least_that(draw: float, told_s: float) -> None:
     """Jitter makes it longer, never shorter."""
     told = RemoteFailure(CODE.UNAVAILABLE, "", retry_after_s=told_s)
     wait_s = pause_s(told, lambda: draw)
@@ -107,7 +107,7 @@ async def test_another_failure_downstream_is_a_defect() -> None:
     assert (failed.code, failed.reason) == (CODE.INTERNAL, "INTERNAL")
 
 
-async def test_the_wait_is_the_servers_and_within_the_deadline() -> None:
+async def test_m025_the_wait_is_the_servers_and_within_the_deadline() -> None:
     """It is kept where there is time for it; where there is not, the failure comes at once."""
     clock = Hasty()
     async with chained(clock=clock, draw=lambda: 0.0) as chain:
