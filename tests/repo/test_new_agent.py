@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tandemkit.supervise.processes import Command, supervised_process
+from tandemkit.testing.parts import fetch, short_folder
 from tests.repo.checkout import root
 from tools import contracts, stubs
 from tools.new_agent import NewAgent, make
@@ -39,14 +45,17 @@ class Grown:
     def python(self) -> list[str]:
         return [path for path in self.paths if path.endswith(".py")]
 
-    def run(self, *command: str) -> str:
-        """What a Python module prints over the copy, or nothing where it succeeds."""
+    @property
+    def environment(self) -> dict[str, str]:
         places = (self.stubs, self.root / "libs", self.root)
         path = os.pathsep.join(str(place) for place in places)
-        environment = {"PYTHONPATH": path, "MYPYPATH": path, "HOME": str(self.root.parent)}
+        return {"PYTHONPATH": path, "MYPYPATH": path, "HOME": str(self.root.parent)}
+
+    def run(self, *command: str) -> str:
+        """What a Python module prints over the copy, or nothing where it succeeds."""
         argv = [sys.executable, "-m", *command]
         done = subprocess.run(
-            argv, cwd=self.root, env=environment, capture_output=True, text=True, check=False
+            argv, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
         )
         return f"{done.stdout}{done.stderr}" if done.returncode else ""
 
@@ -103,6 +112,35 @@ def test_types_are_strict(grown: Grown) -> None:
     flags = ("--strict", "--namespace-packages", "--explicit-package-bases")
     quick = ("--follow-imports=silent", "--no-incremental")
     _expect_silence(grown.run("mypy", *flags, *quick, *grown.python))
+
+
+async def test_m001_a_new_agent_has_health_and_metrics_and_no_code_for_them(grown: Grown) -> None:
+    """Its module names neither; the process answers for both over gRPC and HTTP."""
+    (path,) = (one for one in grown.python if one.endswith("services/tale/session_memory.py"))
+    text = (grown.root / path).read_text("utf-8")
+    assert not re.search("health|ready|metric|register|drain", text, re.IGNORECASE)
+    with short_folder() as folder:
+        module = path.removesuffix(".py").replace("/", ".")
+        where = ("--listen", f"unix:{folder}/s", "--http", "127.0.0.1:0", "--state", str(folder))
+        argv = (sys.executable, "-c", f"from {module} import main; main()", *where)
+        command = Command(argv, folder / "log", env=grown.environment, cwd=grown.root)
+
+        async def serves() -> None:
+            assert "host.serving" in command.log_tail()
+
+        async with (
+            supervised_process(command, ready=serves),
+            grpc.aio.insecure_channel(f"unix:{folder}/s") as channel,
+        ):
+            request = health_pb2.HealthCheckRequest(service="tandem.tale.v1.SessionMemoryService")
+            answer = await health_pb2_grpc.HealthStub(channel).Check(request)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            lines = map(json.loads, command.log_path.read_text("utf-8").splitlines())
+            (http,) = (line["address"] for line in lines if line["event"] == "http.serving")
+            page = json.loads(await fetch(f"http://{http}/health/tale-session-memory"))
+            assert page["status"] == "SERVING"
+            figures = (await fetch(f"http://{http}/metrics")).decode()
+            assert 'tandem_agent_up{agent="tale-session-memory"' in figures
 
 
 def _expect_silence(said: str) -> None:
