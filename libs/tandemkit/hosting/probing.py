@@ -34,6 +34,7 @@ class Probe:
     async def run(self) -> None:
         """Raises Hung for an agent that only another life can help."""
         while self._unanswered < _UNANSWERED_MAX:
+            await self._scope.questioned()
             await self._scope.clock.sleep(self._interval_s)
             await self.look()
             has_started = self._standing.cause is None

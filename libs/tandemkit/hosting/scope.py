@@ -61,7 +61,10 @@ class Scope:
     _callees: Callees
     _kept: Kept
     _shown: Shown
+    # What is asked until it has answered well once, and what for as long as the instance lives.
+    _conditions: list[Check] = field(default_factory=list)
     _checks: list[Check] = field(default_factory=list)
+    _has_questions: asyncio.Event = field(default_factory=asyncio.Event)
     _reached: list[str] = field(default_factory=list)
 
     def ready_when(self, check: Check) -> None:
@@ -69,6 +72,12 @@ class Scope:
         why not.
         """
         self._checks.append(check)
+        self._has_questions.set()
+
+    def begins_when(self, condition: Check) -> None:
+        """The same, until it has returned once: what it says later is nobody's question."""
+        self._conditions.append(condition)
+        self._has_questions.set()
 
     def spawn(self, name: str, work: Coroutine[object, object, None]) -> None:
         """Runs `work` until the instance ends. Its failure ends the instance, which is built again
@@ -100,7 +109,7 @@ class Scope:
         """
         state = await self._kept.state()
         if state.check not in self._checks:
-            self._checks.append(state.check)
+            self.ready_when(state.check)
         return state
 
     @property
@@ -146,11 +155,22 @@ class Scope:
 
     async def unwell(self) -> Exception | None:
         """Why the instance cannot serve now; None where it can."""
+        for condition in tuple(self._conditions):
+            error = await failure_of(_in_time(condition))
+            if error is not None:
+                return error
+            self._conditions.remove(condition)
         for check in self._checks:
             error = await failure_of(_in_time(check))
             if error is not None:
                 return error
+        if not self._checks:
+            self._has_questions.clear()
         return None
+
+    async def questioned(self) -> None:
+        """Returns while there is something to ask it: an agent without a check costs no looks."""
+        await self._has_questions.wait()
 
 
 async def _in_time(check: Check) -> None:

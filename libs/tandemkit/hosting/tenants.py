@@ -209,7 +209,7 @@ class Tenant:
         own = (name, site.clock, self._folder(), site.processes)
         scope = Scope(*own, tasks, site.server, callees, kept, shown)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
-        scope.ready_when(needs.met)
+        scope.begins_when(needs.met)
         return scope
 
 
