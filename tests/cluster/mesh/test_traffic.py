@@ -14,6 +14,7 @@ from tandemkit.mesh.policy import Fault, Preference, ServicePolicy, Share, Traff
 from tandemkit.mesh.routes import SLACK_S
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.testing.parts import demand
+from tandemkit.testing.tokens import GRPCURL_FLAGS, grpcurl_variables, token_of_user
 from tests.cluster.eventually import eventually
 from tests.cluster.load import Outcome
 from tests.cluster.mesh.trial_contract import AFFINITY, ALPHA, WAIT_MS
@@ -145,10 +146,12 @@ async def test_grpcurl_calls_and_describes_over_the_same_target(fleet: Fleet) ->
     await fleet.host("a")
     fleet.publish()
     text = bootstrap(Node("grpcurl", HERE), [f"127.0.0.1:{port}"])
-    argv = (str(demand("grpcurl")["grpcurl"]), "-plaintext", "-max-time", "20", "xds:///tandem")
+    quickly = ("-plaintext", "-max-time", "20", *GRPCURL_FLAGS)
+    argv = (str(demand("grpcurl")["grpcurl"]), *quickly, "xds:///tandem")
 
     def told(*arguments: str) -> str:
-        environment = {VARIABLE: text, "HOME": str(fleet.folder)}
+        shown = grpcurl_variables(token_of_user(fleet.folder))
+        environment = {VARIABLE: text, "HOME": str(fleet.folder), **shown}
         done = subprocess.run(
             (*argv, *arguments), env=environment, capture_output=True, text=True, check=False
         )
