@@ -4,6 +4,7 @@ else.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,17 +15,19 @@ from pathlib import Path
 import pytest
 
 from services.control.fleet_status.agent import AGENT as FLEET_STATUS
+from services.control.machine.agent import AGENT as MACHINE
 from services.control.registry.agent import AGENT as REGISTRY
 from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandemkit.cli.main import main
 from tandemkit.core.token import FILE_NAME, Token
 from tandemkit.supervise.processes import Command, supervised_process
+from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.parts import demand, short_folder
 from tandemkit.testing.tokens import GRPCURL_FLAGS, grpcurl_variables
 from tests.cluster import stock_client
 
 pytestmark = pytest.mark.cluster
-SERVED = (REGISTRY, FLEET_STATUS, TOOLBOX)
+SERVED = (REGISTRY, FLEET_STATUS, MACHINE, TOOLBOX)
 TARGET = "xds:///tandem"
 _TANDEM = (sys.executable, "-c", f"from {main.__module__} import main; main()")
 
@@ -33,12 +36,7 @@ class Shell:
     """A person's, in a checkout with a small fleet."""
 
     def __init__(self, folder: Path) -> None:
-        stanzas = [
-            f"  - name: {agent.name}\n    service: {agent.promise.service.full_name}\n"
-            for agent in SERVED
-        ]
-        (folder / "deploy/fleet").mkdir(parents=True)
-        (folder / "deploy/fleet/all.yaml").write_text(f"agents:\n{''.join(stanzas)}")
+        write_checkout(folder, SERVED)
         self.folder = folder
         self.variables = {
             "PATH": os.defpath,
@@ -56,12 +54,12 @@ class Shell:
     async def up(self) -> AsyncIterator[None]:
         """On a port that nobody is told."""
         argv = (*_TANDEM, "up", "--address", "127.0.0.1:0")
-        command = Command(argv, self.folder / "log", env=self.variables)
+        command = Command(argv, self.folder / "log", env=self.variables, grace_s=30)
 
-        async def announced() -> None:
-            assert "host.announced" in command.log_path.read_text()
+        async def serves() -> None:
+            assert "Tandem serves" in command.log_path.read_text()
 
-        async with supervised_process(command, ready=announced):
+        async with supervised_process(command, ready=serves):
             yield
 
     def status_of(self, *argv: str) -> int:
@@ -109,14 +107,15 @@ async def test_grpcurl_finds_and_calls_every_agent_after_env(shell: Shell) -> No
 
 
 async def test_a_fleet_is_found_by_its_home(shell: Shell) -> None:
-    """Two fleets have two, and each shell finds its own; a second one on the same home is refused
-    and leaves the first as it was.
+    """Two fleets have two, and each shell finds its own; a second `up` on the same home leaves what
+    runs as it is.
     """
-    assert shell.status_of(*_TANDEM, "up", "--address", "127.0.0.1:0") == 2
-    assert TOOLBOX.name in shell.run(*_TANDEM, "agents")
+    told = json.loads(shell.run(*_TANDEM, "up", "-d", "--json"))
+    assert (told["serving"], told["changes"]) == (True, [])
     with short_folder() as folder:
         other = Shell(folder)
         async with other.up():
             controls = {one.run(*_TANDEM, "env", "controls") for one in (shell, other)}
     assert len(controls) == 2
+    # The other one is gone with its command.
     assert other.run(*_TANDEM, "env", "controls") == "127.0.0.1:8200\n"

@@ -28,6 +28,7 @@ _SNAPSHOTS = Path("tests/repo/plans")
 _STANZAS = """\
 agents:
   - {name: control-registry, service: tandem.control.v1.RegistryService, pool: infrastructure}
+  - {name: control-machine, service: tandem.control.v1.MachineService, pool: infrastructure}
   - {name: platform-notes, service: tandem.platform.v1.NotesService, pool: infrastructure}
   - {name: tale-guard, service: tandem.tale.v1.GuardService, pool: critical, memory_mib: 256}
   - {name: tale-tell, service: tandem.tale.v1.TellService, memory_mib: 128}

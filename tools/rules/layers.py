@@ -21,6 +21,7 @@ _LAYERS = (
     ("mesh",),
     ("hosting",),
     ("fleet",),
+    ("machine",),
     ("cli",),
 )
 _RANK = {name: rank for rank, names in enumerate(_LAYERS) for name in names}

@@ -26,7 +26,6 @@ from tandemkit.hosting.edge import (
     EdgePlace,
     edge,
 )
-from tandemkit.hosting.membership import Membership
 from tandemkit.mesh.bootstrap import Node
 from tandemkit.supervise.processes import ProcessFailure
 
@@ -112,12 +111,19 @@ def _check_origin(origin: str) -> None:
 class Standing:
     """The edge of a command, or none. `address` is known while it stands."""
 
-    def __init__(self, wanted: Wanted | None, environment: Environment, known: Membership) -> None:
+    def __init__(
+        self,
+        wanted: Wanted | None,
+        place: tuple[Path, Path],
+        machine: str,
+        controls: Sequence[str],
+    ) -> None:
+        """`place` is where Envoy is, and where its log goes."""
         self.address = ""
-        self._place = _placed(wanted, environment, known) if wanted else None
+        self._place = _placed(wanted, place, machine, controls) if wanted else None
 
     @asynccontextmanager
-    async def beside(self, _port: int) -> AsyncIterator[None]:
+    async def beside(self) -> AsyncIterator[None]:
         """Stands while the fleet does."""
         if self._place is None:
             yield
@@ -150,12 +156,14 @@ class Standing:
         return self._place is not None and self._place.certificate is not None
 
 
-def _placed(wanted: Wanted, environment: Environment, known: Membership) -> EdgePlace:
+def _placed(
+    wanted: Wanted, place: tuple[Path, Path], machine: str, controls: Sequence[str]
+) -> EdgePlace:
     return EdgePlace(
-        program=program(environment),
-        log_path=environment.home / "edge.log",
-        node=Node(f"edge-{known.host.machine}", known.host.machine),
-        control_planes=known.controls,
+        program=place[0],
+        log_path=place[1],
+        node=Node(f"edge-{machine}", machine),
+        control_planes=tuple(controls),
         address=wanted.address,
         port=wanted.port,
         certificate=wanted.certificate,

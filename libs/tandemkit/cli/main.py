@@ -12,6 +12,7 @@ from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
 
 SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
+    "down": "End the fleet of this home, in the reverse order of its start.",
     "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
     "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
@@ -32,7 +33,8 @@ _HELP = """Tandem: typed agents over gRPC that keep answering.
 \b
 Examples:
   ./tandem doctor               is everything here?
-  ./tandem up                   serve the fleet on this machine
+  ./tandem up                   serve the fleet on this machine, until Ctrl-C
+  ./tandem up -d                the same, until ./tandem down
   ./tandem plan --profile mainpc   what would run where
   ./tandem agents               what serves, and how it is
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
@@ -75,7 +77,7 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
-    if name in {"up", "plan", "call", "agents", "policy", "events", "token"}:
+    if name in {"up", "down", "plan", "call", "agents", "policy", "events", "token"}:
         return _of_fleet(name)
     return _of_repository(name)
 
@@ -86,6 +88,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import up
 
             return up.up
+        case "down":
+            from tandemkit.cli import down
+
+            return down.down
         case "plan":
             from tandemkit.cli import plan
 

@@ -13,7 +13,6 @@ from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1 import stanza_pb2
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
-from tandemkit.cli.up import agent_of
 from tandemkit.core.environment import Environment
 from tandemkit.fleet import cores
 from tandemkit.fleet.layout import Layout
@@ -22,6 +21,7 @@ from tandemkit.fleet.plan import Blueprint, NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tandemkit.hosting.agent import Agent
+from tandemkit.machine.loading import agent_of
 from tandemkit.rpc.contract import Contract
 from tandemkit.written.pools import pool_name
 from tandemkit.written.ports import PortBook

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from socket import gethostname
 
@@ -16,21 +14,6 @@ from tandemkit.mesh.bootstrap import FILE_VARIABLE, TARGET, VARIABLE, Node, boot
 
 VERBOSITY = "GRPC_VERBOSITY"
 _NOTE = "running.json"
-
-
-@contextmanager
-def noted(home: Path, controls: Sequence[str]) -> Iterator[None]:
-    """One that is killed leaves its note behind; the next one writes its own."""
-    note = home / _NOTE
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = note.with_suffix(".new")
-    new.write_text(json.dumps({"controls": list(controls)}))
-    # At once: a command in another terminal may read it meanwhile.
-    new.replace(note)
-    try:
-        yield
-    finally:
-        note.unlink(missing_ok=True)
 
 
 def controls_of(home: Path) -> tuple[str, ...]:

@@ -1,219 +1,130 @@
-"""`tandem up`: the fleet of deploy/fleet in one process on this machine, from source."""
+"""`tandem up`: the fleet of a profile on this machine, from source, each host a process."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import socket
-from collections.abc import Sequence
-from contextlib import ExitStack
+import asyncio
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import uvloop
-from google.protobuf.descriptor_pb2 import MethodOptions
-from google.protobuf.message import Message
 
-from tandem.control.v1 import registration_pb2 as nouns
-from tandem.fleet.v1 import stanza_pb2
-from tandemkit.cli import edge, running
-from tandemkit.cli.checkout import root_of
-from tandemkit.cli.credential import token_made
-from tandemkit.cli.output import Refusal, as_json, emit, examples, table
-from tandemkit.cli.reflection import DEFAULT_ADDRESS
-from tandemkit.core import log
-from tandemkit.core.clock import SystemClock
+from tandem.control.v1 import machine_pb2 as nouns
+from tandemkit.cli import edge, starting
+from tandemkit.cli.boot import Asked, prepared, wanted
+from tandemkit.cli.ending import end_fleet
+from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
+from tandemkit.cli.plan import DEFAULT_PROFILE
+from tandemkit.cli.progress import progress
+from tandemkit.cli.screen import screen, value_of
+from tandemkit.cli.signals import Interrupts
 from tandemkit.core.environment import Environment
-from tandemkit.core.errors import Failure
-from tandemkit.core.names import AgentName
-from tandemkit.fleet.stanzas import Fleet, Kinds
-from tandemkit.hosting.agent import Agent
-from tandemkit.hosting.host import Place, Placed
-from tandemkit.hosting.http_port import HttpRefused, address_of, listening
-from tandemkit.hosting.membership import (
-    BadMembership,
-    Membership,
-    address_for_callers,
-    machine_name,
-)
-from tandemkit.hosting.process import serve
-from tandemkit.rpc.spans import Tracing
-from tandemkit.telemetry.export import share_of
+from tandemkit.machine.home import Home
 
-# The first that deploy/ports.yaml leaves to hosts: 9100 is the node exporter's.
-DEFAULT_HTTP = "127.0.0.1:9101"
-# The hosts of which this is one: they serve all agents.
-GROUP = "up"
-
-
-def agent_of(service: str) -> Agent:
-    """The declaration of the agent that keeps this contract; LookupError where there is none."""
-    name = AgentName.of(service)
-    try:
-        declared: Agent = importlib.import_module(_module_of(name)).AGENT
-    except ModuleNotFoundError as error:
-        raise LookupError(f"`{service}` has no module {error.name}") from error
-    except AttributeError as error:
-        raise LookupError(f"{error.name} of `{service}` is not declared") from error
-    return declared
-
-
-def _module_of(name: AgentName) -> str:
-    """Where the declaration stands: an agent that outgrew its module keeps it in `agent.py`."""
-    spec = importlib.util.find_spec(name.module)
-    is_folder = spec is not None and spec.submodule_search_locations is not None
-    return f"{name.module}.agent" if is_folder else name.module
-
-
-def fleet(folder: Path) -> tuple[Placed, ...]:
-    """Every agent with the settings of its stanza. One process serves it once, however many
-    replicas the stanza asks for.
-    """
-    agents: dict[str, Agent] = {}
-
-    def settings(service: str) -> Message | None:
-        agents[service] = agent_of(service)
-        kind = agents[service].settings
-        return kind() if kind else None
-
-    files = {str(path): path.read_text("utf-8") for path in sorted(folder.glob("*.yaml"))}
-    read = Fleet.read(files, Kinds(stanza_pb2.Family, settings))
-    if read.mistakes:
-        raise Refusal("\n".join(map(str, read.mistakes)))
-    if not read.stanzas:
-        raise Refusal(f"{folder} holds no stanza, so there is no fleet to serve.")
-    return tuple(
-        Placed(agents[one.fields.service], one.settings, one.fields.name) for one in read.stanzas
-    )
-
-
-def check_free(address: str) -> tuple[str, int]:
-    """Host and port, which nobody else listens on; gRPC would only say that it failed. Port 0 is
-    chosen here, for clients of the mesh are told the port before anybody listens on it.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise Refusal(f"{address!r} is not of the form host:port.")
-    try:
-        with socket.create_server((host, int(port))) as found:
-            return host, int(found.getsockname()[1])
-    except (OSError, OverflowError) as error:
-        raise Refusal(
-            f"cannot listen on {address}; if another ./tandem up runs there, end it, "
-            "or take a free port with --address 127.0.0.1:0."
-        ) from error
-
-
-def membership(address: str, advertised: str) -> Membership:
-    """This process as the first host of its own fleet, whose control it serves itself."""
-    try:
-        callers = advertised or address_for_callers(address)
-        machine = machine_name()
-        host = nouns.Host(name=f"hosts/{machine}-{GROUP}", machine=machine, group=GROUP)
-        host.address = socket.gethostbyname(callers)
-        return Membership.checked((f"{callers}:{address.rpartition(':')[2]}",), host)
-    except (BadMembership, OSError) as error:
-        raise Refusal(f"clients cannot be told of {address}: {error}.") from error
-
-
-def http_of(wanted: str | None) -> socket.socket | None:
-    """Where the host answers over HTTP: nowhere if the usual port is taken and no other was asked
-    for.
-    """
-    try:
-        return listening(wanted or DEFAULT_HTTP)
-    except HttpRefused as refused:
-        if not wanted:
-            return None
-        raise Refusal(f"{refused}; --http 127.0.0.1:0 takes a free port.") from refused
-
-
-def screen(placed: Sequence[Placed], address: str, http: str = "") -> str:
-    """What serves where, and what to try."""
-    rows = [(one.name, one.agent.promise.name.service) for one in placed]
-    sample = next((text for one in placed if (text := _sample(one.agent))), "SERVICE/METHOD '{}'")
-    elsewhere = "" if address == DEFAULT_ADDRESS else f" --address {address}"
-    return "\n".join(
-        (
-            f"Tandem serves {len(placed)} agents at {address}; Ctrl-C ends it.",
-            "",
-            table(rows),
-            "",
-            "Try, in another terminal:",
-            f"  ./tandem agents{elsewhere}",
-            f"  ./tandem call {sample}{elsewhere}",
-            f"  grpcurl -plaintext {address} list",
-            '  eval "$(./tandem env)"; grpcurl -plaintext xds:///tandem list',
-            "Calls show the token of $TANDEM_HOME/token, as those of ./tandem do. With grpcurl:",
-            '  BEARER="Bearer $(cat "$TANDEM_TOKEN_FILE")" grpcurl -expand-headers \\',
-            "    -H 'authorization: ${BEARER}' -plaintext xds:///tandem SERVICE/METHOD",
-            *((f"  curl http://{http}/health          and /metrics",) if http else ()),
-        )
-    )
-
-
-def _sample(agent: Agent) -> str:
-    """A call that changes nothing and needs no more than a text, if the agent has one."""
-    for method in agent.promise.service.methods:
-        harmless = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-        fields = method.input_type.fields
-        streams = method.client_streaming or method.server_streaming
-        if harmless and not streams and [field.name for field in fields] == ["text"]:
-            return f'{agent.name}/{method.name} \'{{"text": "hello"}}\''
-    return ""
+WITHIN_S = 300.0
 
 
 @click.command(
     short_help="Serve the fleet on this machine, from source.",
     epilog=examples(
         "./tandem up",
-        "./tandem up --address 127.0.0.1:0 --json",
+        "./tandem up -d && ./tandem agents",
+        "./tandem up --profile mainpc --advertise 10.8.0.1",
         "./tandem up --edge                then: grpcurl -plaintext 127.0.0.1:8290 list",
+        "TANDEM_HOME=/tmp/second ./tandem up -d    a second fleet, on other ports",
     ),
 )
-@click.option("--address", default=DEFAULT_ADDRESS, show_default=True, help="host:port; 0: any.")
-@click.option("--advertise", default="", help="How clients reach --address (default: as it is).")
-@click.option("--http", help=f"host:port of /health and /metrics (default: {DEFAULT_HTTP}).")
+@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="What runs where.")
+@click.option("-d", "--detach", is_flag=True, help="Return when all serve; ./tandem down ends it.")
+@click.option("--address", default="", help="host:port of control (default: the plan's); 0: any.")
+@click.option(
+    "--advertise", default="", help="How callers reach this machine (default: the plan's)."
+)
+@click.option(
+    "--within-s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=WITHIN_S,
+    show_default=True,
+    help="How long to wait until all serve.",
+)
 @edge.options
 @as_json
-def up(*, address: str, advertise: str, http: str | None, as_json: bool, **of_edge: Any) -> None:
-    """Serve all agents of deploy/fleet on this machine, from source, until Ctrl-C."""
+def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
+    """Start what the profile plans for this machine, or change what runs to that.
+
+    Hosts start layer by layer, each when the agents before it serve. Without -d the fleet ends with
+    the command: Ctrl-C drains it in reverse order. Where a fleet of this home runs already, only
+    what differs is changed, and Ctrl-C leaves it running. Exits 1 where something does not serve.
+    """
+    asked, address = Asked(said.pop("profile"), said.pop("advertise")), said.pop("address")
     environment = Environment.read()
-    wanted = edge.of(**of_edge)
-    host, port = check_free(address)
-    where = f"{host}:{port}"
-    answering = http_of(http)
-    face = address_of(answering) if answering else ""
-    fleet_of_one = membership(where, advertise)
-    placed = fleet(root_of(environment) / "deploy" / "fleet")
-    token = token_made(environment)
-    standing = edge.Standing(wanted, environment, fleet_of_one)
-    log.write_to()
+    edge_wanted = edge.of(**said)
+    if edge_wanted and detach:
+        raise Refusal("the edge stands with its command: leave out -d, or --edge.")
+    home = prepared(environment)
+    plan = wanted(environment, asked)
+    # Before anything starts, and outside of the loop: it may have to be fetched.
+    envoy = edge.program(environment) if edge_wanted else Path()
 
-    def served(_port: int) -> None:
-        notes.enter_context(running.noted(environment.home, fleet_of_one.controls))
-        names = [one.name for one in placed]
-        value = {"address": where, "http": face, "agents": names, **standing.value}
-        emit(value, as_json=as_json, text=lambda: screen(placed, where, face) + standing.screen)
+    def standing(machine: nouns.Machine) -> edge.Standing:
+        place = (envoy, home.logs / "edge.log")
+        return edge.Standing(edge_wanted, place, machine.name, machine.controls)
 
-    tracing = Tracing(share_of(environment))
-    state = environment.home / "state"
-    place = Place(
-        where,
-        state,
-        SystemClock(),
-        membership=fleet_of_one,
-        tracing=tracing,
-        http=answering,
-        token=token,
-    )
-    try:
-        with ExitStack() as notes:
-            uvloop.run(serve(placed, place, served, _say_draining, standing.beside))
-    except Failure as error:
-        raise Refusal(f"{error}; TANDEM_HOME names another home for a second fleet.") from error
+    run = _Run(environment, home, standing, as_json=as_json)
+    return asyncio.run(run.up(starting.Start(plan, address, detach, within_s)))
 
 
-def _say_draining() -> None:
-    click.echo("tandem: draining; calls in progress may finish.", err=True)
+class _Run:
+    """One call of the command."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        home: Home,
+        standing: Callable[[nouns.Machine], edge.Standing],
+        *,
+        as_json: bool,
+    ) -> None:
+        self._environment, self._home, self._as_json = environment, home, as_json
+        self._standing = standing
+        self._shown = progress(sys.stderr)
+
+    async def up(self, start: starting.Start) -> int:
+        interrupts = Interrupts()
+        began = await interrupts.until(starting.begin(self._environment, self._home, start))
+        if began is None:
+            return await self._end()
+        waiting = starting.settled(self._home, self._shown.show, start.within_s)
+        machine = await interrupts.until(waiting)
+        self._shown.end()
+        if machine is None:
+            return 0 if began.attached else await self._end()
+        standing = self._standing(machine)
+        async with standing.beside():
+            self._say(machine, began, standing, detached=start.detach)
+            if start.detach:
+                return EXIT_NO if starting.lacking(machine) else 0
+            await interrupts.until(starting.over(self._home))
+            # The edge relays the end of the fleet, so it stands until then.
+            return 0 if began.attached else await self._end()
+
+    def _say(
+        self,
+        machine: nouns.Machine,
+        began: starting.Began,
+        standing: edge.Standing,
+        *,
+        detached: bool,
+    ) -> None:
+        value = {**value_of(machine), "changes": began.told, **standing.value}
+        text = screen(machine, began, detached=detached)
+        emit(value, as_json=self._as_json, text=lambda: text + standing.screen)
+
+    async def _end(self) -> int:
+        """The fleet ends with the command that began it."""
+        click.echo("tandem: draining; calls in progress may finish.", err=True)
+        shown = progress(sys.stderr)
+        await end_fleet(self._home, shown.show, "the command that ran it ends")
+        shown.end()
+        return 0

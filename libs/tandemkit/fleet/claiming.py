@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tandem.fleet.v1.plan_pb2 import Plan, PlannedHost
 from tandemkit.fleet.describing import GRPC, HTTP
 from tandemkit.supervise.ports import Allocator, Claim
-from tandemkit.written.ports import CONTROL, PortBook
+from tandemkit.written.ports import PortBook
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,15 @@ class Claimed:
 
 @contextmanager
 def claimed(
-    plan: Plan, machine: str, book: PortBook, address: str = "127.0.0.1"
+    plan: Plan,
+    machine: str,
+    book: PortBook,
+    address: str = "127.0.0.1",
+    settled: Collection[str] = (),
 ) -> Iterator[Claimed]:
     """The same plan, in which every host of the machine has ports that nobody else has: the planned
     ones where they are free. They are held until the block ends, and by then the hosts listen on
-    them. Raises PortsTaken, and then holds none.
+    them. Raises PortsTaken, and then holds none. `settled` hosts have theirs, and listen already.
     """
     found = Claimed(Plan())
     found.plan.CopyFrom(plan)
@@ -34,6 +38,8 @@ def claimed(
     grpc, http = [host.grpc_port for host in hosts], [host.http_port for host in hosts]
     with ExitStack() as held:
         for host in hosts:
+            if host.name in settled:
+                continue
             first = held.enter_context(_claim(host.grpc_port, grpc, book, (GRPC, address)))
             second = held.enter_context(_claim(host.http_port, http, book, (HTTP, address)))
             _note(found, host, (first, second))
@@ -44,9 +50,7 @@ def claimed(
 def _claim(planned: int, others: Sequence[int], book: PortBook, where: tuple[str, str]) -> Claim:
     """What is planned for another host is taken last, or that host would lose it for nothing."""
     name, address = where
-    withheld = dict(book.withheld())
-    if planned == book.fixed.get(CONTROL):
-        del withheld[planned]
+    withheld = {port: why for port, why in book.withheld().items() if port != planned}
     span = book.span(name)
     candidates = sorted(span, key=lambda port: (port in others, port))
     return Allocator(address, withheld).claim(candidates, preferred=planned)

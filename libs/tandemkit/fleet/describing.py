@@ -40,6 +40,7 @@ class Describing:
             serving = sorted(name for name, layer in self._layer_of.items() if layer == number)
             plan.layers.add(hosts=starting, agents=serving)
         plan.remarks.extend(sorted({*self._graph.remarks, *_without_gpu(rooms)}))
+        plan.ports.CopyFrom(self._ports.file.fields)
         return plan
 
     def _machine(self, room: Room) -> pb.PlannedMachine:

@@ -75,8 +75,8 @@ class Place:
     """Where a host runs: what it listens on, where its agents keep their state, whose time it goes
     by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
     anywhere, which store of state the fleet has, the file that its pulse is felt in, if it is, the
-    token that its callers show, None lets everybody in who reaches it, and the limits of its
-    process, in words.
+    token that its callers show (None lets everybody in who reaches it), the limits of its process,
+    in words, and the socket that it listens on besides, if any.
     """
 
     address: str
@@ -90,6 +90,7 @@ class Place:
     pulse: Path | None = None
     token: Token | None = None
     limits: tuple[str, ...] = ()
+    besides: Path | None = None
 
 
 @asynccontextmanager
@@ -136,7 +137,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)
             server.plumb(HOST_SERVICE, oversight, news.set)
-            port = await server.start(place.address)
+            port = await server.start(place.address, place.besides)
             try:
                 async with AsyncExitStack() as announcing:
                     if place.token is not None:

@@ -37,15 +37,25 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     said = _parser(agents).parse_args(arguments)
     try:
         placed = settings.place(agents, settings.read(said.settings))
+    except settings.BadSettings as error:
+        raise _refused(error) from error
+    _run(placed, said)
+
+
+def serve_placed(placed: Sequence[Placed], arguments: Sequence[str] | None = None) -> None:
+    """The same for agents that have their settings and names already."""
+    _run(placed, _parser([one.agent for one in placed]).parse_args(arguments))
+
+
+def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
+    try:
         store = settings.store(said.state_store)
-        membership = membership_of(said, agents)
+        membership = membership_of(said, [one.agent for one in placed])
         http = listening(said.http) if said.http else None
         token = None if said.open else Token.kept(said.token_file)
     except (settings.BadSettings, BadMembership, HttpRefused, TokenRefused) as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(_EXIT_USAGE) from error
+        raise _refused(error) from error
     log.write_to(sys.stderr)
-    tracing = Tracing(said.trace_share)
     limits = confined(said)
     place = Place(
         said.listen,
@@ -53,14 +63,20 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
         SystemClock(),
         said.grace_s,
         membership,
-        tracing,
+        Tracing(said.trace_share),
         http,
         store,
         said.pulse,
         token,
         limits,
+        said.socket,
     )
     uvloop.run(_serve(placed, place))
+
+
+def _refused(error: Exception) -> SystemExit:
+    sys.stderr.write(f"{error}\n")
+    return SystemExit(_EXIT_USAGE)
 
 
 async def _serve(placed: Sequence[Placed], place: Place) -> None:
@@ -90,18 +106,7 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         description=f"Serves {names} over gRPC, with health and reflection.",
         epilog="Example: --listen 127.0.0.1:8200 --settings settings.json",
     )
-    parser.add_argument(
-        "--listen",
-        default="127.0.0.1:0",
-        help="host:port or unix:/path; port 0 takes a free one, which the first log line "
-        "names (default %(default)s)",
-    )
-    parser.add_argument(
-        "--http",
-        default="",
-        help="host:port that answers GET /health and /metrics, without a secret; port 0 takes a "
-        "free one, which the log names (default: none)",
-    )
+    _add_addresses(parser)
     parser.add_argument(
         "--pulse",
         type=Path,
@@ -151,3 +156,23 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
     add_options(parser)
     confining.add_options(parser)
     return parser
+
+
+def _add_addresses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:0",
+        help="host:port or unix:/path; port 0 takes a free one, which the first log line "
+        "names (default %(default)s)",
+    )
+    parser.add_argument(
+        "--socket",
+        type=Path,
+        help="unix socket to listen on besides, for its owner alone (default: none)",
+    )
+    parser.add_argument(
+        "--http",
+        default="",
+        help="host:port that answers GET /health and /metrics, without a secret; port 0 takes a "
+        "free one, which the log names (default: none)",
+    )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -119,9 +120,9 @@ class Server:
         rooms = tuple(self._rooms)
         return next((service for service, room in rooms if room.holds(task)), None)
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, besides: Path | None = None) -> int:
         """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
-        for port 0.
+        for port 0; `besides` is a socket that its owner alone can reach.
         """
         probes = {
             "Check": grpc.unary_unary_rpc_method_handler(
@@ -152,6 +153,8 @@ class Server:
             strangers = Strangers(known, self._elsewhere.refusal)
             self._server.add_generic_rpc_handlers((strangers,))
         port = self._server.add_insecure_port(address)
+        if besides is not None:
+            self._listen_privately(besides)
         await self._server.start()
         return port
 
@@ -165,6 +168,10 @@ class Server:
         async with asyncio.TaskGroup() as ends:
             ends.create_task(self.local.drain(grace_s))
             await self._server.stop(grace_s)
+
+    def _listen_privately(self, path: Path) -> None:
+        self._server.add_insecure_port(f"unix:{path}")
+        path.chmod(0o600)
 
     def _add(self, handler: grpc.GenericRpcHandler) -> None:
         self._server.add_generic_rpc_handlers((handler,))

@@ -27,8 +27,17 @@ class PortBook:
         """One that holds what is right with the file, and its mistakes."""
         reader = Reader(path)
         file = read(reader, Ports(), text)
+        return cls._of(file, reader.mistakes)
+
+    @classmethod
+    def of(cls, ports: Ports) -> PortBook:
+        """Of a list that was read before, such as a plan's."""
+        return cls._of(Entry(ports, Reader("ports").nowhere()), [])
+
+    @classmethod
+    def _of(cls, file: Entry[Ports], mistakes: list[Mistake]) -> PortBook:
         book = cls(file)
-        book.mistakes = reader.mistakes
+        book.mistakes = mistakes
         for index, span in enumerate(file.fields.ranges):
             book._add_range(Entry(span, file.places, f"ranges[{index}]"))
         for index, kept in enumerate(file.fields.reserved):

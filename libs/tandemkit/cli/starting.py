@@ -1,0 +1,167 @@
+"""The steps of `up`: a supervisor is started or found, told what is wanted, and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import grpc
+
+from tandem.control.v1 import machine_pb2 as nouns
+from tandem.control.v1 import machine_service_pb2 as pb
+from tandemkit.cli.boot import free_port, start_supervisor
+from tandemkit.cli.following import answering, machines
+from tandemkit.cli.output import EXIT_NO, Refusal
+from tandemkit.cli.progress import Show
+from tandemkit.cli.signals import unless
+from tandemkit.core.clock import SystemClock
+from tandemkit.core.environment import Environment
+from tandemkit.fleet.needs import REGISTRY
+from tandemkit.machine.home import Home
+from tandemkit.machine.orders import planned_machine, serves
+from tandemkit.machine.wording import last_line
+from tandemkit.rpc.remote import RemoteFailure
+from tandemkit.supervise.detached import Detached
+from tandemkit.supervise.marks import Mark
+
+_ANSWERS_S, _STARTS_S, _LOOK_S = 10.0, 30.0, 0.02
+_DEEDS = {nouns.DEED_START: "start", nouns.DEED_RESTART: "restart", nouns.DEED_STOP: "stop"}
+_CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be, as the options say."""
+
+    wanted: nouns.WantedMachine
+    # Of control, as it was asked for; empty: as planned.
+    address: str
+    detach: bool
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """What the supervisor is about to do. `attached`: it ran already."""
+
+    attached: bool
+    changes: Sequence[nouns.PlannedChange] = field(default=())
+
+    @property
+    def told(self) -> list[dict[str, str]]:
+        """For programs: what is not left as it was."""
+        return [
+            {"host": one.host, "deed": _DEEDS[one.deed], "why": one.why}
+            for one in self.changes
+            if one.deed in _DEEDS
+        ]
+
+
+async def begin(environment: Environment, home: Home, start: Start) -> Began:
+    """Returns when a supervisor has what is wanted; Refusal where that does not come about."""
+    if _runs(home):
+        return await _apply(home, start)
+    if home.wanted is None:
+        wanted = _addressed(start)
+        home.want(wanted)
+        home.own(None if start.detach else Mark.of(os.getpid()))
+        await _supervised(home, environment)
+        return Began(attached=False)
+    # Somebody killed it together with its keeper: its hosts are taken over as they are.
+    home.own(None if start.detach else Mark.of(os.getpid()))
+    await _supervised(home, environment)
+    changed = await _apply(home, start)
+    return Began(attached=False, changes=changed.changes)
+
+
+async def settled(home: Home, show: Show, within_s: float) -> nouns.Machine:
+    """The machine once nothing is under way any more, or as it is when the time is over."""
+    last: nouns.Machine | None = None
+    try:
+        async with asyncio.timeout(within_s):
+            async for machine in machines(home):
+                last = machine
+                show(machine)
+                if machine.settled:
+                    return machine
+    except TimeoutError:
+        if last is not None:
+            return last
+    raise Refusal(f"the supervisor ended; {home.log} says why.", EXIT_NO)
+
+
+async def over(home: Home) -> None:
+    """Returns when the fleet of the home is gone."""
+    async for _ in machines(home):
+        pass
+
+
+def lacking(machine: nouns.Machine) -> list[nouns.HostStanding]:
+    """Hosts that do not serve all that they should."""
+    return [one for one in machine.hosts if one.state != nouns.HOST_STATE_SERVING]
+
+
+def _runs(home: Home) -> bool:
+    """Whether there is one that supervises, or somebody who starts it again."""
+    return any(mark is not None and mark.look() for mark in (home.supervisor, home.keeper))
+
+
+async def _apply(home: Home, start: Start) -> Began:
+    wanted = start.wanted
+    request = pb.ApplyPlanRequest(plan=wanted.plan, note=wanted.note, listen=wanted.listen)
+    try:
+        async with answering(home) as stub:
+            told = await stub.ApplyPlan(request, timeout=_ANSWERS_S, wait_for_ready=True)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            message = "the supervisor does not answer; ./tandem down ends it, frozen or not."
+            raise Refusal(message, EXIT_NO) from error
+        raise Refusal(f"{RemoteFailure.of(error).message}.", EXIT_NO) from error
+    return Began(attached=True, changes=tuple(told.changes))
+
+
+def _addressed(start: Start) -> nouns.WantedMachine:
+    """Control where it was asked for. A port that is taken is refused here, for nobody would look
+    for control at another.
+    """
+    wanted = nouns.WantedMachine()
+    wanted.CopyFrom(start.wanted)
+    if start.address:
+        wanted.listen, port = free_port(start.address, "--address")
+        for host in planned_machine(wanted).hosts:
+            if serves(host, REGISTRY):
+                host.grpc_port = port
+    return wanted
+
+
+async def _supervised(home: Home, environment: Environment) -> None:
+    """Returns when a new supervisor takes calls; Refusal with its last word where it ends first."""
+    began = home.log.stat().st_size if home.log.exists() else 0
+    process = Detached.found(start_supervisor(home, environment))
+    if process is not None:
+        try:
+            if await unless(process.wait(), _answers(home)):
+                return
+            await process.kill()
+        finally:
+            process.let_go()
+    with home.log.open("rb") as log:
+        log.seek(began)
+        why = last_line(log.read().decode(errors="replace"))
+    home.forget()
+    raise Refusal(f"the supervisor did not start: {why or 'it says nothing'}.", EXIT_NO)
+
+
+async def _answers(home: Home) -> bool:
+    """Whether it does, in time; where that is at its port, it first has to write down which."""
+    while home.supervisor is None:
+        await _CLOCK.sleep(_LOOK_S)
+    try:
+        async with answering(home) as stub:
+            request = pb.GetMachineRequest()
+            await stub.GetMachine(request, wait_for_ready=True, timeout=_STARTS_S)
+    except grpc.aio.AioRpcError:
+        return False
+    return True

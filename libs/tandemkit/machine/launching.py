@@ -1,0 +1,79 @@
+"""A host's process: found where an earlier supervisor left it, or started and written down."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tandemkit.core.clock import Clock
+from tandemkit.machine.home import Home, write_at_once
+from tandemkit.machine.orders import Order
+from tandemkit.machine.record import Record, record_path
+from tandemkit.machine.sight import Watching
+from tandemkit.supervise.detached import Detached, Program, python_argv
+from tandemkit.supervise.processes import Command
+
+_MODULE = "tandemkit.machine.source_host"
+Argv = Callable[[Order, Home], tuple[str, ...]]
+
+
+def from_source(order: Order, home: Home) -> tuple[str, ...]:
+    """What a checkout runs."""
+    path = home.hosts / f"{order.name}.plan.binpb"
+    return python_argv(_MODULE, (str(path), *order.options(home)), sys.executable)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all posts of a machine share. `changed` is called whenever one of them did."""
+
+    home: Home
+    clock: Clock
+    watching: Watching
+    variables: Mapping[str, str]
+    changed: Callable[[], None]
+    argv: Argv = from_source
+
+
+class Launch:
+    """Of one host, process after process."""
+
+    def __init__(self, host: str, ground: Ground) -> None:
+        self._host, self._ground = host, ground
+        self._record = record_path(ground.home.hosts, host)
+        self._log = Command((), ground.home.logs / f"{host}.log")
+
+    def left_behind(self) -> tuple[Detached, Record] | None:
+        """A process that an earlier supervisor started here, and that still runs."""
+        record = Record.read(self._record)
+        found = Detached.found(record.mark) if record else None
+        return (found, record) if found and record else None
+
+    def start(self, order: Order, starts: int) -> tuple[Detached, Record]:
+        """A new one, which is the `starts`-th. Raises ProcessFailure."""
+        ground = self._ground
+        plan = ground.home.hosts / f"{self._host}.plan.binpb"
+        write_at_once(plan, order.planned.SerializeToString(deterministic=True))
+        argv = ground.argv(order, ground.home)
+        process = Detached.started(Program(argv, self._log.log_path, ground.variables))
+        now, layer = ground.clock.now(), order.planned.layer
+        record = Record(process.mark, order.digest, starts, now, layer)
+        record.write(self._record)
+        return process, record
+
+    def forget(self) -> None:
+        """There is none any more."""
+        self._record.unlink(missing_ok=True)
+
+    @property
+    def log_bytes(self) -> int:
+        """How much its processes wrote so far."""
+        try:
+            return self._log.log_path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def log_tail(self, since: int) -> str:
+        """The last lines from that byte on."""
+        return self._log.log_tail(since)

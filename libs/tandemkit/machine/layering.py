@@ -1,0 +1,116 @@
+"""The walk through the layers of a plan: the next one starts when the agents of this one serve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tandem.control.v1 import machine_pb2 as pb
+from tandem.fleet.v1.plan_pb2 import Layer
+from tandemkit.core.clock import Clock
+from tandemkit.machine.news import News
+from tandemkit.machine.orders import Order
+from tandemkit.machine.post import Post
+from tandemkit.supervise.errands import Errands
+
+# How long a layer may take before the next one starts all the same: what in it does not serve may
+# lack a product that will never come. Control alone is waited for.
+LAYER_S = 60.0
+
+
+@dataclass(frozen=True)
+class _Aim:
+    layers: Sequence[Layer]
+    posts: Mapping[str, Post]
+    orders: Mapping[str, Order]
+    removed: Sequence[Post]
+
+
+class Layering:
+    """One walk at a time; a new one begins where the one before it stands still."""
+
+    def __init__(self, news: News, clock: Clock, layer_s: float = LAYER_S) -> None:
+        self._news, self._clock, self._layer_s = news, clock, layer_s
+        self._errands = Errands()
+        self._aim: _Aim | None = None
+        self._walking: asyncio.Task[None] | None = None
+        # How many layers serve, from the first on, and whether that is as far as it goes for now.
+        self.up = 0
+        self.is_settled = False
+
+    def go(
+        self,
+        layers: Sequence[Layer],
+        posts: Mapping[str, Post],
+        orders: Mapping[str, Order],
+        removed: Sequence[Post],
+    ) -> None:
+        """Has each post filled as ordered. Returns at once."""
+        self._aim = _Aim(layers, posts, orders, removed)
+        self.up, self.is_settled = 0, False
+        self._walking = self._errands.start(self._walk(self._aim, self._walking))
+        self._news.tell()
+
+    async def stop(self) -> None:
+        """Returns when no post is being filled or emptied any more."""
+        self._aim = None
+        self._news.tell()
+        if self._walking is not None:
+            await asyncio.wait([self._walking])
+
+    async def _walk(self, aim: _Aim, before: asyncio.Task[None] | None) -> None:
+        # Nothing is broken off: a host that is half way out is let go first.
+        if before is not None:
+            await asyncio.wait([before])
+        for post in sorted(aim.removed, key=lambda one: -one.order.planned.layer):
+            await post.empty()
+        for number, layer in enumerate(aim.layers):
+            if self._aim is not aim:
+                return
+            manned = [name for name in layer.hosts if name in aim.posts]
+            await asyncio.gather(*(_man(aim.posts[one], aim.orders[one]) for one in manned))
+            await self._served(aim, layer)
+            self.up = number + 1
+            self._news.tell()
+        if self._aim is aim:
+            self.is_settled = True
+            self._news.tell()
+
+    async def _served(self, aim: _Aim, layer: Layer) -> None:
+        awaited = [
+            (post, one.service)
+            for post in aim.posts.values()
+            for one in post.order.planned.agents
+            if one.name in layer.agents
+        ]
+
+        def met() -> bool:
+            return self._aim is not aim or all(_is_done(*one) for one in awaited)
+
+        try:
+            async with asyncio.timeout(self._layer_s):
+                await self._news.until(met)
+        except TimeoutError:
+            if any(post.order.is_control and not post.serves for post, _ in awaited):
+                self.is_settled = True
+                self._news.tell()
+                await self._news.until(met)
+                self.is_settled = False
+
+
+def _is_done(post: Post, service: str) -> bool:
+    """Whether nothing is to be waited for: it serves, or nobody sees to it any more."""
+    return not post.is_filled or post.agent(service).state == pb.AGENT_STATE_SERVING
+
+
+async def _man(post: Post, order: Order) -> None:
+    if post.is_stopped:
+        return
+    if not post.is_filled:
+        post.order = order
+        post.fill()
+    elif post.digest != order.digest:
+        await post.refill(order)
+    else:
+        post.order = order

@@ -1,0 +1,179 @@
+"""One host's place on its machine: the process that fills it, watched and started again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from tandem.control.v1 import machine_pb2 as pb
+from tandemkit.machine.launching import Ground, Launch
+from tandemkit.machine.orders import Order
+from tandemkit.machine.sight import Sight
+from tandemkit.machine.wording import said
+from tandemkit.supervise.children import Child, ChildFailure, Life
+from tandemkit.supervise.detached import Detached
+from tandemkit.supervise.errands import Errands
+from tandemkit.supervise.marks import Look
+from tandemkit.supervise.policy import Backoff, Policy
+from tandemkit.supervise.reports import Exited, Happening, LogSink, Report, Sinks
+from tandemkit.supervise.supervisor import Supervisor
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.supervise.ward import Escalated, Means
+
+# Calls in progress may finish; then what the agents let go of; then it is killed.
+DRAIN_S, END_S = 10.0, 15.0
+# Until its port answers, which is behind the building of its agents: a model may load for long.
+_READY_S = 600.0
+# The others wait for control, so it is never given up.
+_FOR_EVER = Policy(restarts_max=None, backoff=Backoff(most_s=2.0))
+_UNKNOWN = pb.AgentStanding(state=pb.AGENT_STATE_NOT_SERVING, cause="its host does not answer yet")
+
+
+class Post:
+    """Starts nothing by itself: `fill` does, and from then on there is a process until `empty`."""
+
+    def __init__(self, order: Order, ground: Ground) -> None:
+        self.order = order
+        self.is_draining = False
+        self.is_stopped = False
+        self.starts = 0
+        self.started_at: datetime | None = None
+        self.cause = ""
+        self.sight: Sight | None = None
+        self.gave_up = False
+        self.has_served = False
+        # Of the order that its process was started with.
+        self.digest = order.digest
+        self._ground = ground
+        self._launch = Launch(order.name, ground)
+        self._struck = ""
+        self._process: Detached | None = None
+        self._is_left = False
+        self._errands = Errands()
+        self._filling: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.order.name
+
+    @property
+    def pid(self) -> int:
+        return self._process.mark.pid if self._process else 0
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether somebody sees to it that there is a process."""
+        return self._filling is not None
+
+    def look(self) -> Look | None:
+        """At its process, if it has one."""
+        return self._process.mark.look() if self._process else None
+
+    def agent(self, service: str) -> pb.AgentStanding:
+        """As its host told last; one that did not tell of it yet does not serve it."""
+        found = self.sight.agents.get(service) if self.sight else None
+        return found or _UNKNOWN
+
+    @property
+    def serves(self) -> bool:
+        agents = self.order.planned.agents
+        return all(self.agent(one.service).state == pb.AGENT_STATE_SERVING for one in agents)
+
+    def fill(self) -> None:
+        """Sees to a process from now on. Harmless where somebody does."""
+        if self._filling is None:
+            self.is_stopped = self.gave_up = False
+            self.cause = ""
+            self._filling = self._errands.start(self._filled())
+            self._ground.changed()
+
+    async def empty(self) -> None:
+        """Drains the process and returns when it is gone."""
+        self.is_draining = True
+        self._ground.changed()
+        if self._filling is None and (left := self._launch.left_behind()):
+            await left[0].stop(DRAIN_S + END_S)
+        await self._cease()
+        self._launch.forget()
+        self.has_served = False
+        self.is_draining = False
+        self._ground.changed()
+
+    async def leave(self) -> None:
+        """Stops seeing to it; the process goes on, for whoever comes next."""
+        self._is_left = True
+        await self._cease()
+
+    async def refill(self, order: Order) -> None:
+        """Another process, as it is wanted now."""
+        await self.empty()
+        self.order = order
+        self.fill()
+
+    def take(self, report: Report) -> None:
+        """What its supervisor tells of the process: the cause stays until the next one serves."""
+        if report.happening is Happening.FAILED and report.cause is not None:
+            self.cause = self._struck or said(report.cause)
+            self._struck = ""
+            self._ground.changed()
+
+    async def strike(self, why: str) -> None:
+        """Kills a process that is of no use any more; its supervisor starts the next one."""
+        self._struck = why
+        if self._process is not None:
+            await self._process.kill()
+
+    async def _cease(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait([self._filling])
+            self._filling = None
+
+    async def _filled(self) -> None:
+        ground = self._ground
+        policy = _FOR_EVER if self.order.is_control else Policy()
+        means = Means(ground.clock, Sinks(LogSink(), self))
+        grace_s = DRAIN_S + END_S + END_S
+        child = Child("process", self._live, grace_s=grace_s, ready_within_s=_READY_S)
+        try:
+            await Supervisor(self.name, [child], policy, means).run()
+        except Escalated:
+            self.gave_up = True
+            self.cause = f"given up: {self.cause}"
+            self._filling = None
+            ground.changed()
+
+    async def _live(self, life: Life) -> None:
+        began = self._launch.log_bytes
+        found = self._launch.left_behind() or self._launch.start(self.order, self.starts + 1)
+        process, record = found
+        self.starts, self.started_at = record.starts, record.started_at
+        self.digest = record.digest
+        self._process, self.sight = process, None
+        self._ground.changed()
+
+        def tell(sight: Sight) -> None:
+            life.ready()
+            self.sight = sight
+            if self.serves:
+                self.has_served, self.cause = True, ""
+            self._ground.changed()
+
+        try:
+            async with Tasks() as tasks:
+                watch = self._ground.watching.watch(self.order.address, tell)
+                tasks.spawn(f"watch:{self.name}", watch)
+                status = await process.wait()
+        except asyncio.CancelledError:
+            if not self._is_left:
+                await process.stop(DRAIN_S + END_S)
+            raise
+        finally:
+            process.let_go()
+            self._process, self.sight = None, None
+            self._ground.changed()
+        # What it left behind in its group goes too.
+        await process.kill()
+        tail = self._launch.log_tail(began)
+        cause = Exited(None, "", tail) if status is None else Exited.of(status, tail)
+        raise ChildFailure("the host's process ended", cause, host=self.name)

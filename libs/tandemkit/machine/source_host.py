@@ -1,0 +1,52 @@
+"""One planned host from source: imports the agents that its part of the plan names, and serves
+them. Built hosts have a static main instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from tandem.fleet.v1.plan_pb2 import PlannedAgent, PlannedHost
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.host import Placed
+from tandemkit.hosting.main import serve_placed
+from tandemkit.machine.loading import agent_of
+
+_EXIT_USAGE = 2
+
+
+def main() -> None:
+    """`PLAN OPTIONS...`: the file holds one PlannedHost; options are those of every host."""
+    path, *arguments = sys.argv[1:]
+    try:
+        host = PlannedHost.FromString(Path(path).read_bytes())
+        placed = tuple(placed_of(host))
+    except (OSError, LookupError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(_EXIT_USAGE) from error
+    serve_placed(placed, arguments)
+
+
+def placed_of(host: PlannedHost) -> Iterator[Placed]:
+    """Its agents with their settings. Raises LookupError where one of them is not there."""
+    for one in host.agents:
+        agent = agent_of(one.service)
+        yield Placed(agent, _settings(agent, one), one.name)
+
+
+def _settings(agent: Agent, planned: PlannedAgent) -> Message | None:
+    if agent.settings is None:
+        return None
+    settings = agent.settings()
+    if planned.HasField("settings") and not planned.settings.Unpack(settings):
+        found = planned.settings.TypeName()
+        raise LookupError(f"{planned.name} is planned with {found}, and takes another message")
+    return settings
+
+
+if __name__ == "__main__":
+    main()

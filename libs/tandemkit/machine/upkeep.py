@@ -1,0 +1,111 @@
+"""What the supervisor of a machine does every second: it says that it runs, and looks at whatever
+would not say so itself when it no longer does.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from tandemkit.core.clock import Clock
+from tandemkit.machine.home import Home
+from tandemkit.supervise import keeper
+from tandemkit.supervise.detached import Detached, Program
+from tandemkit.supervise.marks import Look, Mark
+
+_LOOK_S = 1.0
+# Two looks, since one that is being looked at by a debugger is let go within a moment.
+_LOOKS_FROZEN = 2
+LOG_BYTES_MAX = 16 * 1024 * 1024
+_ROTATE_LOOKS = 30
+
+
+class Watched(Protocol):
+    """A host, as far as it is looked at here."""
+
+    @property
+    def name(self) -> str: ...
+
+    def look(self) -> Look | None: ...
+
+    async def strike(self, why: str) -> None: ...
+
+
+class Upkeep:
+    """`program` is this supervisor: the keeper is told how to start it."""
+
+    def __init__(
+        self, home: Home, mark: Mark, program: Program, hosts: Callable[[], Iterable[Watched]]
+    ) -> None:
+        self._home, self._mark, self._program, self._hosts = home, mark, program, hosts
+        self._frozen: dict[str, int] = {}
+        self._keeper: Detached | None = None
+        self._is_dismissed = False
+
+    async def run(self, clock: Clock) -> None:
+        """Until cancelled; the keeper goes on."""
+        looks = 0
+        try:
+            while not self._is_dismissed:
+                self._home.beat()
+                if self._home.supervisor != self._mark:
+                    self._home.say_supervisor(self._mark)
+                self._see_to_keeper()
+                for host in self._hosts():
+                    await self._see_to(host)
+                if looks % _ROTATE_LOOKS == 0:
+                    rotate(self._home.logs)
+                looks += 1
+                await clock.sleep(_LOOK_S)
+        finally:
+            if self._keeper is not None:
+                self._keeper.let_go()
+
+    def dismiss(self) -> None:
+        """There is nothing to keep any more."""
+        self._is_dismissed = True
+        if self._keeper is not None:
+            self._keeper.signal(signal.SIGKILL)
+
+    async def _see_to(self, host: Watched) -> None:
+        found = host.look()
+        is_frozen = found is not None and found.is_frozen
+        self._frozen[host.name] = self._frozen.get(host.name, 0) + 1 if is_frozen else 0
+        if self._frozen[host.name] >= _LOOKS_FROZEN:
+            self._frozen[host.name] = 0
+            await host.strike("its process was frozen by a signal, so it was killed")
+
+    def _see_to_keeper(self) -> None:
+        if self._keeper is None or self._keeper.has_ended:
+            mark = self._home.keeper
+            self._keeper = Detached.found(mark) if mark else None
+            if self._keeper is None:
+                self._keeper = Detached.started(self._keeping)
+            return
+        found = self._keeper.mark.look()
+        if found is not None and found.is_frozen:
+            # The next look starts another one.
+            self._keeper.signal(signal.SIGKILL)
+
+    @property
+    def _keeping(self) -> Program:
+        script = str(Path(keeper.__file__))
+        bare = (sys.executable, "-I", "-S", script, str(self._home.run), str(self._home.log))
+        return Program((*bare, *self._program.argv), self._home.log, self._program.environment)
+
+
+def rotate(folder: Path) -> None:
+    """Each log that has grown too large becomes the one before, whose own predecessor goes: two
+    files for each host, however long it runs. Who writes meanwhile goes on in the same file, so a
+    line that falls between the copy and the cut is lost.
+    """
+    for log in folder.glob("*.log"):
+        with suppress(FileNotFoundError):
+            if log.stat().st_size > LOG_BYTES_MAX:
+                log.with_suffix(".log.1").write_bytes(log.read_bytes())
+                with log.open("r+b") as file:
+                    file.truncate(0)

@@ -1,0 +1,39 @@
+"""Why a host's process is not there, in one line for people."""
+
+from __future__ import annotations
+
+import json
+
+from tandemkit.supervise.reports import Cause, Exited, NotReady, Raised
+
+_LINE_CHARACTERS_MAX = 300
+
+
+def said(cause: Cause) -> str:
+    """A clause without an end."""
+    match cause:
+        case Exited(signal=signal) if signal:
+            return f"its process was ended by {signal}"
+        case Exited(status=status, log_tail=tail):
+            how = "its process ended" if status is None else f"its process ended with {status}"
+            last = last_line(tail)
+            return f"{how}: {last}" if last else how
+        case NotReady(within_s=within_s):
+            return f"it did not answer within {within_s:g} s"
+        case Raised(chain=chain) if chain:
+            return f"it could not start: {chain[0].message}"
+        case _:
+            return "its process ended"
+
+
+def last_line(tail: str) -> str:
+    """The end of what it wrote: of a traceback the exception, of a line of our log the event."""
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    line = lines[-1].removeprefix("| ").strip("| +-")
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return line[:_LINE_CHARACTERS_MAX]
+    return str(told.get("event", line))[:_LINE_CHARACTERS_MAX] if isinstance(told, dict) else line

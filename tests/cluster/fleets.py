@@ -1,0 +1,81 @@
+"""A fleet of a small checkout, driven by the command line as a person does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from services.control.fleet_status.agent import AGENT as FLEET_STATUS
+from services.control.machine.agent import AGENT as MACHINE
+from services.control.registry.agent import AGENT as REGISTRY
+from services.utility.toolbox.agent import AGENT as TOOLBOX
+from tandemkit.cli.main import main
+from tandemkit.machine.home import Home
+from tandemkit.machine.record import records
+from tandemkit.testing.checkouts import write_checkout
+from tandemkit.testing.parts import short_folder
+
+SERVED = (REGISTRY, FLEET_STATUS, MACHINE, TOOLBOX)
+TANDEM = (sys.executable, "-P", "-c", f"from {main.__module__} import main; main()")
+
+
+class Checkout:
+    """A folder with deploy/ in it, and a home."""
+
+    def __init__(self, folder: Path, home: str = "home") -> None:
+        self.folder = folder
+        self.home = Home(folder / home)
+        self.variables = {
+            "PATH": os.defpath,
+            "HOME": str(folder),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TANDEM_ROOT": str(folder),
+            "TANDEM_HOME": str(self.home.folder),
+        }
+
+    async def tandem(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command, to its end."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            (*TANDEM, *arguments),
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    async def told(self, *arguments: str) -> Any:
+        """What a command that succeeds says with --json."""
+        done = await self.tandem(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def pids(self) -> dict[str, int]:
+        """Of the hosts that run, the supervisor and its keeper."""
+        found = {name: one.mark for name, one in records(self.home.hosts).items()}
+        if self.home.supervisor is not None:
+            found["supervisor"] = self.home.supervisor
+        if self.home.keeper is not None:
+            found["keeper"] = self.home.keeper
+        return {name: mark.pid for name, mark in found.items() if mark.look() is not None}
+
+
+@asynccontextmanager
+async def detached_fleet() -> AsyncIterator[Checkout]:
+    """One that serves; nothing of it is left afterwards."""
+    with short_folder() as folder:
+        write_checkout(folder, SERVED)
+        checkout = Checkout(folder)
+        try:
+            assert (await checkout.told("up", "-d"))["serving"]
+            yield checkout
+        finally:
+            await checkout.tandem("down")
+        assert checkout.pids() == {}

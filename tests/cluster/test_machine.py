@@ -1,0 +1,104 @@
+"""The supervisor of a machine in processes of its own: whoever is killed comes back, and no host
+pays for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tandemkit.testing.checkouts import write_checkout
+from tests.cluster.eventually import eventually
+from tests.cluster.fleets import SERVED, Checkout, detached_fleet
+
+pytestmark = pytest.mark.cluster
+CALL = ("call", "utility-toolbox/MeasureText", '{"text": "one two"}')
+
+
+@pytest.fixture
+async def fleet() -> AsyncIterator[Checkout]:
+    async with detached_fleet() as checkout:
+        yield checkout
+
+
+async def replaced(fleet: Checkout, name: str, before: int, within_s: float = 10.0) -> None:
+    """Returns when another process has its place."""
+
+    async def pid() -> int:
+        return fleet.pids()[name]
+
+    await eventually(pid, lambda found: found != before, within_s=within_s)
+
+
+async def test_a_fleet_comes_up_detached_and_goes_down(fleet: Checkout) -> None:
+    """Each host is a process; `down` leaves none, and says so the second time."""
+    before = fleet.pids()
+    assert set(before) == {"control", "agents", "supervisor", "keeper"}
+    assert (await fleet.tandem(*CALL)).returncode == 0
+    ended = await fleet.told("down")
+    assert set(ended["hosts"]) == {"control", "agents"}
+    assert fleet.pids() == {}
+    assert (await fleet.told("down"))["hosts"] == []
+
+
+async def test_a_second_up_changes_only_what_differs(fleet: Checkout) -> None:
+    """A host whose settings changed is another process, and the others are those that they were."""
+    before = fleet.pids()
+    assert (await fleet.told("up", "-d"))["changes"] == []
+    assert fleet.pids() == before
+    write_checkout(fleet.folder, SERVED, {"utility-toolbox": {"text_bytes_max": 1000}})
+    told = await fleet.told("up", "-d")
+    assert [change["host"] for change in told["changes"]] == ["agents"]
+    after = fleet.pids()
+    assert after["agents"] != before["agents"]
+    assert {**after, "agents": 0} == {**before, "agents": 0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_hosts_go_on_without_their_supervisor_and_are_taken_over(
+    fleet: Checkout, number: signal.Signals
+) -> None:
+    """Its keeper starts another one, dead or frozen; not one host is started again."""
+    before = fleet.pids()
+    os.kill(before["supervisor"], number)
+    assert (await fleet.tandem(*CALL)).returncode == 0
+    await replaced(fleet, "supervisor", before["supervisor"], within_s=20)
+    told = await fleet.told("up", "-d")
+    assert told["changes"] == []
+    after = fleet.pids()
+    assert {**after, "supervisor": 0} == {**before, "supervisor": 0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("name", ["keeper", "control", "agents"])
+async def test_whatever_dies_or_freezes_is_replaced(
+    fleet: Checkout, name: str, number: signal.Signals
+) -> None:
+    """Alone, and within seconds."""
+    before = fleet.pids()
+    os.kill(before[name], number)
+    await replaced(fleet, name, before[name])
+
+    async def answer() -> int:
+        return (await fleet.tandem(*CALL)).returncode
+
+    await eventually(answer, lambda status: status == 0)
+    after = fleet.pids()
+    assert {**after, name: 0} == {**before, name: 0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_down_works_without_supervisor_and_keeper(
+    fleet: Checkout, number: signal.Signals
+) -> None:
+    """Also if both are frozen, and it says that it went past them."""
+    before = fleet.pids()
+    os.kill(before["keeper"], number)
+    os.kill(before["supervisor"], number)
+    ended = await fleet.told("down")
+    assert set(ended["hosts"]) == {"control", "agents"}
+    assert ended["without_supervisor"]
+    assert fleet.pids() == {}

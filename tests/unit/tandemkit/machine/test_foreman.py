@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tandem.control.v1 import machine_pb2 as pb
+from tandemkit.machine.foreman import Ending
+from tandemkit.machine.orders import PlanUnusable
+from tandemkit.machine.record import records
+from tests.unit.tandemkit.machine.crew import Machine, machine, plan_of, wanted_of
+
+TWO_LAYERS = plan_of({}, {"agents": ["text-tell"]})
+
+
+async def test_a_layer_waits_for_the_one_before(tmp_path: Path) -> None:
+    """A host starts when the agents of the layers before it serve, and not when they are there."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(TWO_LAYERS))
+        await one.until("control", pb.HOST_STATE_STARTING)
+        assert one.state("agents") == pb.HOST_STATE_WAITING
+        await one.serve("control")
+        await one.serve("agents")
+        await one.news.until(lambda: one.foreman.machine().settled)
+        assert one.foreman.machine().layer == 2
+
+
+async def test_what_is_wanted_already_is_left_alone(tmp_path: Path) -> None:
+    """A second plan that is like the first keeps every process."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(TWO_LAYERS))
+        await one.serve("control")
+        before = await one.serve("agents")
+        changes = await one.foreman.apply(wanted_of(TWO_LAYERS))
+        assert {change.deed for change in changes} == {pb.DEED_KEEP}
+        await one.news.until(lambda: one.foreman.machine().settled)
+        assert one.host("agents").pid == before.pid
+        assert one.foreman.machine().generation == 2
+
+
+async def test_a_plan_changes_only_what_differs(tmp_path: Path) -> None:
+    """One host is new, one is changed, one is gone, and control goes on as it was."""
+    before = plan_of({}, {"agents": ["text-tell"], "old": ["text-old"]})
+    after = plan_of({}, {"agents": ["text-tell", "text-sum"], "new": ["text-new"]})
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(before))
+        control = await one.serve("control")
+        await one.serve("agents")
+        await one.serve("old")
+        changes = await one.foreman.apply(wanted_of(after))
+        assert {change.host: change.deed for change in changes} == {
+            "control": pb.DEED_KEEP,
+            "agents": pb.DEED_RESTART,
+            "new": pb.DEED_START,
+            "old": pb.DEED_STOP,
+        }
+        await one.news.until(lambda: one.host("agents").starts == 2)
+        await one.serve("agents")
+        await one.serve("new")
+        assert one.host("control").pid == control.pid
+        assert set(records(one.home.hosts)) == {"control", "agents", "new"}
+
+
+async def test_a_host_that_dies_is_started_again_and_says_of_what(tmp_path: Path) -> None:
+    """Alone: its neighbours keep their processes."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(TWO_LAYERS))
+        control = await one.serve("control")
+        before = await one.serve("agents")
+        os.kill(before.pid, signal.SIGKILL)
+        await one.news.until(lambda: bool(one.host("agents").cause))
+        assert one.host("agents").cause == "its process was ended by SIGKILL"
+        await one.serve("agents")
+        assert (one.host("agents").starts, one.host("agents").cause) == (2, "")
+        assert one.host("control").pid == control.pid
+
+
+async def test_a_host_that_never_comes_up_is_given_up_with_its_last_word(tmp_path: Path) -> None:
+    """The rest of the fleet is settled without it."""
+    async with machine(tmp_path, broken="agents") as one:
+        one.foreman.begin(wanted_of(plan_of({}, {"agents": ["text-tell"], "b": ["text-b"]})))
+        await one.serve("control")
+        await one.serve("b")
+        await one.news.until(lambda: one.foreman.machine().settled)
+        host = one.host("agents")
+        assert host.state == pb.HOST_STATE_FAILED
+        assert host.cause == "given up: its process ended with 1: no model here"
+
+
+async def test_hosts_outlive_their_supervisor_and_are_taken_over(tmp_path: Path) -> None:
+    """The next one watches the same processes, and starts what died meanwhile."""
+    plan = plan_of({}, {"agents": ["text-tell"], "other": ["text-other"]})
+    first = Machine(tmp_path)
+    first.foreman.begin(wanted_of(plan))
+    await first.serve("control")
+    kept, killed = await first.serve("agents"), await first.serve("other")
+    await first.foreman.leave()
+    os.kill(killed.pid, signal.SIGKILL)
+    async with machine(tmp_path) as second:
+        second.foreman.begin(wanted_of(plan))
+        await second.serve("control")
+        assert (await second.serve("agents")).pid == kept.pid
+        assert (await second.serve("other")).pid != killed.pid
+        assert second.host("agents").starts == 1
+
+
+async def test_the_fleet_ends_in_the_reverse_order(tmp_path: Path) -> None:
+    """Control is the last that drains, and nothing is left."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(TWO_LAYERS))
+        await one.serve("control")
+        await one.serve("agents")
+        one.foreman.shut_down()
+        await one.until("agents", pb.HOST_STATE_DRAINING)
+        assert one.state("control") == pb.HOST_STATE_SERVING
+        await one.until("control", pb.HOST_STATE_DRAINING)
+        assert one.state("agents") == pb.HOST_STATE_STOPPED
+        told = [machine async for machine in one.foreman.watch()]
+        assert told[-1].ending
+        assert records(one.home.hosts) == {}
+        with pytest.raises(Ending):
+            await one.foreman.apply(wanted_of(TWO_LAYERS))
+
+
+async def test_a_supervisor_goes_on_ending_what_the_one_before_it_began_to_end(
+    tmp_path: Path,
+) -> None:
+    """A fleet that is told to end does, also if its supervisor is killed meanwhile."""
+    first = Machine(tmp_path)
+    first.foreman.begin(wanted_of(TWO_LAYERS))
+    await first.serve("control")
+    first.home.say_ending()
+    await first.foreman.leave()
+    async with machine(tmp_path) as second:
+        second.foreman.begin(wanted_of(TWO_LAYERS))
+        await second.news.until(lambda: second.has_ended)
+
+
+async def test_a_plan_of_other_machines_is_refused(tmp_path: Path) -> None:
+    """It names those that the plan has; what runs goes on."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(TWO_LAYERS))
+        other = wanted_of(TWO_LAYERS)
+        other.machine = "pc2"
+        with pytest.raises(PlanUnusable, match=r"lacks this machine.*pc2.*laptop"):
+            await one.foreman.apply(other)
+        assert one.foreman.machine().generation == 1
