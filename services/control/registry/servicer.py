@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -48,6 +49,40 @@ class Front(rpc.RegistryServiceServicer):
             async with aclosing(self._registry.watch(request.since_revision or None)) as events:
                 async for event in events:
                     if told := wording.of(event):
+                        yield told
+
+    async def OpenRegistration(
+        self, request: pb.OpenRegistrationRequest, context: Context
+    ) -> pb.OpenRegistrationResponse:
+        stored = request.value.SerializeToString(deterministic=True)
+        # As with hosts, each lease has an owner of its own, and an older one gives way by its key.
+        owner = f"{request.key}/{secrets.token_hex(8)}"
+        with refusals_for("key", request.key):
+            lease = await self._registry.open_lease(owner, wire.registration_ttl_s(request))
+            await self._registry.register(lease, request.key, stored)
+        return pb.OpenRegistrationResponse(lease=wire.told_lease(request.key, lease))
+
+    async def RenewRegistration(
+        self, request: pb.RenewRegistrationRequest, context: Context
+    ) -> pb.RenewRegistrationResponse:
+        with refusals_for("lease", request.lease.key):
+            await self._registry.renew(wire.shown_lease(request.lease))
+        return pb.RenewRegistrationResponse()
+
+    async def CloseRegistration(
+        self, request: pb.CloseRegistrationRequest, context: Context
+    ) -> pb.CloseRegistrationResponse:
+        with refusals_for("lease", request.lease.key):
+            await self._registry.close_lease(wire.shown_lease(request.lease))
+        return pb.CloseRegistrationResponse()
+
+    async def WatchRegistrations(
+        self, request: pb.WatchRegistrationsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRegistrationsResponse]:
+        with refusals_for("prefix", request.prefix):
+            async with aclosing(self._registry.watch()) as events:
+                async for event in events:
+                    if told := wire.told_of_registrations(event, request.prefix):
                         yield told
 
     async def CampaignElection(

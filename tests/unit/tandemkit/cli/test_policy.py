@@ -60,7 +60,7 @@ async def test_a_service_is_named_as_people_name_it(tmp_path: Path) -> None:
     """By its short name, another spelling of it, or in full; shares show as per cent."""
     async with typed(tmp_path) as one:
         assert "Nobody" in await one.says("show")
-        for number, name in enumerate((AGENT, "ServiceRegistry", FULL), start=1):
+        for number, name in enumerate((AGENT, "FleetRegistry", FULL), start=1):
             said = await one.says(f"weigh {name} v1={100 - number} v2={number} --allow-absent")
             assert said.startswith(f"version {number};")
         assert await one.shows() == f"{AGENT}  v1 97 %, v2 3 %"
