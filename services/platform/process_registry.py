@@ -152,7 +152,7 @@ class Processes(rpc.ProcessRegistryServiceServicer):
         try:
             page = page_of(list(found), scope=scope, token=request.page_token, size=size)
         except TokenInvalid as error:
-            reason = errors.ERROR_REASON_PROCESS_PAGE_TOKEN_INVALID
+            reason = errors.ERROR_REASON_PAGE_TOKEN_INVALID
             message = "the page token belongs to no page of this listing"
             raise CallerError(reason, message, field="page_token") from error
         processes = [process_of(found[name]) for name in page.names]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -55,10 +54,9 @@ class Front(rpc.RegistryServiceServicer):
         self, request: pb.OpenRegistrationRequest, context: Context
     ) -> pb.OpenRegistrationResponse:
         stored = request.value.SerializeToString(deterministic=True)
-        # As with hosts, each lease has an owner of its own, and an older one gives way by its key.
-        owner = f"{request.key}/{secrets.token_hex(8)}"
+        owner, ttl_s = wire.owner_of(request.key), wire.registration_ttl_s(request)
         with refusals_for("key", request.key):
-            lease = await self._registry.open_lease(owner, wire.registration_ttl_s(request))
+            lease = await self._registry.open_lease(owner, ttl_s)
             await self._registry.register(lease, request.key, stored)
         return pb.OpenRegistrationResponse(lease=wire.told_lease(request.key, lease))
 

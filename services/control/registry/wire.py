@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 
 from tandem.control.v1 import registry_service_pb2 as pb
@@ -22,6 +23,11 @@ def leader_ttl_s(said: pb.CampaignElectionRequest | pb.Leadership) -> float:
     if not said.HasField("time_to_live"):
         return LEADER_TTL_S
     return said.time_to_live.ToTimedelta().total_seconds()
+
+
+def owner_of(key: str) -> str:
+    """As with hosts, each lease has an owner of its own: an older one gives way by its key."""
+    return f"{key}/{secrets.token_hex(8)}"
 
 
 def registration_ttl_s(said: pb.OpenRegistrationRequest) -> float:

@@ -151,6 +151,6 @@ def _page(names: list[str], scope: str, token: str, size: int) -> Page:
     try:
         return page_of(names, scope=scope, token=token, size=size)
     except TokenInvalid as error:
-        reason = errors.ERROR_REASON_CONFIG_PAGE_TOKEN_INVALID
+        reason = errors.ERROR_REASON_PAGE_TOKEN_INVALID
         message = "the page token belongs to no page of this listing"
         raise CallerError(reason, message, field="page_token") from error

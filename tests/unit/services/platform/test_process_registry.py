@@ -120,7 +120,7 @@ async def test_many_are_listed_by_page(processes: rpc.ProcessRegistryServiceAsyn
     assert found == [f"n{number}" for number in range(5)]
     request.namespace = "others"
     failed = await refusal(processes.ListProcesses(request))
-    assert failed.reason == "PROCESS_PAGE_TOKEN_INVALID"
+    assert failed.reason == "PAGE_TOKEN_INVALID"
 
 
 async def test_no_more_names_than_the_settings_allow(tmp_path: Path) -> None:

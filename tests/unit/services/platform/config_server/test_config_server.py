@@ -143,7 +143,7 @@ async def test_values_are_listed_by_page(tmp_path: Path) -> None:
         assert entries[0].value.text == "hello you"
         request.prefix = "other."
         assert (await refusal(caller.stub.ListConfigValues(request))).reason == (
-            "CONFIG_PAGE_TOKEN_INVALID"
+            "PAGE_TOKEN_INVALID"
         )
 
 
