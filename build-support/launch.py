@@ -18,6 +18,8 @@ sys.path[:0] = [str(ROOT / "libs"), str(ROOT / "build-support")]
 from tandemkit.core.environment import Environment
 
 READY = "ready"
+# Set by what `./tandem completion` prints.
+COMPLETES = "_TANDEM_COMPLETE"
 _KEY_CHARACTERS = 16
 
 
@@ -97,6 +99,9 @@ def main() -> int:
         sys.stderr.write(f"tandem: this checkout is incomplete ({error}); clone it again.\n")
         return 2
     if not (found.environment_ready() and found.stubs_ready()):
+        if COMPLETES in environment.variables:
+            # Somebody pressed Tab: not the moment to make an environment.
+            return 0
         from bootstrap import prepare  # a warm start has no use for it
 
         if status := prepare(ROOT, found, environment):

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 import grpc
+from click.shell_completion import CompletionItem
 from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from tandemkit.cli import call_text, harmless, running
+from tandemkit.cli import call_text, completing, harmless, running
 from tandemkit.cli.call_requests import requests_of
 from tandemkit.cli.contract_comments import Comments, image_of
 from tandemkit.cli.failure import describe
@@ -29,7 +30,15 @@ _HEADER = re.compile(r"[0-9a-z_.-]+")
 Metadata = list[tuple[str, str | bytes]]
 
 
+class CallCommand(click.Command):
+    """Its options are also the fields of the method that stands on the line."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [*completing.fields(ctx, incomplete), *super().shell_complete(ctx, incomplete)]
+
+
 @click.command(
+    cls=CallCommand,
     short_help="Call a method of an agent that serves.",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
@@ -44,10 +53,22 @@ Metadata = list[tuple[str, str | bytes]]
         "./tandem call control-machine/GetMachine --instance control-machine-laptop",
     ),
 )
-@click.argument("method", required=False, metavar="SERVICE/METHOD")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[JSON|-] [--FIELD VALUE]...")
+@click.argument(
+    "method", required=False, metavar="SERVICE/METHOD", shell_complete=completing.methods
+)
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[JSON|-] [--FIELD VALUE]...",
+    shell_complete=completing.values,
+)
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Metadata.")
-@click.option("--instance", help="The instance that shall answer, such as utility-files-2.")
+@click.option(
+    "--instance",
+    help="The instance that shall answer, such as utility-files-2.",
+    shell_complete=completing.instances,
+)
 @click.option("--deadline-s", type=click.FloatRange(min=0, min_open=True), help="Give up after it.")
 @click.option("-h", "--help", "wants_help", is_flag=True, help="This; of a method, its fields.")
 @running.address

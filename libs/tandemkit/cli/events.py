@@ -11,7 +11,7 @@ import click
 import grpc
 
 from tandem.platform.v1 import event_store_service_pb2 as pb
-from tandemkit.cli import running
+from tandemkit.cli import completing, running
 from tandemkit.cli.credential import shown_at
 from tandemkit.cli.event_reading import Reader
 from tandemkit.cli.event_text import Schemas, event_json, event_line
@@ -48,7 +48,13 @@ class Wanted:
     ),
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
-@click.option("--stream", default="", metavar="PREFIX", help="Only streams that begin so.")
+@click.option(
+    "--stream",
+    default="",
+    metavar="PREFIX",
+    help="Only streams that begin so.",
+    shell_complete=completing.streams,
+)
 @click.option("--since", metavar="MOMENT", help="ISO 8601, now-10m, ... (default: the last ones).")
 @click.option(
     "-n", "--count", type=click.IntRange(0, _COUNT_MAX), help="So many of the last (default: 50)."

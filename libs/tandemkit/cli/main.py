@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
 
@@ -14,6 +15,7 @@ SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
     "down": "End the fleet of this home, in the reverse order of its start.",
     "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
+    "status": "Say how hosts and agents are, on every machine of the fleet.",
     "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents of the fleet, and how and where they are.",
@@ -24,10 +26,14 @@ SUMMARIES = {
     "setup": "Install what tests, models or the edge need.",
     "tools": "Build Consul and grpcurl once, or use those on PATH.",
     "env": "Print what a shell needs to call the fleet as xds:///tandem.",
+    "completion": "Print what a shell needs to complete commands and calls.",
     "bench": "Run the benchmarks of tests/bench.",
     "pin": "Resolve third-party packages again and write pins.txt.",
     "release": "Make the contracts of today the baseline; collect the change log.",
 }
+_OF_FLEET = frozenset(
+    {"up", "down", "plan", "status", "call", "agents", "policy", "events", "token"}
+)
 _HELP = """Tandem: typed agents over gRPC that keep answering.
 
 \b
@@ -36,7 +42,8 @@ Examples:
   ./tandem up                   serve the fleet on this machine, until Ctrl-C
   ./tandem up -d                the same, until ./tandem down
   ./tandem plan --profile mainpc   what would run where
-  ./tandem agents               what serves, and how it is
+  ./tandem status --watch       how it is, on every machine
+  ./tandem agents               what serves, and where
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
   ./tandem policy weigh utility-toolbox v1=90 v2=10
@@ -44,12 +51,13 @@ Examples:
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 
 \b
-Every command takes --json: one JSON value on stdout, also for a failure.
+Every command takes --json: one JSON value on stdout, also for a failure; a line each for what
+goes on.
 
 \b
 Exit codes:
   0    done
-  1    the answer is no: something required is missing, a check or a call failed
+  1    the answer is no: something does not serve or is missing, a check or a call failed
   2    it cannot be done as asked: wrong usage, no network, disk full, ...
   130  interrupted
 
@@ -70,6 +78,15 @@ class LazyGroup(click.Group):
     def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
         return load(cmd_name) if cmd_name in SUMMARIES else None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and summaries are known without an import."""
+        said = [
+            CompletionItem(name, help=told)
+            for name, told in SUMMARIES.items()
+            if name.startswith(incomplete)
+        ]
+        return [*said, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
@@ -77,7 +94,7 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
-    if name in {"up", "down", "plan", "call", "agents", "policy", "events", "token"}:
+    if name in _OF_FLEET:
         return _of_fleet(name)
     return _of_repository(name)
 
@@ -96,6 +113,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import plan
 
             return plan.plan
+        case "status":
+            from tandemkit.cli import status
+
+            return status.status
         case "call":
             from tandemkit.cli import call
 
@@ -140,6 +161,10 @@ def _of_repository(name: str) -> click.Command:
             from tandemkit.cli import surroundings
 
             return surroundings.env
+        case "completion":
+            from tandemkit.cli import completion
+
+            return completion.completion
         case "clients":
             from tandemkit.cli.clients import command
 
@@ -173,7 +198,9 @@ def main() -> NoReturn:
     """Runs the command line. A failure is one sentence on stderr, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     try:
-        result = tandem.main(prog_name="./tandem", standalone_mode=False)
+        result = tandem.main(
+            prog_name="./tandem", complete_var="_TANDEM_COMPLETE", standalone_mode=False
+        )
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except Refusal as refusal:

@@ -13,6 +13,7 @@ from google.rpc import code_pb2
 
 from tandem.control.v1 import traffic_policy_pb2 as nouns
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
+from tandemkit.cli import completing
 from tandemkit.cli.output import Refusal, emit, examples
 from tandemkit.cli.policy_session import Session, asking, changing
 from tandemkit.cli.policy_text import history_text, in_force_lines, policy_text
@@ -62,7 +63,7 @@ def show(session: Session, version: int) -> None:
     short_help="Share the calls of SERVICE between versions.",
     epilog=examples("./tandem policy weigh utility-toolbox v1=90 v2=10"),
 )
-@click.argument("service")
+@click.argument("service", shell_complete=completing.services)
 @click.argument("shares", nargs=-1, required=True, metavar="VERSION=WEIGHT...")
 @changing
 def weigh(session: Session, service: str, shares: tuple[str, ...]) -> None:
@@ -84,7 +85,7 @@ def weigh(session: Session, service: str, shares: tuple[str, ...]) -> None:
         "./tandem policy prefer utility-toolbox x-tester=yes --off",
     ),
 )
-@click.argument("service")
+@click.argument("service", shell_complete=completing.services)
 @click.argument("header", metavar="HEADER=VALUE")
 @click.argument("version", required=False)
 @click.option("--off", is_flag=True, help="Prefer nothing for this header and value any more.")
@@ -113,7 +114,7 @@ def prefer(session: Session, service: str, header: str, *, version: str | None, 
         "./tandem policy fault utility-files --off",
     )
 )
-@click.argument("service")
+@click.argument("service", shell_complete=completing.services)
 @click.option("--abort", type=_CODES, help="Code that the calls end with.")
 @click.option("--delay-s", type=float, help="Seconds that the calls wait first.")
 @click.option("--percent", type=float, default=100.0, show_default=True, help="Of the calls.")
@@ -138,7 +139,7 @@ def fault(session: Session, service: str, *, off: bool, **said: Any) -> None:
     short_help="Limit the calls in progress at an instance of SERVICE.",
     epilog=examples("./tandem policy limit utility-files 20"),
 )
-@click.argument("service")
+@click.argument("service", shell_complete=completing.services)
 @click.argument("calls_max", type=click.IntRange(min=0))
 @changing
 def limit(session: Session, service: str, calls_max: int) -> None:
@@ -176,7 +177,7 @@ def client_limit(session: Session, calls_max: int) -> None:
 
 
 @policy.command(epilog=examples("./tandem policy clear utility-toolbox"))
-@click.argument("service")
+@click.argument("service", shell_complete=completing.services)
 @changing
 def clear(session: Session, service: str) -> None:
     """Remove the whole policy of SERVICE."""
@@ -191,7 +192,7 @@ def clear(session: Session, service: str) -> None:
 @policy.command(
     short_help="Keep new calls from HOST.", epilog=examples("./tandem policy drain laptop-2")
 )
-@click.argument("host")
+@click.argument("host", shell_complete=completing.fleet_hosts)
 @changing
 def drain(session: Session, host: str) -> None:
     """Keep new calls from HOST; those in progress end by themselves."""
@@ -203,7 +204,7 @@ def drain(session: Session, host: str) -> None:
 
 
 @policy.command("return", epilog=examples("./tandem policy return laptop-2"))
-@click.argument("host")
+@click.argument("host", shell_complete=completing.fleet_hosts)
 @changing
 def return_(session: Session, host: str) -> None:
     """Let a drained HOST have calls again."""
