@@ -20,10 +20,11 @@ from tandem.control.v1 import machine_service_pb2_grpc as rpc
 from tandemkit.cli.credential import shown_at
 from tandemkit.cli.failure import describe
 from tandemkit.cli.output import EXIT_NO, Refusal
+from tandemkit.cli.running import supervisor_at
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.environment import Environment
+from tandemkit.machine.home import Home
 
-SOCKET = "machine.sock"
 ANSWER_WITHIN_S = 3.0
 # A keeper starts a supervisor again that was killed: its socket is back within about a second.
 _BACK_WITHIN_S = 3.0
@@ -35,7 +36,7 @@ _ENDED = "the machine supervisor ended during the call; ./tandem status says wha
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """Who listens: `pid` is 0 where it is on another machine."""
+    """Who listens: `pid` is 0 where it is not told, as behind a port."""
 
     address: str
     pid: int = 0
@@ -65,13 +66,15 @@ class Supervisor:
 async def find(environment: Environment, clock: Clock = _CLOCK) -> Supervisor:
     """The supervisor of this home; Refusal with what is in its place."""
     home = environment.home
+    path = Home(home).socket
+    if path is None:
+        return _by_note(home)
     until_s = clock.monotonic_s() + _BACK_WITHIN_S
     while True:
         try:
-            return Supervisor(f"unix:{home / SOCKET}", _listener(home / SOCKET))
+            return Supervisor(f"unix:{path}", _listener(path))
         except FileNotFoundError as error:
-            message = f"nothing runs here ({home}); start the fleet with ./tandem up."
-            raise Refusal(message, EXIT_NO) from error
+            raise _nothing(home) from error
         except PermissionError as error:
             raise _foreign(home) from error
         except ConnectionRefusedError as error:
@@ -80,12 +83,24 @@ async def find(environment: Environment, clock: Clock = _CLOCK) -> Supervisor:
                 raise Refusal(message, EXIT_NO) from error
         except TimeoutError as error:
             # Whoever listens does not even take connections any more.
-            raise Supervisor(f"unix:{home / SOCKET}").silent() from error
+            raise Supervisor(f"unix:{path}").silent() from error
         await clock.sleep(_LOOK_S)
 
 
+def _nothing(home: Path) -> Refusal:
+    return Refusal(f"nothing runs here ({home}); start the fleet with ./tandem up.", EXIT_NO)
+
+
+def _by_note(home: Path) -> Supervisor:
+    """Of a home whose path has no room for a socket."""
+    address = supervisor_at(home)
+    if not address:
+        raise _nothing(home)
+    return Supervisor(address)
+
+
 def _listener(path: Path) -> int:
-    """The process that listens at the socket; OSError where none does that we may ask."""
+    """The process that listens at a socket; OSError where none does that we may ask."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(ANSWER_WITHIN_S)
         probe.connect(str(path))

@@ -31,9 +31,8 @@ SUMMARIES = {
     "pin": "Resolve third-party packages again and write pins.txt.",
     "release": "Make the contracts of today the baseline; collect the change log.",
 }
-_OF_FLEET = frozenset(
-    {"up", "down", "plan", "status", "call", "agents", "policy", "events", "token"}
-)
+_OF_START = frozenset({"up", "down", "plan"})
+_OF_FLEET = frozenset({"status", "call", "agents", "policy", "events", "token"})
 _HELP = """Tandem: typed agents over gRPC that keep answering.
 
 \b
@@ -94,12 +93,14 @@ class LazyGroup(click.Group):
 
 def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
+    if name in _OF_START:
+        return _of_start(name)
     if name in _OF_FLEET:
         return _of_fleet(name)
     return _of_repository(name)
 
 
-def _of_fleet(name: str) -> click.Command:
+def _of_start(name: str) -> click.Command:
     match name:
         case "up":
             from tandemkit.cli import up
@@ -109,10 +110,14 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import down
 
             return down.down
-        case "plan":
+        case _:
             from tandemkit.cli import plan
 
             return plan.plan
+
+
+def _of_fleet(name: str) -> click.Command:
+    match name:
         case "status":
             from tandemkit.cli import status
 

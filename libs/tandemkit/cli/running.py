@@ -26,6 +26,14 @@ def controls_of(home: Path) -> tuple[str, ...]:
     return tuple(said["controls"])
 
 
+def supervisor_at(home: Path) -> str:
+    """The port of this home's supervisor; empty where nothing runs."""
+    try:
+        return str(json.loads((home / _NOTE).read_text()).get("supervisor", ""))
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
 def mesh_of(environment: Environment) -> str:
     """What reaches every agent of the fleet. Before gRPC's first call: it reads once where the
     controls are.

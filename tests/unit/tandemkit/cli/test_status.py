@@ -26,8 +26,8 @@ from tandemkit.core.environment import Environment
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.testing.clock import FakeClock
-from tandemkit.testing.machine import FakeMachine, fake_machine, machine_of
-from tandemkit.testing.parts import short_folder
+from tandemkit.testing.machine import SOCKET, FakeMachine, fake_machine, fake_machine_at, machine_of
+from tandemkit.testing.parts import free_ports, short_folder
 
 AGENTS = ("utility-files", "utility-toolbox")
 
@@ -108,7 +108,7 @@ async def test_where_nothing_runs_one_sentence_says_so(home: Path) -> None:
 async def test_a_socket_that_was_left_is_waited_for_and_then_told(home: Path) -> None:
     """A keeper may be about to start the supervisor again."""
     with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(home / machine_link.SOCKET))
+        left.bind(str(home / SOCKET))
     clock = FakeClock()
     told: list[Exception | None] = []
 
@@ -132,20 +132,36 @@ async def test_a_frozen_supervisor_is_named_with_its_pid(
     listening = f"""
 import os, signal, socket
 one = socket.socket(socket.AF_UNIX)
-one.bind({str(home / machine_link.SOCKET)!r})
+one.bind({str(home / SOCKET)!r})
 one.listen(8)
 os.kill(os.getpid(), signal.SIGSTOP)
 """
     command = Command((sys.executable, "-c", listening), home / "log", grace_s=0.0)
 
     async def ready() -> None:
-        machine_link._listener(home / machine_link.SOCKET)
+        machine_link._listener(home / SOCKET)
 
     async with supervised_process(command, ready=ready) as process:
         done = await type_(status)
         os.kill(process.pid, signal.SIGCONT)
     assert isinstance(done.exception, Refusal)
     assert f"(pid {process.pid}) does not answer" in done.exception.message
+
+
+async def test_a_home_without_room_for_a_socket_is_reached_by_its_port(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its path is longer than the kernel takes for one; the port stands in a note."""
+    deep = home / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TANDEM_HOME", str(deep))
+    nothing = await type_(status)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    (deep / "running.json").write_text(json.dumps({"controls": [], "supervisor": address}))
+    async with fake_machine_at(address, machine_of("laptop", agents=AGENTS)):
+        done = await type_(status)
+    assert "nothing runs here" in str(nothing.exception)
+    assert done.return_value == 0
 
 
 async def test_another_users_fleet_is_told_as_such(
