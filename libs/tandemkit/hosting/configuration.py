@@ -152,7 +152,7 @@ async def follow(scope: Scope, prefix: str) -> Configuration:
     """The keys that begin so, as they hold for this instance, for as long as it lives. It does not
     wait for the config server, whose contract the agent has among its `soft_calls`.
     """
-    target = nouns.ConfigTarget(agent=scope.name)
+    target = nouns.ConfigTarget(machine=scope.where.machine, agent=scope.name)
     asked = pb.WatchConfigValuesRequest(prefix=prefix, target=target)
     stub = scope.stub(rpc.ConfigServerServiceStub)
     found = Configuration(stub, asked, scope.state_dir / "config.copy", scope.clock)

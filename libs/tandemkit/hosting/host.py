@@ -37,6 +37,7 @@ from tandemkit.hosting.membership import Membership, machine_name
 from tandemkit.hosting.news import News
 from tandemkit.hosting.oversight import HOST_SERVICE, Oversight
 from tandemkit.hosting.recording import RecordingSink, recording
+from tandemkit.hosting.scope import Where
 from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
 from tandemkit.hosting.watched_token import looking
@@ -76,7 +77,7 @@ class Place:
     by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
     anywhere, which store of state the fleet has, the file that its pulse is felt in, if it is, the
     token that its callers show (None lets everybody in who reaches it), the limits of its process,
-    in words, and the socket that it listens on besides, if any.
+    in words, the socket that it listens on besides, if any, and the profile that the fleet runs.
     """
 
     address: str
@@ -91,6 +92,12 @@ class Place:
     token: Token | None = None
     limits: tuple[str, ...] = ()
     besides: Path | None = None
+    profile: str = ""
+
+
+def _where(place: Place) -> Where:
+    host = place.membership.host if place.membership else None
+    return Where(host.machine if host else machine_name(), place.profile)
 
 
 @asynccontextmanager
@@ -133,6 +140,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             sink,
             processes,
             known.pages,
+            _where(place),
         )
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)

@@ -70,6 +70,7 @@ def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
         token,
         limits,
         said.socket,
+        said.profile,
     )
     uvloop.run(_serve(placed, place))
 
@@ -133,6 +134,11 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
     )
     callers.add_argument(
         "--open", action="store_true", help="let everybody in who reaches the port"
+    )
+    parser.add_argument(
+        "--profile",
+        default="",
+        help="name of the profile that the fleet runs, for configuration (default: none)",
     )
     parser.add_argument(
         "--state-store",

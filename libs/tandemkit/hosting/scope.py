@@ -45,6 +45,14 @@ class Shown:
     accounts: list[Account]
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The machine that the host runs on, and the profile that its fleet runs; empty for none."""
+
+    machine: str
+    profile: str
+
+
 @dataclass(frozen=True)
 class Scope:
     """One instance's place in its host. It lives as long as what `build` makes."""
@@ -56,6 +64,7 @@ class Scope:
     state_dir: Path
     # Who runs under which name in this host.
     processes: ProcessRegistry
+    where: Where
     _tasks: Tasks
     _server: Server
     _callees: Callees

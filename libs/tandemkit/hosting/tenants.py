@@ -18,7 +18,7 @@ from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.needs import Fleet, Needs
 from tandemkit.hosting.news import News
 from tandemkit.hosting.probing import Probe
-from tandemkit.hosting.scope import Scope, Shown
+from tandemkit.hosting.scope import Scope, Shown, Where
 from tandemkit.hosting.standing import Condition, Standing, worded
 from tandemkit.rpc import failure
 from tandemkit.rpc.client import Mesh
@@ -63,6 +63,7 @@ class Site:
     sink: Sink
     processes: ProcessRegistry
     pages: dict[str, Pages]
+    where: Where
 
 
 class Tenant:
@@ -206,7 +207,7 @@ class Tenant:
         declared = (agent.contract, *agent.calls, *agent.soft_calls)
         callees = Callees(agent.name, declared, site.mesh)
         shown = Shown(site.pages, self.standing.accounts)
-        own = (name, site.clock, self._folder(), site.processes)
+        own = (name, site.clock, self._folder(), site.processes, site.where)
         scope = Scope(*own, tasks, site.server, callees, kept, shown)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
         scope.begins_when(needs.met)

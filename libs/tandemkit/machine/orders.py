@@ -33,6 +33,7 @@ class Site:
     controls: tuple[str, ...]
     # Whether they keep their state in a store of the fleet's, and not in files.
     has_store: bool = False
+    profile: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,15 @@ class Order:
             del agent.waits_for[:]
         site = self.site
         store = str(site.has_store)
-        said = (site.machine, site.listen, site.callers, *site.controls, store, self.code)
+        said = (
+            site.machine,
+            site.profile,
+            site.listen,
+            site.callers,
+            *site.controls,
+            store,
+            self.code,
+        )
         parts = (planned.SerializeToString(deterministic=True), *(one.encode() for one in said))
         return digest_of(parts)
 
@@ -90,6 +99,7 @@ class Order:
             *("--listen", self.address, "--http", self.http_address),
             *("--state", str(home.state), "--token-file", str(home.token)),
             *("--control", ",".join(site.controls), "--machine", site.machine),
+            *("--profile", site.profile),
             *("--group", self.name, "--host-name", f"{site.machine}-{self.name}"),
             *("--advertise", site.callers, "--pulse", str(home.pulses / self.name)),
             *(("--state-store", str(home.state_store)) if site.has_store else ()),
@@ -127,7 +137,8 @@ def site_of(wanted: nouns.WantedMachine) -> Site:
         if control is None:
             raise PlanUnusable("neither the machine nor whoever asks names a control")
         controls = (_joined(callers, control.grpc_port),)
-    return Site(machine.name, listen, callers, controls, wanted.plan.HasField("state"))
+    has_store = wanted.plan.HasField("state")
+    return Site(machine.name, listen, callers, controls, has_store, wanted.plan.profile)
 
 
 def serves(host: PlannedHost, service: str) -> bool:

@@ -20,7 +20,7 @@ from tandem.platform.v1 import config_server_service_pb2 as pb
 from tandem.platform.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
-from tandemkit.hosting.scope import Scope
+from tandemkit.hosting.scope import Scope, Where
 from tandemkit.rpc.remote import RemoteFailure
 
 _RETRY_S = 1.0
@@ -84,10 +84,21 @@ def _lost(error: grpc.aio.AioRpcError) -> TransientError:
     return TransientError(reason, message, retry_after_s=_RETRY_S, cause=cause)
 
 
+def _launched(settings: cfg.ConfigServerSettings, where: Where) -> cfg.ConfigServerSettings:
+    """With what the launcher knows, in place of what the stanza says of the same."""
+    found = cfg.ConfigServerSettings(profile=where.profile)
+    found.MergeFrom(settings)
+    own = {"TANDEM_MACHINE": where.machine, "TANDEM_PROFILE": found.profile}
+    found.ClearField("variables")
+    found.variables.extend(one for one in settings.variables if one.name not in own)
+    found.variables.extend(cfg.ConfigVariable(name=name, text=text) for name, text in own.items())
+    return found
+
+
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.ConfigServerSettings) -> AsyncIterator[ConfigServer]:
     ledger = Ledger(StubbedValues(scope.stub(registry_rpc.RegistryServiceStub)), scope.clock)
-    standing = Standing(settings, ledger, scope.clock)
+    standing = Standing(_launched(settings, scope.where), ledger, scope.clock)
     await standing.read()
     scope.ready_when(standing.known)
     scope.spawn("registry", standing.follow())

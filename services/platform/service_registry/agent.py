@@ -18,16 +18,20 @@ from services.platform.service_registry.catalogue import PREFIX, key_of
 from services.platform.service_registry.checking import Checker, Pace
 from services.platform.service_registry.following import Following
 from services.platform.service_registry.leases import Keeper, LeaseEnded
+from services.platform.service_registry.pacing import PREFIX as CONFIGURED
+from services.platform.service_registry.pacing import Pacing
 from services.platform.service_registry.servicer import INSTANCES_MAX, Registrar, Services
 from services.platform.service_registry.view import View
 from tandem.control.v1 import registry_service_pb2 as registry
 from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
 from tandem.options.v1 import options_pb2 as options
 from tandem.platform.config.v1 import service_registry_pb2 as cfg
+from tandem.platform.v1 import config_server_service_pb2
 from tandem.platform.v1 import errors_pb2 as errors
 from tandem.platform.v1 import service_registry_service_pb2 as pb
 from tandemkit.core.errors import TransientError
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.configuration import follow
 from tandemkit.hosting.news import News
 from tandemkit.hosting.scope import Scope
 from tandemkit.reach.allowed import Allowed
@@ -139,6 +143,7 @@ async def build(scope: Scope, settings: cfg.ServiceRegistrySettings) -> AsyncIte
     allowed = Allowed(networks, following.catalogue.machines)
     ask = partial(probe, allowed=allowed, within_s=within_s)
     checker = Checker(ask, scope.clock, _pace(settings), news)
+    pacing = Pacing(checker, await follow(scope, CONFIGURED), _pace(settings))
     view = View(following, checker, news, within_s)
     keeper = Keeper(source, await scope.state(), scope.clock)
     await keeper.load()
@@ -150,6 +155,7 @@ async def build(scope: Scope, settings: cfg.ServiceRegistrySettings) -> AsyncIte
         ("checks", checker.run()),
         ("checked", view.check_what_there_is()),
         ("kept", keeper.run()),
+        ("pace", pacing.run()),
     ):
         scope.spawn(name, work)
     registrar = Registrar(source, keeper, view, allowed)
@@ -160,6 +166,7 @@ AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.ServiceRegistrySettings,
     calls=(registry.DESCRIPTOR,),
+    soft_calls=(config_server_service_pb2.DESCRIPTOR,),
     build=build,
 )
 main = AGENT.main

@@ -63,6 +63,14 @@ class Checker:
         self._due = asyncio.Event()
         self._turns = Turns()
 
+    def use(self, pace: Pace) -> None:
+        """From the next check of each on; who waits for a later one waits no longer than that."""
+        self._pace = pace
+        latest_s = self._clock.monotonic_s() + pace.interval_s
+        for one in self._asked.values():
+            one.due_s = min(one.due_s, latest_s)
+        self._due.set()
+
     def want(self, urls: Mapping[str, str]) -> None:
         """These are to be asked from now on, and no others. One whose URL changed begins anew."""
         for key in self._asked.keys() - urls.keys():

@@ -10,15 +10,20 @@ from pathlib import Path
 import grpc
 import pytest
 
+from services.control.registry.agent import AGENT as REGISTRY
 from services.platform.config_server.agent import AGENT
+from tandem.control.config.v1 import registry_pb2 as registry_cfg
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import registry_service_pb2 as registry
 from tandem.platform.v1 import config_server_service_pb2 as pb
 from tandem.platform.v1 import config_value_pb2 as nouns
-from tandemkit.core.clock import stopwatch_s
+from tandemkit.core.clock import SystemClock, stopwatch_s
 from tandemkit.core.errors import TransientError
+from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.hosting.membership import machine_name
 from tandemkit.rpc.context import Context
 from tandemkit.testing.agents import fake_agent, serving
+from tandemkit.testing.parts import short_folder
 from tests.unit.services.platform.config_server.config_servers import (
     GREETING,
     PATIENCE,
@@ -229,3 +234,16 @@ async def test_a_registry_that_fell_silent_makes_answers_stale(tmp_path: Path) -
         assert (second.stale, second.version, len(second.changed.entries)) == (True, 7, 0)
         assert (await stub.GetConfigValue(pb.GetConfigValueRequest(key=SIZE))).stale
         call.cancel()
+
+
+async def test_what_the_launcher_knows_may_be_named(tmp_path: Path) -> None:
+    """The machine and the profile, whatever the stanza says of them; and no other variable."""
+    said = settings(layer("profile", "laptop", greeting="${TANDEM_PROFILE} on ${TANDEM_MACHINE}"))
+    said.variables.add(name="TANDEM_PROFILE", text="forged")
+    with short_folder() as sockets:
+        address = f"unix:{sockets}/host"
+        place = Place(address, tmp_path, SystemClock(), 0.0, profile="laptop")
+        placed = [Placed(AGENT, said), Placed(REGISTRY, registry_cfg.RegistrySettings())]
+        async with hosting(placed, place), grpc.aio.insecure_channel(address) as channel:
+            entry = await Caller(channel).get(GREETING)
+            assert entry.value.text == f"laptop on {machine_name()}"

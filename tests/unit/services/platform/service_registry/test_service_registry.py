@@ -12,13 +12,21 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from services.control.registry.agent import AGENT as REGISTRY
+from services.platform.config_server.agent import AGENT as CONFIG_SERVER
 from services.platform.service_registry.agent import AGENT
+from tandem.control.config.v1 import registry_pb2 as registry_cfg
 from tandem.control.v1 import registration_pb2 as control
+from tandem.platform.config.v1 import config_server_pb2 as config_cfg
 from tandem.platform.config.v1 import service_registry_pb2 as cfg
+from tandem.platform.v1 import config_value_pb2 as config
 from tandem.platform.v1 import service_registry_service_pb2 as pb
+from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.contracts import StoredContract, keep_contracts
+from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing.agents import serving
+from tandemkit.testing.parts import short_folder
 from tests.unit.services.control.registry.hosts import held
+from tests.unit.services.platform.config_server.config_servers import Caller as ConfigCaller
 from tests.unit.services.platform.service_registry.service_registries import (
     Caller,
     ports_of,
@@ -187,3 +195,31 @@ async def test_no_more_than_the_settings_allow(caller: Caller) -> None:
 async def test_bad_input_is_refused(caller: Caller, said: dict[str, Any]) -> None:
     """Before anything is looked up."""
     assert (await refusal(caller.register(**said))).code is CODE.INVALID_ARGUMENT
+
+
+async def test_how_often_is_asked_is_configured_while_it_runs(tmp_path: Path) -> None:
+    """Who is waited for too long is asked sooner, without a restart."""
+    key = "services.check_interval"
+    kind = config.CONFIG_KIND_DURATION
+    declared = config_cfg.ConfigDeclaration(key=key, kind=kind, purpose="Asks.", default="3600s")
+    inline = config_cfg.ConfigFile(declarations=[declared])
+    server = Placed(CONFIG_SERVER, config_cfg.ConfigServerSettings(inline=inline))
+    placed = [Placed(AGENT, settings()), Placed(REGISTRY, registry_cfg.RegistrySettings()), server]
+    with short_folder() as folder:
+        address = f"unix:{folder}/host"
+        async with (
+            hosting(placed, Place(address, tmp_path, SystemClock(), 0.0)),
+            grpc.aio.insecure_channel(address) as channel,
+            web_server() as web,
+        ):
+            caller, configured = Caller(channel), ConfigCaller(channel)
+            found = await configured.get(key)
+            assert found.value.duration.seconds == 3600
+            await caller.register(web.port, 60, health_url=web.url)
+            assert await caller.discover() == [web.port]
+            web.well = False
+            async with caller.watching() as told:
+                await ports_of(told, [web.port])
+                fast = config.ConfigValue(duration=Duration(nanos=100_000_000))
+                await configured.set(key, fast, agent=AGENT.name)
+                await ports_of(told, [])
