@@ -127,6 +127,13 @@ class Foreman:
         """Not to be changed."""
         return self._wanted
 
+    def note_stopped(self) -> None:
+        """Which hosts are stopped on purpose is kept for the next supervisor, and told."""
+        stopped = [name for name, post in self._posts.items() if post.is_stopped]
+        self._wanted.stopped_hosts[:] = stopped
+        self._ground.home.want(self._wanted)
+        self._news.tell()
+
     async def watch(self) -> AsyncGenerator[pb.Machine, None]:
         """The machine, and again after each change until all is over."""
         while True:

@@ -78,6 +78,11 @@ class Home:
         return self.logs / "machine.log"
 
     @property
+    def outbox(self) -> Path:
+        """Events of this machine that the event store does not have yet."""
+        return self.folder / "events" / "machine.outbox"
+
+    @property
     def lock(self) -> Path:
         """Held by the one supervisor of this home."""
         return self.run / "machine.lock"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tandemkit.core.clock import Clock
 from tandemkit.machine.home import Home, write_at_once
@@ -13,6 +13,7 @@ from tandemkit.machine.record import Record, record_path
 from tandemkit.machine.sight import Watching
 from tandemkit.supervise.detached import Detached, Program, python_argv
 from tandemkit.supervise.processes import Command
+from tandemkit.supervise.reports import LogSink, Sink
 
 _MODULE = "tandemkit.machine.source_host"
 Argv = Callable[[Order, Home], tuple[str, ...]]
@@ -34,6 +35,8 @@ class Ground:
     variables: Mapping[str, str]
     changed: Callable[[], None]
     argv: Argv = from_source
+    # Takes what becomes of the hosts' processes.
+    sink: Sink = field(default_factory=LogSink)
 
 
 class Launch:

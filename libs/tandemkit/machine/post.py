@@ -15,7 +15,7 @@ from tandemkit.supervise.detached import Detached
 from tandemkit.supervise.errands import Errands
 from tandemkit.supervise.marks import Look
 from tandemkit.supervise.policy import Backoff, Policy
-from tandemkit.supervise.reports import Exited, Happening, LogSink, Report, Sinks
+from tandemkit.supervise.reports import Exited, Happening, Report, Sinks
 from tandemkit.supervise.supervisor import Supervisor
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.supervise.ward import Escalated, Means
@@ -132,7 +132,7 @@ class Post:
     async def _filled(self) -> None:
         ground = self._ground
         policy = _FOR_EVER if self.order.is_control else Policy()
-        means = Means(ground.clock, Sinks(LogSink(), self))
+        means = Means(ground.clock, Sinks(ground.sink, self))
         grace_s = DRAIN_S + END_S + END_S
         child = Child("process", self._live, grace_s=grace_s, ready_within_s=_READY_S)
         try:

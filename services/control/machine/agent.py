@@ -14,20 +14,28 @@ from pathlib import Path
 from services.control.machine.servicer import Supervision
 from tandem.control.config.v1 import machine_pb2 as cfg
 from tandem.control.v1 import machine_service_pb2 as pb
+from tandem.platform.v1 import event_store_service_pb2 as events
+from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Bug
 from tandemkit.core.token import Token
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.child_events import Origin
+from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.scope import Scope
+from tandemkit.machine.asking import Asking
 from tandemkit.machine.code import Code
+from tandemkit.machine.commands import Commands
 from tandemkit.machine.foreman import Foreman, Identity
 from tandemkit.machine.home import Home
 from tandemkit.machine.launching import Ground
 from tandemkit.machine.news import News
+from tandemkit.machine.noting import Notes
 from tandemkit.machine.sight import HostWatching
 from tandemkit.machine.upkeep import Upkeep
 from tandemkit.supervise.detached import Detached, Program
 from tandemkit.supervise.marks import Mark
+from tandemkit.supervise.reports import LogSink, Sinks
 
 
 @asynccontextmanager
@@ -39,8 +47,8 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         message = "this process is no supervisor: `python -m tandemkit.machine` starts one"
         raise Bug(message, home=home.folder)
     news = News()
-    watching = HostWatching(scope.clock, Token.kept(home.token))
-    ground = Ground(home, scope.clock, watching, environment.variables, news.tell)
+    token = Token.kept(home.token)
+    watching = HostWatching(scope.clock, token)
     code = Code(environment.root, environment.stubs)
     itself = Program((sys.executable, *sys.orig_argv[1:]), home.log, environment.variables)
 
@@ -49,15 +57,22 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         signal.raise_signal(signal.SIGTERM)
 
     identity = Identity(mark.pid, code.version, scope.clock.now())
-    foreman = Foreman(ground, news, code, identity, end)
-    upkeep = Upkeep(home, mark, itself, foreman.posts)
-    foreman.begin(wanted)
-    scope.spawn("upkeep", upkeep.run(scope.clock))
-    scope.spawn("owner", _end_with_owner(home, foreman))
-    try:
-        yield Supervision(foreman)
-    finally:
-        await foreman.leave()
+    origin, store = Origin(wanted.machine), scope.stub(events_rpc.EventStoreServiceStub)
+    async with recording(home.outbox, origin.stream, store, scope.clock) as recorder:
+        sink = Sinks(LogSink(), RecordingSink(recorder, origin))
+        ground = Ground(home, scope.clock, watching, environment.variables, news.tell, sink=sink)
+        foreman = Foreman(ground, news, code, identity, end)
+        notes = Notes(recorder, origin.machine, scope.clock)
+        commands = Commands(foreman, Asking(token), notes, news)
+        upkeep = Upkeep(home, mark, itself, foreman.posts)
+        foreman.begin(wanted)
+        scope.spawn("upkeep", upkeep.run(scope.clock))
+        scope.spawn("owner", _end_with_owner(home, foreman))
+        try:
+            yield Supervision(foreman, commands, notes)
+        finally:
+            await commands.end()
+            await foreman.leave()
 
 
 async def _end_with_owner(home: Home, foreman: Foreman) -> None:
@@ -75,5 +90,11 @@ async def _end_with_owner(home: Home, foreman: Foreman) -> None:
         foreman.shut_down()
 
 
-AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.MachineSettings, build=build)
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.MachineSettings,
+    # It starts what keeps them.
+    soft_calls=(events.DESCRIPTOR,),
+    build=build,
+)
 main = AGENT.main

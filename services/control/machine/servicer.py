@@ -9,16 +9,24 @@ from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
 from tandem.control.v1 import machine_service_pb2_grpc as rpc
-from tandemkit.core.errors import CallerError
+from tandemkit.core.errors import CallerError, Failure, TransientError
+from tandemkit.machine.aiming import GroupSharesHost, TargetUnknown
+from tandemkit.machine.asking import HostRefused
+from tandemkit.machine.commands import Command, Commands
 from tandemkit.machine.foreman import Ending, Foreman
+from tandemkit.machine.noting import Notes
 from tandemkit.machine.orders import PlanUnusable
+from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.supervise.ports import PortsTaken
 
+_RETRY_S = 1.0
+_BOUND = "AGENT_BOUND_TO_HOST"
+
 
 class Supervision(rpc.MachineServiceServicer):
-    def __init__(self, foreman: Foreman) -> None:
-        self._foreman = foreman
+    def __init__(self, foreman: Foreman, commands: Commands, notes: Notes) -> None:
+        self._foreman, self._commands, self._notes = foreman, commands, notes
 
     async def GetMachine(
         self, request: pb.GetMachineRequest, context: Context
@@ -52,8 +60,44 @@ class Supervision(rpc.MachineServiceServicer):
             raise CallerError(reason, "a range of ports is used up", why=why) from error
         except Ending as error:
             raise CallerError(errors.ERROR_REASON_MACHINE_ENDING, error.message) from error
+        self._notes.applied(self._foreman.wanted, changes, context.peer())
         return pb.ApplyPlanResponse(generation=self._foreman.wanted.generation, changes=changes)
 
+    async def RunCommand(
+        self, request: pb.RunCommandRequest, context: Context
+    ) -> pb.RunCommandResponse:
+        if self._foreman.is_ending:
+            message = "the machine is on its way down"
+            raise CallerError(errors.ERROR_REASON_MACHINE_ENDING, message)
+        said = (request.verb, request.target, request.note, request.request_id, context.peer())
+        try:
+            done = await self._commands.run(Command(*said))
+        except Failure as error:
+            raise _refusal(error) from error
+        return pb.RunCommandResponse(
+            hosts=done.hosts, agents=done.agents, was_so_already=done.was_so_already
+        )
+
     async def ShutDown(self, request: pb.ShutDownRequest, context: Context) -> pb.ShutDownResponse:
+        if not self._foreman.is_ending:
+            self._notes.shutting_down(request.note, context.peer())
         self._foreman.shut_down()
         return pb.ShutDownResponse()
+
+
+def _refusal(error: Failure) -> Failure:
+    """In the words of the contract; what is not in it is a defect, and stays one."""
+    said = error.metadata
+    if isinstance(error, TargetUnknown):
+        return CallerError(errors.ERROR_REASON_TARGET_UNKNOWN, error.message, **said)
+    if isinstance(error, GroupSharesHost):
+        return CallerError(errors.ERROR_REASON_GROUP_SHARES_HOST, error.message, **said)
+    if isinstance(error, HostRefused) and error.reason == _BOUND:
+        return CallerError(errors.ERROR_REASON_AGENT_BOUND_TO_HOST, error.message, **said)
+    if isinstance(error, HostRefused):
+        reason = errors.ERROR_REASON_HOST_SILENT
+        return TransientError(reason, error.message, retry_after_s=_RETRY_S, **said)
+    if isinstance(error, Unreachable):
+        reason = errors.ERROR_REASON_COMMAND_UNRECORDED
+        return TransientError(reason, error.message, retry_after_s=_RETRY_S, **said)
+    return error

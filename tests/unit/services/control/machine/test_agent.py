@@ -17,10 +17,13 @@ from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.errors import Bug
 from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.machine.commands import Commands
+from tandemkit.machine.noting import Notes
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.server import Server
 from tandemkit.testing.parts import short_folder
-from tests.unit.tandemkit.machine.crew import Machine, machine, plan_of, wanted_of
+from tests.unit.tandemkit.machine.commanded import FakeHosts, Notebook
+from tests.unit.tandemkit.machine.crew import CLOCK, Machine, machine, plan_of, wanted_of
 
 NOTE = policy.ChangeNote(author="ann", reason="a test")
 PLAN = plan_of({}, {"agents": ["text-tell"]})
@@ -32,7 +35,9 @@ async def supervisor(folder: Path) -> AsyncIterator[tuple[Machine, Any]]:
     async with machine(folder) as one:
         one.foreman.begin(wanted_of(PLAN))
         server = Server()
-        server.mount(AGENT.promise, Supervision(one.foreman))
+        notes = Notes(Notebook(), "laptop", CLOCK)
+        commands = Commands(one.foreman, FakeHosts(), notes, one.news)
+        server.mount(AGENT.promise, Supervision(one.foreman, commands, notes))
         await server.start(f"unix:{folder}/machine.sock")
         try:
             async with grpc.aio.insecure_channel(f"unix:{folder}/machine.sock") as channel:
