@@ -31,7 +31,8 @@ class Supervision(rpc.MachineServiceServicer):
     async def GetMachine(
         self, request: pb.GetMachineRequest, context: Context
     ) -> pb.GetMachineResponse:
-        return pb.GetMachineResponse(machine=self._foreman.machine())
+        plan = self._foreman.wanted.plan
+        return pb.GetMachineResponse(machine=self._foreman.machine(), plan=plan)
 
     async def WatchMachine(
         self, request: pb.WatchMachineRequest, context: Context

@@ -91,6 +91,9 @@ async def test_a_plan_is_answered_with_what_it_will_do() -> None:
             assert told.generation == 2
             found = await stub.GetMachine(pb.GetMachineRequest())
             assert found.machine.generation == 2
+            hosts = {host.name for host in found.plan.machines[0].hosts}
+            assert "new" in hosts
+            assert "agents" not in hosts
 
 
 async def test_a_process_that_was_not_started_as_a_supervisor_says_so(tmp_path: Path) -> None:
