@@ -5,6 +5,7 @@ the mesh is, and ends when it is told to.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
@@ -29,6 +30,8 @@ async def serve(
     `served` is told the port. What stands `beside` it begins before that, and ends when the host
     has drained.
     """
+    # What agents write is for this user alone, wherever somebody put the home.
+    os.umask(0o077)
     stopped = _stopped_by_signal()
     if place.membership is not None:
         # What the host was told of its fleet counts, not what its shell knew of another.

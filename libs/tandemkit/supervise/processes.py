@@ -183,7 +183,9 @@ def _start(command: Command) -> Process:
     program = command.argv[0]
     if shutil.which(program) is None:
         raise ProcessFailure("process could not start: no such program", program=program)
-    with command.log_path.open("ab") as log:
+    # A log is its owner's: what programs say is not for other users of the machine.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    with os.fdopen(os.open(command.log_path, flags, 0o600), "ab") as log:
         try:
             began = log.tell()
             process = subprocess.Popen(
