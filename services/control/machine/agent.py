@@ -69,7 +69,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         scope.spawn("upkeep", upkeep.run(scope.clock))
         scope.spawn("owner", _end_with_owner(home, foreman))
         try:
-            yield Supervision(foreman, commands, notes)
+            yield Supervision(foreman, commands, notes, home.logs, scope.clock)
         finally:
             await commands.end()
             await foreman.leave()

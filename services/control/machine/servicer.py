@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
 from tandem.control.v1 import machine_service_pb2_grpc as rpc
+from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError, Failure, TransientError
-from tandemkit.machine.aiming import GroupSharesHost, TargetUnknown
+from tandemkit.machine.aiming import GroupSharesHost, TargetUnknown, aimed
 from tandemkit.machine.asking import HostRefused
 from tandemkit.machine.commands import Command, Commands
 from tandemkit.machine.foreman import Ending, Foreman
+from tandemkit.machine.logs import Log, Matches, about, everything
 from tandemkit.machine.noting import Notes
-from tandemkit.machine.orders import PlanUnusable
+from tandemkit.machine.orders import PlanUnusable, own_host
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.supervise.ports import PortsTaken
@@ -24,9 +27,16 @@ _RETRY_S = 1.0
 _BOUND = "AGENT_BOUND_TO_HOST"
 
 
+# One of them may have 64 KiB, and a message 4 MiB.
+_LINES_MAX = 50
+
+
 class Supervision(rpc.MachineServiceServicer):
-    def __init__(self, foreman: Foreman, commands: Commands, notes: Notes) -> None:
+    def __init__(
+        self, foreman: Foreman, commands: Commands, notes: Notes, logs: Path, clock: Clock
+    ) -> None:
         self._foreman, self._commands, self._notes = foreman, commands, notes
+        self._logs, self._clock = logs, clock
 
     async def GetMachine(
         self, request: pb.GetMachineRequest, context: Context
@@ -84,6 +94,35 @@ class Supervision(rpc.MachineServiceServicer):
             self._notes.shutting_down(request.note, context.peer())
         self._foreman.shut_down()
         return pb.ShutDownResponse()
+
+    async def ReadLog(
+        self, request: pb.ReadLogRequest, context: Context
+    ) -> AsyncIterator[pb.ReadLogResponse]:
+        try:
+            host, matches = self._read(request.target)
+        except Failure as error:
+            raise _refusal(error) from error
+        log = Log(self._logs / f"{host}.log")
+        lines = log.tail(request.lines_max, matches)
+        for start in range(0, len(lines), _LINES_MAX):
+            yield pb.ReadLogResponse(host=host, lines=lines[start : start + _LINES_MAX])
+        if request.follow:
+            async with aclosing(log.follow(self._clock, matches)) as written:
+                async for more in written:
+                    yield pb.ReadLogResponse(host=host, lines=more)
+
+    def _read(self, target: str) -> tuple[str, Matches]:
+        """Whose log, and which lines of it."""
+        wanted = self._foreman.wanted
+        own = own_host(wanted)
+        if target in {own.name, *(one.name for one in own.agents)}:
+            return own.name, everything
+        aim = aimed(target, self._foreman.posts(), wanted.machine)
+        if aim.hosts:
+            return aim.hosts[0].name, everything
+        post, name = aim.agents[0]
+        service = next(one.service for one in post.order.planned.agents if one.name == name)
+        return post.name, about(name, service)
 
 
 def _refusal(error: Failure) -> Failure:

@@ -37,7 +37,7 @@ async def supervisor(folder: Path) -> AsyncIterator[tuple[Machine, Any]]:
         server = Server()
         notes = Notes(Notebook(), "laptop", CLOCK)
         commands = Commands(one.foreman, FakeHosts(), notes, one.news)
-        server.mount(AGENT.promise, Supervision(one.foreman, commands, notes))
+        server.mount(AGENT.promise, Supervision(one.foreman, commands, notes, one.home.logs, CLOCK))
         await server.start(f"unix:{folder}/machine.sock")
         try:
             async with grpc.aio.insecure_channel(f"unix:{folder}/machine.sock") as channel:
@@ -94,6 +94,28 @@ async def test_a_plan_is_answered_with_what_it_will_do() -> None:
             hosts = {host.name for host in found.plan.machines[0].hosts}
             assert "new" in hosts
             assert "agents" not in hosts
+
+
+async def test_the_log_of_a_host_is_read_and_followed() -> None:
+    """Of an agent the lines that name it, of a host all; a target that is none is near another."""
+    with short_folder() as folder:
+        async with supervisor(folder) as (one, stub):
+            log = one.home.logs / "agents.log"
+            log.write_text('{"event": "a"}\n{"event": "b", "agent": "text-tell"}\n')
+            asked = pb.ReadLogRequest(target="text-tell", lines_max=10, follow=True)
+            call = stub.ReadLog(asked)
+            first = await call.read()
+            assert (first.host, list(first.lines)) == ("agents", [log.read_text().split("\n")[1]])
+            with log.open("a") as file:
+                file.write('{"event": "c"}\n{"rpc": "/tandem.text.v1.TellService/Tell"}\n')
+            assert "TellService" in (await call.read()).lines[0]
+            call.cancel()
+            asked = pb.ReadLogRequest(target="agents", lines_max=2)
+            lines = [line async for told in stub.ReadLog(asked) for line in told.lines]
+            assert len(lines) == 2
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.ReadLog(pb.ReadLogRequest(target="agnts")).read()
+            assert RemoteFailure.of(caught.value).reason == "TARGET_UNKNOWN"
 
 
 async def test_a_process_that_was_not_started_as_a_supervisor_says_so(tmp_path: Path) -> None:
