@@ -50,11 +50,11 @@ class _Before:
 
 
 class Token:
-    """What the file says, for those who send it and those who ask for it. Only `header` and
-    `bearer` show it.
+    """What the file says, for those who send it and those who ask for it, read again every LOOK_S.
+    Only `header` and `bearer` show it.
     """
 
-    __slots__ = ("_before", "_clock", "_expected", "_seen", "bearer", "header", "path")
+    __slots__ = ("_before", "_clock", "_expected", "_header", "_look_s", "_seen", "path")
 
     def __init__(self, path: Path, clock: Clock = _CLOCK) -> None:
         """Raises TokenRefused."""
@@ -63,6 +63,17 @@ class Token:
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._before = _Before()
         self.look()
+
+    @property
+    def header(self) -> tuple[str, str]:
+        """What a call shows, as metadata."""
+        self._look_now_and_then()
+        return self._header
+
+    @property
+    def bearer(self) -> str:
+        """The value of that header."""
+        return self.header[1]
 
     @classmethod
     def kept(cls, path: Path, clock: Clock = _CLOCK) -> Token:
@@ -87,18 +98,19 @@ class Token:
         """Takes over what was written to the file since. Raises TokenRefused, and then stays as it
         was.
         """
+        self._look_s = self._clock.monotonic_s() + LOOK_S
         seen = _identity(self.path), _identity(_path_before(self.path))
         if seen == self._seen:
             return
         text = _read(self.path)
         self._before = _read_before(_path_before(self.path))
-        self.bearer = f"Bearer {text}"
-        self.header = HEADER, self.bearer
-        self._expected = self.bearer.encode()
+        self._header = HEADER, f"Bearer {text}"
+        self._expected = self._header[1].encode()
         self._seen = seen
 
     def opens(self, shown: str | bytes) -> bool:
         """Whether that is the value of the header that a call needs. Runs for every call."""
+        self._look_now_and_then()
         value = shown.encode() if isinstance(shown, str) else shown
         return compare_digest(value, self._expected) or self._opens_now(value)
 
@@ -113,6 +125,12 @@ class Token:
             _write(_path_before(self.path), before, os.replace)
             _write(self.path, _made(), os.replace)
             self.look()
+
+    def _look_now_and_then(self) -> None:
+        """A file that is lost or spoiled changes nothing."""
+        if self._clock.monotonic_s() >= self._look_s:
+            with suppress(TokenRefused):
+                self.look()
 
     def _opens_now(self, value: bytes) -> bool:
         """For what is not the expected bytes: a token of just now or of just before, or another way

@@ -40,7 +40,6 @@ from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.scope import Where
 from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
-from tandemkit.hosting.watched_token import looking
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import Mesh, mesh
@@ -148,8 +147,6 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             port = await server.start(place.address, place.besides)
             try:
                 async with AsyncExitStack() as announcing:
-                    if place.token is not None:
-                        tasks.spawn("token", looking(place.token, place.clock))
                     if place.membership is not None:
                         changed = announcing.enter_context(news.heard())
                         said = _announcement(placed, place.membership, server, port, changed)

@@ -120,6 +120,20 @@ async def test_after_a_change_the_one_before_opens_for_a_while(path: Path) -> No
     assert holder.opens(changer.bearer)
 
 
+async def test_who_shows_it_takes_a_new_one_over(path: Path) -> None:
+    """A caller that nobody refuses shows it within seconds, and none ever opens by an old one for
+    want of somebody who shows the new one.
+    """
+    clock = FakeClock()
+    caller, asking = Token.kept(path, clock), Token.kept(path, clock)
+    before = caller.header
+    Token.kept(path, clock).rotate(grace_s=0)
+    assert caller.header == before
+    await clock.advance(module.LOOK_S)
+    assert caller.header != before
+    assert not asking.opens(before[1])
+
+
 async def test_a_second_change_ends_the_first_tokens_time(path: Path) -> None:
     """Two changes at once are how a token that leaked is thrown away."""
     token = Token.kept(path, FakeClock())
