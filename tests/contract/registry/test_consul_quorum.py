@@ -48,8 +48,8 @@ async def quorum() -> AsyncIterator[Quorum]:
 
 
 async def test_m150_a_server_killed_discovery_and_locks_go_on(quorum: Quorum) -> None:
-    """With the one that led gone, leases are renewed, who is new is heard, who held a lock holds it,
-    and nobody is gone; it comes back and knows what it missed.
+    """With the one that led gone, leases are renewed, who is new is heard, who held a lock holds
+    it, and nobody is gone; it comes back and knows what it missed.
     """
     killed = await quorum.leader()
     near, far = (one for number, one in enumerate(quorum.registries) if number != killed)
