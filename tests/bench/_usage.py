@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 
@@ -25,3 +27,14 @@ def proportional_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     (line,) = (one for one in lines if one.startswith("Pss:"))
     return int(line.split()[1]) / 1024
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """The processes of this user that have this in their environment, but for this one."""
+    found, wanted = [], f"\0{name}={value}\0".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if wanted in b"\0" + (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+    return found
