@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,9 @@ from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.supervise.alarm import Turns
 
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.05, 2.0
+# The server says something every 2 s. gRPC's keepalive does not see a process that froze: its
+# kernel goes on to answer for it.
+SILENT_S_MAX = 5.0
 _LOGGER = logging.getLogger("tandemkit.hosting")
 
 
@@ -99,11 +102,13 @@ class Configuration:
             call: Any = self._stub.WatchConfigValues(self._asked)
             cause = "the config server ended the stream"
             try:
-                async for told in call:
+                async for told in _in_time(call):
                     failures = 0
                     await self._take(told)
             except grpc.aio.AioRpcError as error:
                 cause = RemoteFailure.of(error).message
+            except TimeoutError:
+                cause = "the config server is silent"
             finally:
                 call.cancel()
             failures += 1
@@ -112,6 +117,7 @@ class Configuration:
             await self._clock.sleep(doubled_s * (0.5 + self._draw() / 2))
 
     async def _take(self, told: pb.WatchConfigValuesResponse) -> None:
+        said = told.WhichOneof("event") is not None or told.stale is not self._stale
         if told.HasField("snapshot"):
             self._entries = {entry.key: entry for entry in told.snapshot.entries}
         else:
@@ -120,11 +126,15 @@ class Configuration:
                 self._entries.pop(key, None)
         self._version, self._stale = told.version, told.stale
         self._told = self._clock.now()
-        self._turns.tell()
+        if said:
+            self._turns.tell()
+            await self._keep(self._told)
+
+    async def _keep(self, told: datetime) -> None:
         copy = nouns.ConfigCopy(
             entries=self._entries.values(), version=self._version, prefix=self._asked.prefix
         )
-        copy.told_time.FromDatetime(self._told)
+        copy.told_time.FromDatetime(told)
         try:
             await asyncio.to_thread(_replace, self._file, copy.SerializeToString())
         except OSError as error:
@@ -146,6 +156,18 @@ class Configuration:
         except (OSError, DecodeError) as error:
             log.event(_LOGGER, logging.WARNING, "config.copy_unreadable", cause=str(error))
             return None
+
+
+async def _in_time(call: Any) -> AsyncIterator[pb.WatchConfigValuesResponse]:
+    """Raises TimeoutError where nothing comes."""
+    messages = aiter(call)
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_S_MAX):
+                told = await anext(messages)
+        except StopAsyncIteration:
+            return
+        yield told
 
 
 async def follow(scope: Scope, prefix: str) -> Configuration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from services.platform.config_server.kinds import fits, name_of
@@ -21,6 +22,8 @@ _CHANGES_PAGE, _CHANGES_PAGE_MAX = 20, 100
 # Versions are listed from the latest down, and pages go by names that rise.
 _CEILING = 10**15
 _RETRY_S = 1.0
+# A caller who hears nothing for longer knows that we do not run.
+ALIVE_EVERY_S = 2.0
 
 
 class ConfigServer(rpc.ConfigServerServiceServicer):
@@ -93,12 +96,15 @@ class ConfigServer(rpc.ConfigServerServiceServicer):
         told = pb.WatchConfigValuesResponse(version=view.version, stale=view.stale)
         told.snapshot.SetInParent()
         told.snapshot.entries.extend(known.values())
+        said_s = -ALIVE_EVERY_S
         while True:
-            if told.WhichOneof("event") is not None:
+            # What is somebody else's says nothing, and yet that we run, once that is due.
+            if told.WhichOneof("event") or _now_s() - said_s >= ALIVE_EVERY_S:
+                said_s = _now_s()
                 yield told
-            # Changes between the answer and here are in the next view, which is asked for first.
+            # A change while the caller took its time is in the next view, which is asked for first.
             if self._view() is view:
-                await self._standing.changed()
+                await self._standing.changed(within_s=ALIVE_EVERY_S)
             was, view = view, self._view()
             now = view.entries(request.prefix, request.target)
             told = _difference(known, now)
@@ -133,6 +139,10 @@ class ConfigServer(rpc.ConfigServerServiceServicer):
             reason = errors.ERROR_REASON_CONFIG_KEY_UNDECLARED
             raise CallerError(reason, "no file declares the key", field="key", key=key, **near)
         return view
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _difference(

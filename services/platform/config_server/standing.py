@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -63,9 +63,11 @@ class Standing:
         """Raises until anybody can be told anything."""
         assert self.view
 
-    async def changed(self) -> None:
-        """Returns with the next change of the view."""
-        await self._turns.next()
+    async def changed(self, within_s: float) -> None:
+        """Returns with the next change of the view, or after that time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._turns.next()
 
     def take(self, record: nouns.ConfigRecord) -> None:
         """A record that is in force, from whoever knows it first."""

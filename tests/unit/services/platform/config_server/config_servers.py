@@ -110,3 +110,11 @@ async def refusal(call: Awaitable[object]) -> Failure:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     return failure_of(raised.value)
+
+
+async def heard(told: AsyncIterator[pb.WatchConfigValuesResponse]) -> pb.WatchConfigValuesResponse:
+    """The next message that says something."""
+    async for one in told:
+        if one.WhichOneof("event") is not None:
+            return one
+    raise AssertionError("the stream ended")

@@ -30,6 +30,7 @@ from tests.unit.services.platform.config_server.config_servers import (
     SIZE,
     Caller,
     config_server,
+    heard,
     layer,
     refusal,
     settings,
@@ -162,7 +163,7 @@ async def test_m023_a_change_reaches_watchers(
             pb.WatchConfigValuesRequest(prefix=SIZE, target=target)
         )
         told = aiter(call)
-        first = await anext(told)
+        first = await heard(told)
         assert [one.value.whole for one in first.snapshot.entries] == [10]
         assert (first.version, first.stale) == (0, False)
         await caller.size(1, agent="other")
@@ -171,7 +172,7 @@ async def test_m023_a_change_reaches_watchers(
         for number in range(20, 70):
             begun_s = stopwatch_s()
             await caller.size(number)
-            change = await anext(told)
+            change = await heard(told)
             times_s.append(stopwatch_s() - begun_s)
             assert [one.value.whole for one in change.changed.entries] == [number]
             assert change.version == number - 17
@@ -190,10 +191,10 @@ async def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     async with config_server(tmp_path / "state", settings(files=[str(file)])) as caller:
         call = caller.stub.WatchConfigValues(pb.WatchConfigValuesRequest(prefix="web."))
         told = aiter(call)
-        assert (await anext(told)).snapshot.entries[0].value.whole == 80
+        assert (await heard(told)).snapshot.entries[0].value.whole == 80
         file.write_text(text.replace("80", "eighty"))
         file.write_text(text.replace("80", "8080"))
-        change = await anext(told)
+        change = await heard(told)
         assert change.changed.entries[0].value.whole == 8080
         call.cancel()
 
@@ -227,10 +228,10 @@ async def test_a_registry_that_fell_silent_makes_answers_stale(tmp_path: Path) -
         stub = Caller(channel).stub
         call = stub.WatchConfigValues(pb.WatchConfigValuesRequest(), wait_for_ready=True)
         told = aiter(call)
-        first = await anext(told)
+        first = await heard(told)
         assert (first.stale, first.version) == (False, 7)
         silence.set()
-        second = await anext(told)
+        second = await heard(told)
         assert (second.stale, second.version, len(second.changed.entries)) == (True, 7, 0)
         assert (await stub.GetConfigValue(pb.GetConfigValueRequest(key=SIZE))).stale
         call.cancel()
@@ -247,3 +248,15 @@ async def test_what_the_launcher_knows_may_be_named(tmp_path: Path) -> None:
         async with hosting(placed, place), grpc.aio.insecure_channel(address) as channel:
             entry = await Caller(channel).get(GREETING)
             assert entry.value.text == f"laptop on {machine_name()}"
+
+
+async def test_a_watcher_hears_that_the_server_runs(tmp_path: Path) -> None:
+    """Where nothing changes, or nothing of its own, a message that says nothing."""
+    async with config_server(tmp_path) as caller:
+        call = caller.stub.WatchConfigValues(pb.WatchConfigValuesRequest(prefix=SIZE))
+        told = aiter(call)
+        await anext(told)
+        await caller.set(GREETING, nouns.ConfigValue(text="hi"))
+        alive = await anext(told)
+        assert (alive.WhichOneof("event"), alive.version, alive.stale) == (None, 1, False)
+        call.cancel()
