@@ -50,8 +50,7 @@ async def end_fleet(home: Home, tell: Tell, why: str) -> Ended:
         ended.without_supervisor = "it was frozen"
     elif running:
         ended.without_supervisor = "it was dead"
-    await _by_hand(home, ended)
-    return ended
+    return await end_by_hand(home, ended)
 
 
 async def _asked(home: Home, tell: Tell, why: str) -> bool:
@@ -79,8 +78,9 @@ async def _gone(mark: Mark) -> None:
             process.let_go()
 
 
-async def _by_hand(home: Home, ended: Ended) -> None:
+async def end_by_hand(home: Home, ended: Ended | None = None) -> Ended:
     """The keeper first, which would start another supervisor; then the hosts, last layer first."""
+    ended = ended or Ended()
     for mark in (home.keeper, home.supervisor):
         if mark is not None and (process := Detached.found(mark)):
             process.signal(signal.SIGKILL)
@@ -96,6 +96,7 @@ async def _by_hand(home: Home, ended: Ended) -> None:
             if was_killed:
                 ended.killed.append(name)
     home.forget()
+    return ended
 
 
 async def _stopped(record: Record) -> bool | None:

@@ -12,6 +12,7 @@ import grpc
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
 from tandemkit.cli.boot import free_port, start_supervisor
+from tandemkit.cli.ending import end_by_hand
 from tandemkit.cli.following import answering, machines
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.cli.progress import Show
@@ -140,28 +141,32 @@ async def _supervised(home: Home, environment: Environment) -> None:
     """Returns when a new supervisor takes calls; Refusal with its last word where it ends first."""
     began = home.log.stat().st_size if home.log.exists() else 0
     process = Detached.found(start_supervisor(home, environment))
+    why: str | None = None
     if process is not None:
         try:
-            if await unless(process.wait(), _answers(home)):
+            why = await unless(process.wait(), _silence(home))
+            if why == "":
                 return
-            await process.kill()
         finally:
             process.let_go()
-    with home.log.open("rb") as log:
-        log.seek(began)
-        why = last_line(log.read().decode(errors="replace"))
-    home.forget()
-    raise Refusal(f"the supervisor did not start: {why or 'it says nothing'}.", EXIT_NO)
+    if why is None:
+        with home.log.open("rb") as log:
+            log.seek(began)
+            why = last_line(log.read().decode(errors="replace")) or "it says nothing"
+    await end_by_hand(home)
+    raise Refusal(f"the supervisor did not start: {why}.", EXIT_NO)
 
 
-async def _answers(home: Home) -> bool:
-    """Whether it does, in time; where that is at its port, it first has to write down which."""
+async def _silence(home: Home) -> str:
+    """Why it does not answer; empty once it does. Where it answers at its port, it first has to
+    write down which.
+    """
     while home.supervisor is None:
         await _CLOCK.sleep(_LOOK_S)
     try:
         async with answering(home) as stub:
             request = pb.GetMachineRequest()
             await stub.GetMachine(request, wait_for_ready=True, timeout=_STARTS_S)
-    except grpc.aio.AioRpcError:
-        return False
-    return True
+    except grpc.aio.AioRpcError as error:
+        return RemoteFailure.of(error).message
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tandem.control.v1 import machine_pb2 as pb
@@ -17,6 +18,8 @@ from tandemkit.supervise.errands import Errands
 # How long a layer may take before the next one starts all the same: what in it does not serve may
 # lack a product that will never come. Control alone is waited for.
 LAYER_S = 60.0
+# A control that failed so often in a row does not come up by waiting.
+_STUCK_FAILURES = 6
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,20 @@ class Layering:
         def met() -> bool:
             return self._aim is not aim or all(_is_done(*one) for one in awaited)
 
-        try:
+        control = [post for post, _ in awaited if post.order.is_control]
+
+        def stuck() -> bool:
+            return any(post.failures >= _STUCK_FAILURES for post in control)
+
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._layer_s):
-                await self._news.until(met)
-        except TimeoutError:
-            if any(post.order.is_control and not post.serves for post, _ in awaited):
-                self.is_settled = True
-                self._news.tell()
-                await self._news.until(met)
-                self.is_settled = False
+                await self._news.until(lambda: met() or stuck())
+        if not met() and not all(post.serves for post in control):
+            # Whoever waits is told how it stands; it goes on if it ever comes up.
+            self.is_settled = True
+            self._news.tell()
+            await self._news.until(met)
+            self.is_settled = False
 
 
 def _is_done(post: Post, service: str) -> bool:

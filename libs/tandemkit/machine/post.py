@@ -42,6 +42,7 @@ class Post:
         self.sight: Sight | None = None
         self.gave_up = False
         self.has_served = False
+        self.failures = 0
         # Of the order that its process was started with.
         self.digest = order.digest
         self._ground = ground
@@ -114,6 +115,7 @@ class Post:
         """What its supervisor tells of the process: the cause stays until the next one serves."""
         if report.happening is Happening.FAILED and report.cause is not None:
             self.cause = self._struck or said(report.cause)
+            self.failures = report.failures
             self._struck = ""
             self._ground.changed()
 
@@ -156,7 +158,7 @@ class Post:
             life.ready()
             self.sight = sight
             if self.serves:
-                self.has_served, self.cause = True, ""
+                self.has_served, self.cause, self.failures = True, "", 0
             self._ground.changed()
 
         try:

@@ -4,11 +4,17 @@ a machine are given the same port, whoever started them, and a killed one leaves
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+# Of the kernel's list of connections: on their way out, and without a process that could listen.
+_CLOSING = frozenset({"04", "05", "06", "09", "0B"})
 
 
 class PortsTaken(Exception):
@@ -32,11 +38,12 @@ class Claim:
 
     port: int
     passed_over: dict[int, str]
-    _kept: socket.socket = field(repr=False)
+    _kept: tuple[socket.socket, ...] = field(repr=False)
 
     def release(self) -> None:
         """From here on another may claim it, unless a server listens there."""
-        self._kept.close()
+        for one in self._kept:
+            one.close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +75,10 @@ class Allocator:
             try:
                 return Claim(port, passed_over, _kept(self.address, port))
             except OSError as error:
+                if port == preferred and _is_only_closing(self.address, port):
+                    with contextlib.suppress(OSError):
+                        kept = _kept(self.address, port, beside_closing=True)
+                        return Claim(port, passed_over, kept)
                 passed_over[port] = f"cannot be bound: {error.strerror}"
         raise PortsTaken(asked, passed_over)
 
@@ -91,17 +102,36 @@ def _preferred_first(ports: tuple[int, ...], preferred: int) -> Iterator[int]:
     yield from (port for port in ports if port != preferred)
 
 
-def _kept(address: str, port: int) -> socket.socket:
-    kept = socket.socket(_family(address), socket.SOCK_STREAM)
-    try:
+def _is_only_closing(address: str, port: int) -> bool:
+    """Whether nobody has the port but connections of a server that is gone: whoever starts that
+    server again wants the same one. Linux says so; elsewhere the answer is no.
+    """
+    if obstacle(address, port):
+        return False
+    states = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError), Path(table).open() as lines:
+            fields = (line.split() for line in lines)
+            states |= {one[3] for one in fields if one[1].endswith(f":{port:04X}")}
+    return bool(states) and states <= _CLOSING
+
+
+def _kept(address: str, port: int, *, beside_closing: bool = False) -> tuple[socket.socket, ...]:
+    """Raises OSError where somebody has the port, or claims it."""
+    with contextlib.ExitStack() as held:
+        kept = held.enter_context(socket.socket(_family(address), socket.SOCK_STREAM))
+        mark = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        if sys.platform == "linux":
+            # A name that the kernel gives once, for two that claim beside closing connections.
+            mark.bind(f"\0tandem-port-{address}-{port}")
+        if beside_closing:
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Bound without SO_REUSEADDR, which refuses a port that anybody has bound; given it only
         # then, which lets one server listen beside us and still refuses the next claim.
         kept.bind((address, port))
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    except OSError:
-        kept.close()
-        raise
-    return kept
+        held.pop_all()
+    return kept, mark
 
 
 def _family(address: str) -> socket.AddressFamily:

@@ -104,3 +104,21 @@ def test_a_claimed_port_is_free_for_one_server(ports: tuple[int, ...]) -> None:
         assert not obstacle(_HERE, claim.port)
         with socket.create_server((_HERE, claim.port)):
             assert obstacle(_HERE, claim.port) == "cannot be bound: Address already in use"
+
+
+def test_m020_a_server_that_starts_again_gets_its_port_back(ports: tuple[int, ...]) -> None:
+    """Though connections to the one before are still closing; nobody else is given it meanwhile."""
+    with socket.create_server((_HERE, ports[0])) as server:
+        client = socket.create_connection((_HERE, ports[0]))
+        served, _ = server.accept()
+    # Who hangs up first has the connection for a minute.
+    served.close()
+    client.close()
+    with Allocator().claim(ports) as claim:
+        assert claim.port != ports[0]
+    with Allocator().claim(ports, preferred=ports[0]) as claim:
+        assert claim.port == ports[0]
+        with Allocator().claim(ports, preferred=ports[0]) as second:
+            assert second.port != ports[0]
+        with socket.create_server((_HERE, ports[0])):
+            pass
