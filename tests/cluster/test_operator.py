@@ -62,7 +62,7 @@ async def test_a_frozen_machine_and_an_ended_one_are_told_apart(fleet: Checkout)
     assert (frozen["exit"], gone["exit"]) == (1, 1)
 
 
-async def test_a_watch_goes_on_over_a_killed_supervisor(fleet: Checkout) -> None:
+async def test_a_watch_goes_on_over_a_supervisor_that_is_killed_or_frozen(fleet: Checkout) -> None:
     """One line for each change; it says when nobody tells it anything, and finds the next one."""
     path = fleet.folder / "watched"
     argv = (*TANDEM, "status", "--watch", "--json")
@@ -80,6 +80,13 @@ async def test_a_watch_goes_on_over_a_killed_supervisor(fleet: Checkout) -> None
             lambda told: told[-1]["serving"] and told[-1]["machines"][0]["pid"] != first,
         )
         assert any("ended" in remark for one in told for remark in one["remarks"])
+        frozen = [fleet.pids()[name] for name in ("keeper", "supervisor")]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        await eventually(lines, lambda told: "does not answer" in str(told[-1]["remarks"]))
+        for pid in reversed(frozen):
+            os.kill(pid, signal.SIGCONT)
+        await eventually(lines, lambda told: told[-1]["serving"] and not told[-1]["remarks"])
         os.kill(fleet.pids()["agents"], signal.SIGKILL)
         await eventually(lines, lambda told: not told[-1]["serving"])
         await eventually(lines, lambda told: bool(told[-1]["serving"]))

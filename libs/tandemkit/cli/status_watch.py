@@ -8,8 +8,10 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
+import grpc
 
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
@@ -27,7 +29,7 @@ from tandemkit.supervise.tasks import Tasks
 # Uptime counts in seconds; other machines are asked this often.
 _REDRAW_S = 1.0
 _ASK_OTHERS_S = 2.0
-_AGAIN_S = 0.5
+_AGAIN_S, _DOUBT_S = 0.5, 3.0
 
 
 @dataclass
@@ -134,9 +136,8 @@ async def _follow(watched: Watched, environment: Environment, supervisor: Superv
     """A supervisor that dies is started again by its keeper: it is found again."""
     while True:
         try:
-            async with linked(supervisor) as machine:
-                # A frozen one would take the call and never answer it.
-                await machine.GetMachine(pb.GetMachineRequest(), timeout=ANSWER_WITHIN_S)
+            async with linked(supervisor) as machine, Tasks() as tasks:
+                tasks.spawn("doubt", _doubt(watched, machine, supervisor))
                 async for response in machine.WatchMachine(pb.WatchMachineRequest()):
                     watched.hear(response.machine)
             watched.miss("the machine supervisor has ended")
@@ -147,6 +148,19 @@ async def _follow(watched: Watched, environment: Environment, supervisor: Superv
             supervisor = await find(environment, watched.clock)
         except Refusal as refusal:
             watched.miss(refusal.message)
+
+
+async def _doubt(watched: Watched, machine: Any, supervisor: Supervisor) -> None:
+    """A frozen supervisor says nothing, as one does to whom nothing happens: so it is asked."""
+    while True:
+        try:
+            told = await machine.GetMachine(pb.GetMachineRequest(), timeout=ANSWER_WITHIN_S)
+        except grpc.RpcError:
+            watched.miss(supervisor.silent().message)
+        else:
+            if watched.trouble:
+                watched.hear(told.machine)
+        await watched.clock.sleep(_DOUBT_S)
 
 
 async def _ask_others(watched: Watched) -> None:
