@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from services.platform.resource import refusal, telling
 from services.platform.resource.accounts import NoSuchGpu
 from services.platform.resource.grants import Grants
+from services.platform.resource.guard import Guard
+from services.platform.resource.scene import Scene, Sight
 from tandem.fleet.v1.resources_pb2 import MEMORY_POOL_STANDARD
 from tandem.platform.v1 import errors_pb2 as errors
 from tandem.platform.v1 import resource_pb2 as nouns
@@ -44,14 +46,17 @@ def _storing() -> Iterator[None]:
 
 
 class Resources(rpc.ResourceServiceServicer):
-    def __init__(self, grants: Grants, board: Board) -> None:
+    def __init__(self, grants: Grants, board: Board, guard: Guard, sight: Sight) -> None:
         self._grants, self._board = grants, board
+        self._guard, self._sight = guard, sight
 
     async def GetResources(
         self, _request: pb.GetResourcesRequest, _context: Context
     ) -> pb.GetResourcesResponse:
         gpus = await asyncio.to_thread(self._board.read)
-        return telling.resources(self._grants.accounts, gpus)
+        found = telling.resources(self._grants.accounts, gpus)
+        found.pressure.CopyFrom(telling.pressure(self._guard, self._sight.absent))
+        return found
 
     async def AcquireGrant(
         self, request: pb.AcquireGrantRequest, _context: Context
@@ -109,6 +114,22 @@ class Resources(rpc.ResourceServiceServicer):
         everybody = self._grants.all()
         told = [refusal.told(one, everybody) for one in missing]
         return pb.CheckGrantResponse(shortfalls=told, reserve_would_do=bool(helped))
+
+    async def ListUsage(
+        self, _request: pb.ListUsageRequest, _context: Context
+    ) -> pb.ListUsageResponse:
+        return pb.ListUsageResponse(hosts=self._scene().usage())
+
+    async def ForecastSuspensions(
+        self, request: pb.ForecastSuspensionsRequest, _context: Context
+    ) -> pb.ForecastSuspensionsResponse:
+        return telling.forecast(self._guard.forecast(self._scene(), request.memory_mib))
+
+    def _scene(self) -> Scene:
+        if self._sight.absent:
+            reason, said = errors.ERROR_REASON_MACHINE_UNSEEN, "no machine supervisor answers"
+            raise CallerError(reason, said, cause=self._sight.absent)
+        return self._sight.scene
 
 
 def _wanted(holder: str, use: str, amounts: nouns.ResourceAmounts) -> nouns.ResourceGrant:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from services.platform.resource.accounts import CORES, PLAN, Accounts
 from services.platform.resource.capacity import MILLI
+from services.platform.resource.guard import Guard
 from tandem.fleet.v1.resources_pb2 import MemoryPool
 from tandem.platform.v1 import resource_pb2 as nouns
-from tandem.platform.v1.resource_service_pb2 import GetResourcesResponse
+from tandem.platform.v1.resource_service_pb2 import (
+    ForecastSuspensionsResponse,
+    GetResourcesResponse,
+)
 from tandemkit.supervise.ledger import Ledger
+from tandemkit.supervise.pressure import Suspension
 from tandemkit.telemetry import machine
 from tandemkit.telemetry.gpus import Gpus
 
@@ -29,6 +34,29 @@ def resources(accounts: Accounts, gpus: Gpus) -> GetResourcesResponse:
     found.cores.free = accounts.cores.free(CORES) / MILLI
     found.cores.load_1m = machine.cores().load_1m
     return found
+
+
+def pressure(guard: Guard, absent: str) -> nouns.MemoryPressure:
+    """`absent` is why no supervisor answers; empty where one does."""
+    return nouns.MemoryPressure(
+        over_mib=guard.strain.over_mib,
+        spare_mib=guard.strain.spare_mib,
+        cause=guard.strain.cause,
+        guard_cause=absent or guard.cause,
+        suspensions=guard.suspensions,
+    )
+
+
+def forecast(order: Iterable[Suspension]) -> ForecastSuspensionsResponse:
+    """Whom it would take, and what that would free."""
+    found = [
+        nouns.MemorySuspension(
+            agent=one.agent, host=one.host, memory_mib=one.memory_mib, priority=one.priority
+        )
+        for one in order
+    ]
+    freed_mib = sum(one.memory_mib for one in found)
+    return ForecastSuspensionsResponse(suspensions=found, freed_mib=freed_mib)
 
 
 def reading() -> nouns.MemoryReading:

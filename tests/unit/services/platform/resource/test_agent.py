@@ -12,7 +12,8 @@ from typing import TypeAlias
 import grpc
 import pytest
 
-from services.platform.resource.agent import AGENT, PoolsRefused
+from services.platform.resource.agent import AGENT
+from services.platform.resource.files import PoolsRefused
 from tandem.fleet.v1 import resources_pb2 as fleet
 from tandem.platform.v1 import resource_pb2 as nouns
 from tandem.platform.v1 import resource_service_pb2 as pb
