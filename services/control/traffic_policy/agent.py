@@ -12,7 +12,7 @@ import grpc
 
 from services.control.traffic_policy.ledger import Ledger
 from services.control.traffic_policy.reach import Reach
-from services.control.traffic_policy.recording import Recording
+from services.control.traffic_policy.recording import PolicyHistory
 from services.control.traffic_policy.servicer import Policies
 from services.control.traffic_policy.shelf import Overtaken, Shelf, Stored
 from tandem.control.config.v1 import traffic_policy_pb2 as cfg
@@ -25,6 +25,7 @@ from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.history import HistoryRecording
 from tandemkit.hosting.recording import StoreAgent
 from tandemkit.hosting.scope import Scope
 from tandemkit.rpc import channel
@@ -114,7 +115,8 @@ async def build(scope: Scope, settings: cfg.TrafficPolicySettings) -> AsyncItera
         scope.ready_when(reach.check)
         scope.spawn("reach", reach.run())
         store = StoreAgent(scope.stub(events_rpc.EventStoreServiceStub))
-        scope.spawn("recording", Recording(ledger, store, scope.clock).run())
+        recording = HistoryRecording(PolicyHistory(ledger), store, scope.clock)
+        scope.spawn("recording", recording.run())
         yield Policies(ledger)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from services.platform.config_server.ledger import Ledger, Overtaken, Stored
+from services.platform.config_server.recording import ConfigHistory
 from services.platform.config_server.servicer import ConfigServer
 from services.platform.config_server.standing import Standing
 from tandem.control.v1 import registry_service_pb2 as registry
@@ -18,8 +19,12 @@ from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
 from tandem.platform.config.v1 import config_server_pb2 as cfg
 from tandem.platform.v1 import config_server_service_pb2 as pb
 from tandem.platform.v1 import errors_pb2 as errors
+from tandem.platform.v1 import event_store_service_pb2 as events
+from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.history import HistoryRecording
+from tandemkit.hosting.recording import StoreAgent
 from tandemkit.hosting.scope import Scope, Where
 from tandemkit.rpc.remote import RemoteFailure
 
@@ -103,6 +108,9 @@ async def build(scope: Scope, settings: cfg.ConfigServerSettings) -> AsyncIterat
     scope.ready_when(standing.known)
     scope.spawn("registry", standing.follow())
     scope.spawn("files", standing.look_at_files())
+    store = StoreAgent(scope.stub(events_rpc.EventStoreServiceStub))
+    recording = HistoryRecording(ConfigHistory(ledger), store, scope.clock)
+    scope.spawn("recording", recording.run())
     yield ConfigServer(standing, ledger)
 
 
@@ -110,6 +118,7 @@ AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.ConfigServerSettings,
     calls=(registry.DESCRIPTOR,),
+    soft_calls=(events.DESCRIPTOR,),
     build=build,
 )
 main = AGENT.main
