@@ -142,13 +142,39 @@ async def test_a_watch_that_is_killed_politely_gives_the_terminal_back() -> None
         await one.finds_it_as_it_was()
 
 
+async def test_a_command_that_takes_long_shows_that_it_goes_on() -> None:
+    """With what the hosts it concerns are doing; afterwards only the result stands there."""
+    async with desk() as one:
+        one.machine.free.clear()
+        await one.terminal.run("./tandem restart agents")
+        await one.sees("restarting agents", "agents SERVING")
+        one.machine.free.set()
+        await one.sees("restarted: host agents")
+        await one.sees_no("restarting")
+
+
+async def test_logs_are_followed_until_ctrl_c() -> None:
+    """New lines come as they are written, and escape sequences in them do nothing."""
+    async with desk() as one:
+        await one.terminal.run("./tandem logs -f agents; echo ended with $?")
+        await one.machine.log("agents", '{"event": "agent.serving", "agent": "a"}')
+        await one.sees("agent.serving  agent=a")
+        await one.machine.log("agents", "\x1b[2J\x1b[31mred")
+        await one.sees(r"\x1b[2J\x1b[31mred", "agent.serving")
+        await one.terminal.press("C-c")
+        await one.sees("ended with 130")
+
+
 async def test_bash_completes_what_runs() -> None:
     """Commands, hosts, agents and services of the fleet, by Tab."""
     async with desk() as one:
         await one.terminal.run('eval "$(./tandem completion bash)"')
-        await one.terminal.type("./tandem statu")
+        await one.terminal.type("./tandem resta")
         await one.terminal.press("Tab")
-        await one.sees("./tandem status")
+        await one.sees("./tandem restart")
+        await one.terminal.type("utility-agent1")
+        await one.terminal.press("Tab", "Tab")
+        await one.sees("utility-agent10")
         await one.terminal.press("C-u")
         await one.terminal.type("./tandem call control-reg")
         await one.terminal.press("Tab")

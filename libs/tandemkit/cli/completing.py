@@ -35,7 +35,10 @@ def _of(words: Callable[[Names], Iterable[str]]) -> Complete:
 
 services = _of(lambda names: names.services)
 instances = _of(lambda names: names.agents)
+log_targets = _of(lambda names: (*names.agents, *names.hosts))
+targets = _of(lambda names: (*names.agents, *names.hosts, *names.groups))
 fleet_hosts = _of(lambda names: names.fleet_hosts)
+machines = _of(lambda names: names.machines)
 streams = _of(
     lambda names: ("machines/", "policy/traffic", *(f"machines/{one}" for one in names.machines))
 )

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import grpc
 
 from tandem.control.v1 import machine_service_pb2_grpc as rpc
+from tandemkit.cli import completing
 from tandemkit.cli.credential import shown_at
 from tandemkit.cli.failure import describe
-from tandemkit.cli.output import EXIT_NO, Refusal
-from tandemkit.cli.running import supervisor_at
+from tandemkit.cli.fleet_view import agents_at, supervisor_of
+from tandemkit.cli.output import EXIT_NO, Refusal, near
+from tandemkit.cli.running import controls_of, supervisor_at
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.environment import Environment
 from tandemkit.machine.home import Home
@@ -34,6 +37,10 @@ _CLOCK = SystemClock()
 _ENDED = "the machine supervisor ended during the call; ./tandem status says what is."
 
 
+class Absent(Refusal):
+    """There is no supervisor: nothing runs, or it died."""
+
+
 @dataclass(frozen=True, slots=True)
 class Supervisor:
     """Who listens: `pid` is 0 where it is not told, as behind a port."""
@@ -43,7 +50,7 @@ class Supervisor:
 
     def silent(self) -> Refusal:
         """It takes connections and answers nothing."""
-        within = f"does not answer within {ANSWER_WITHIN_S:g} s"
+        within = "does not answer in time"
         if not self.pid:
             where = f"the machine supervisor at {self.address}"
             return Refusal(f"{where} {within}: it is frozen, or cannot be reached.", EXIT_NO)
@@ -53,6 +60,11 @@ class Supervisor:
             EXIT_NO,
         )
 
+    @staticmethod
+    def has_ended(refusal: Refusal) -> bool:
+        """Whether it went away, and may be back soon."""
+        return refusal.message == _ENDED
+
     def refuse(self, error: grpc.RpcError) -> NoReturn:
         """What a failed call to it means."""
         told = describe(error)
@@ -61,6 +73,22 @@ class Supervisor:
         if error.code() == grpc.StatusCode.UNAVAILABLE and not told.reason:
             raise Refusal(_ENDED, EXIT_NO) from error
         raise Refusal(told.as_text(), EXIT_NO) from error
+
+
+async def supervisor_on(environment: Environment, machine: str | None) -> Supervisor:
+    """That of another machine, which control knows; None is the one of this home."""
+    if machine is None:
+        return await find(environment)
+    control = controls_of(environment.home)[0]
+    try:
+        agents = await agents_at(control)
+    except grpc.RpcError as error:
+        message = f"control at {control}: {describe(error).as_text()}"
+        raise Refusal(message, EXIT_NO) from error
+    if target := supervisor_of(agents, machine):
+        return Supervisor(target)
+    known = {one.machine for agent in agents for one in agent.instances}
+    raise Refusal(f"no supervisor is known on machine {machine!r}{near(machine, known)}", EXIT_NO)
 
 
 async def find(environment: Environment, clock: Clock = _CLOCK) -> Supervisor:
@@ -80,15 +108,15 @@ async def find(environment: Environment, clock: Clock = _CLOCK) -> Supervisor:
         except ConnectionRefusedError as error:
             if clock.monotonic_s() >= until_s:
                 message = f"the fleet of {home} has died; ./tandem up starts it again."
-                raise Refusal(message, EXIT_NO) from error
+                raise Absent(message, EXIT_NO) from error
         except TimeoutError as error:
             # Whoever listens does not even take connections any more.
             raise Supervisor(f"unix:{path}").silent() from error
         await clock.sleep(_LOOK_S)
 
 
-def _nothing(home: Path) -> Refusal:
-    return Refusal(f"nothing runs here ({home}); start the fleet with ./tandem up.", EXIT_NO)
+def _nothing(home: Path) -> Absent:
+    return Absent(f"nothing runs here ({home}); start the fleet with ./tandem up.", EXIT_NO)
 
 
 def _by_note(home: Path) -> Supervisor:
@@ -127,6 +155,13 @@ def _visible(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+on_machine = click.option(
+    "--machine",
+    help="Another machine of the fleet (default: this one).",
+    shell_complete=completing.machines,
+)
 
 
 @asynccontextmanager

@@ -16,6 +16,14 @@ SUMMARIES = {
     "down": "End the fleet of this home, in the reverse order of its start.",
     "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
     "status": "Say how hosts and agents are, on every machine of the fleet.",
+    "logs": "Show what an agent or a host writes.",
+    "start": "Start what was stopped.",
+    "stop": "Stop an agent, a host or a group.",
+    "restart": "Stop and start an agent, a host or a group.",
+    "drain": "Keep new calls from an agent, a host or a group.",
+    "return": "Let what was drained have calls again.",
+    "suspend": "Free the memory of an agent, a host or a group.",
+    "resume": "Let what was suspended serve again.",
     "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
     "agents": "List the agents of the fleet, and how and where they are.",
@@ -32,7 +40,10 @@ SUMMARIES = {
     "release": "Make the contracts of today the baseline; collect the change log.",
 }
 _OF_START = frozenset({"up", "down", "plan"})
-_OF_FLEET = frozenset({"status", "call", "agents", "policy", "events", "token"})
+_OF_MACHINE = frozenset(
+    {"status", "logs", "start", "stop", "restart", "drain", "return", "suspend", "resume"}
+)
+_OF_FLEET = frozenset({"call", "agents", "policy", "events", "token"})
 _HELP = """Tandem: typed agents over gRPC that keep answering.
 
 \b
@@ -43,6 +54,8 @@ Examples:
   ./tandem plan --profile mainpc   what would run where
   ./tandem status --watch       how it is, on every machine
   ./tandem agents               what serves, and where
+  ./tandem logs -f utility-files
+  ./tandem restart utility-files --reason "a new disk"
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
   ./tandem policy weigh utility-toolbox v1=90 v2=10
@@ -95,6 +108,8 @@ def load(name: str) -> click.Command:
     """The command, by an import that the build sees, unlike one by string."""
     if name in _OF_START:
         return _of_start(name)
+    if name in _OF_MACHINE:
+        return _of_machine(name)
     if name in _OF_FLEET:
         return _of_fleet(name)
     return _of_repository(name)
@@ -116,12 +131,24 @@ def _of_start(name: str) -> click.Command:
             return plan.plan
 
 
-def _of_fleet(name: str) -> click.Command:
+def _of_machine(name: str) -> click.Command:
     match name:
         case "status":
             from tandemkit.cli import status
 
             return status.status
+        case "logs":
+            from tandemkit.cli import logs
+
+            return logs.logs
+        case _:
+            from tandemkit.cli import commands
+
+            return commands.command_of(name)
+
+
+def _of_fleet(name: str) -> click.Command:
+    match name:
         case "call":
             from tandemkit.cli import call
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.descriptor_pb2 import ServiceOptions
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceOptions
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -86,6 +86,16 @@ def aliases_of(service: ServiceDescriptor) -> list[str]:
     """
     options = ServiceOptions.FromString(service.GetOptions().SerializeToString())
     return list(options.Extensions[options_pb2.aliases])
+
+
+def service_called(image: FileDescriptorSet, name: str) -> str:
+    """The full name of the contract that declares this other spelling; empty where none does."""
+    for file in image.file:
+        for service in file.service:
+            options = ServiceOptions.FromString(service.options.SerializeToString())
+            if name in options.Extensions[options_pb2.aliases]:
+                return f"{file.package}.{service.name}"
+    return ""
 
 
 def short(service: str) -> str:

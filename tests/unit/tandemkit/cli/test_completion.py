@@ -78,8 +78,10 @@ async def test_commands_are_offered_without_loading_them(home: Path) -> None:
 
 
 async def test_names_come_from_the_running_fleet(home: Path) -> None:
-    """Services and instances for a call."""
+    """Agents, hosts and groups for a command, services for a call."""
     async with machine(home):
+        assert await offered("restart util") == ["utility-files", "utility-toolbox"]
+        assert set(await offered("stop ")) >= {"agents", "control", "control-registry"}
         assert await offered("call utility-t") == ["utility-toolbox/"]
         assert await offered("call x/y --instance utility-f") == ["utility-files"]
 
@@ -114,6 +116,7 @@ async def test_without_a_fleet_the_checkout_is_offered(home: Path) -> None:
         "--quantity.unit",
     ]
     assert "sha256" in await offered("call utility-toolbox/DigestBytes --algorithm sha2")
+    assert await offered("stop utility") == ["utility-toolbox"]
 
 
 async def test_fields_come_from_the_servers_reflection(home: Path) -> None:
@@ -137,7 +140,7 @@ async def test_a_damaged_file_of_names_is_made_anew(home: Path, damage: str) -> 
 
 @pytest.mark.parametrize(
     "line",
-    ["call nobody/", "call nobody/No --", "call x/y --text ", "call / --", "call -"],
+    ["call nobody/", "call nobody/No --", "call x/y --text ", "call / --", "logs ", "call -"],
 )
 async def test_what_nobody_knows_offers_nothing_of_itself(home: Path, line: str) -> None:
     """And is no error."""

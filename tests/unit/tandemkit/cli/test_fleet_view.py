@@ -17,13 +17,16 @@ from click.testing import CliRunner, Result
 from tandem.control.v1 import fleet_status_service_pb2 as status_pb
 from tandem.control.v1 import machine_pb2 as nouns
 from tandemkit.cli.agents import agents
+from tandemkit.cli.commands import command_of
 from tandemkit.cli.fleet_view import MACHINE_SERVICE
+from tandemkit.cli.policy import policy
 from tandemkit.cli.status import status
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing.agents import fake_agent
 from tandemkit.testing.machine import fake_machine, fake_machine_at, machine_of
 from tandemkit.testing.parts import free_ports, short_folder
+from tests.unit.services.control.traffic_policy.policies import policies_at
 
 FILES = "tandem.utility.v1.FilesService"
 
@@ -116,6 +119,22 @@ async def test_other_machines_are_told_of_by_their_own_supervisors(
     assert "its supervisor does not answer; told by control" in text.output
 
 
+async def test_another_machine_is_commanded_by_its_own_supervisor(
+    home: Path, tmp_path: Path
+) -> None:
+    """Which control knows; a machine that it does not know is told with the near one."""
+    (port,) = free_ports(1)
+    told = [agent_on(MACHINE_SERVICE, "mainpc", f"127.0.0.1:{port}")]
+    there = machine_of("mainpc", models=("text-summarize",))
+    async with control(tmp_path, told) as address, fake_machine_at(f"127.0.0.1:{port}", there):
+        (home / "running.json").write_text(json.dumps({"controls": [address]}))
+        done = await type_(command_of("stop"), "models", "--machine", "mainpc")
+        wrong = await type_(command_of("stop"), "models", "--machine", "manpc")
+    assert done.output == "stopped: host models\n"
+    assert there.hosts[0].state == nouns.HOST_STATE_STOPPED
+    assert "did you mean `mainpc`?" in str(wrong.exception)
+
+
 async def test_a_control_that_is_silent_is_a_remark(home: Path) -> None:
     """This machine is told of all the same, and is what decides."""
     (nobody,) = free_ports(1)
@@ -124,3 +143,26 @@ async def test_a_control_that_is_silent_is_a_remark(home: Path) -> None:
         done = await type_(status)
     assert done.return_value == 0
     assert f"no control answers (127.0.0.1:{nobody})" in done.output
+
+
+async def test_a_host_is_drained_and_returned_by_the_traffic_policy(
+    home: Path, tmp_path: Path
+) -> None:
+    """For the whole fleet, with the note; by host or by group, and once."""
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    async with (
+        policies_at(address, tmp_path),
+        fake_machine(home, machine_of("laptop", agents=("utility-files",))) as fake,
+    ):
+        fake.machine.controls.append(address)
+        allowed = await type_(
+            policy, "drain", "laptop-agents", "--allow-absent", "--address", address
+        )
+        again = await type_(command_of("drain"), "agents")
+        back = await type_(command_of("return"), "laptop-agents", "--reason", "done", "--json")
+        history = await type_(policy, "history", "--address", address)
+    assert allowed.exit_code == 0
+    assert again.output == "agents was drained already; nothing has changed.\n"
+    assert json.loads(back.output)["hosts"] == ["agents"]
+    assert "done\n     hosts/laptop-agents: returned" in history.output
+    assert not fake.commands
