@@ -79,12 +79,9 @@ async def _gone(mark: Mark) -> None:
 
 
 async def end_by_hand(home: Home, ended: Ended | None = None) -> Ended:
-    """The keeper first, which would start another supervisor; then the hosts, last layer first."""
+    """The supervisor first, then the hosts, last layer first."""
     ended = ended or Ended()
-    for mark in (home.keeper, home.supervisor):
-        if mark is not None and (process := Detached.found(mark)):
-            process.signal(signal.SIGKILL)
-            await process.wait()
+    await end_supervisor(home)
     left = records(home.hosts)
     for layer in sorted({one.layer for one in left.values()}, reverse=True):
         together = {name: one for name, one in left.items() if one.layer == layer}
@@ -97,6 +94,14 @@ async def end_by_hand(home: Home, ended: Ended | None = None) -> Ended:
                 ended.killed.append(name)
     home.forget()
     return ended
+
+
+async def end_supervisor(home: Home) -> None:
+    """With its keeper, which would start another one, and without its hosts."""
+    for mark in (home.keeper, home.supervisor):
+        if mark is not None and (process := Detached.found(mark)):
+            process.signal(signal.SIGKILL)
+            await process.wait()
 
 
 async def _stopped(record: Record) -> bool | None:

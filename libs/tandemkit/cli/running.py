@@ -34,12 +34,20 @@ def supervisor_at(home: Path) -> str:
         return ""
 
 
+def machine_here(home: Path) -> str:
+    """What the fleet of this home calls this machine: agents there come first."""
+    try:
+        return str(json.loads((home / _NOTE).read_text())["machine"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return gethostname()
+
+
 def mesh_of(environment: Environment) -> str:
     """What reaches every agent of the fleet. Before gRPC's first call: it reads once where the
     controls are.
     """
     controls = controls_of(environment.home)
-    node = Node(f"command-{gethostname()}", gethostname())
+    node = Node(f"command-{gethostname()}", machine_here(environment.home))
     quiet = {} if VERBOSITY in environment.variables else {VERBOSITY: "NONE"}
     told: dict[str, str | None] = {VARIABLE: bootstrap(node, controls), FILE_VARIABLE: None}
     hand_to_libraries({**told, **quiet})

@@ -12,7 +12,7 @@ import grpc
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
 from tandemkit.cli.boot import free_port, start_supervisor
-from tandemkit.cli.ending import end_by_hand
+from tandemkit.cli.ending import end_by_hand, end_supervisor
 from tandemkit.cli.following import answering, machines
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.cli.progress import Show
@@ -20,6 +20,7 @@ from tandemkit.cli.signals import unless
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
 from tandemkit.fleet.needs import REGISTRY
+from tandemkit.machine.code import Code
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import planned_machine, serves
 from tandemkit.machine.wording import last_line
@@ -62,7 +63,7 @@ class Began:
 
 async def begin(environment: Environment, home: Home, start: Start) -> Began:
     """Returns when a supervisor has what is wanted; Refusal where that does not come about."""
-    if _runs(home):
+    if _runs(home) and not await _is_of_older_code(home, environment):
         return await _apply(home, start)
     if home.wanted is None:
         wanted = _addressed(start)
@@ -70,11 +71,13 @@ async def begin(environment: Environment, home: Home, start: Start) -> Began:
         home.own(None if start.detach else Mark.of(os.getpid()))
         await _supervised(home, environment)
         return Began(attached=False)
-    # Somebody killed it together with its keeper: its hosts are taken over as they are.
-    home.own(None if start.detach else Mark.of(os.getpid()))
+    # Its hosts outlived it: they are taken over as they are, and then changed to what is wanted.
+    attached = bool(home.owner and home.owner.look())
+    if not attached:
+        home.own(None if start.detach else Mark.of(os.getpid()))
     await _supervised(home, environment)
     changed = await _apply(home, start)
-    return Began(attached=False, changes=changed.changes)
+    return Began(attached or start.detach, changes=changed.changes)
 
 
 async def settled(home: Home, show: Show, within_s: float) -> nouns.Machine:
@@ -107,6 +110,31 @@ def lacking(machine: nouns.Machine) -> list[nouns.HostStanding]:
 def _runs(home: Home) -> bool:
     """Whether there is one that supervises, or somebody who starts it again."""
     return any(mark is not None and mark.look() for mark in (home.supervisor, home.keeper))
+
+
+async def _is_of_older_code(home: Home, environment: Environment) -> bool:
+    """Whether the supervisor runs the kit of before an edit: it is ended then, and its hosts are
+    not. Refusal where it is of another release.
+    """
+    ours = Code(environment.root, environment.stubs).version
+    try:
+        async with answering(home) as stub:
+            request = pb.GetMachineRequest()
+            told = await stub.GetMachine(request, timeout=_ANSWERS_S, wait_for_ready=True)
+    except grpc.aio.AioRpcError:
+        # Who asks for more hears why.
+        return False
+    theirs = told.machine.version
+    if theirs == ours:
+        return False
+    if theirs.partition("+")[0] != ours.partition("+")[0]:
+        message = (
+            f"the fleet of {home.folder} is of version {theirs}, and this checkout of {ours}: "
+            "./tandem down ends it, and then ./tandem up starts this one."
+        )
+        raise Refusal(message, EXIT_NO)
+    await end_supervisor(home)
+    return True
 
 
 async def _apply(home: Home, start: Start) -> Began:

@@ -16,7 +16,7 @@ from tandemkit.cli.output import Refusal, as_json, emit, examples
 from tandemkit.cli.parts import built_tools
 from tandemkit.core.environment import Environment
 from tandemkit.core.token import FILE_VARIABLE as TOKEN_FILE_VARIABLE
-from tandemkit.hosting.membership import machine_name
+from tandemkit.hosting.membership import label
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE, Node, bootstrap
 
 _ANSWER_WITHIN_S = 0.5
@@ -64,7 +64,7 @@ def _mesh(
     environment: Environment, address: str | None, machine: str | None, node: str | None
 ) -> dict[str, str]:
     controls = address.split(",") if address else running.controls_of(environment.home)
-    machine = machine or machine_name()
+    machine = machine or label(running.machine_here(environment.home))
     node = node or f"shell-{machine}"
     text = bootstrap(Node(node, machine), controls)
     return {"controls": ",".join(controls), "machine": machine, "node": node, "bootstrap": text}

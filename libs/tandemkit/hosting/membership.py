@@ -91,9 +91,9 @@ def membership_of(said: Namespace, agents: Sequence[Agent]) -> Membership | None
     if said.control is None:
         return None
     machine = said.machine or machine_name()
-    group = said.group or _label(_default_group(agents))
+    group = said.group or label(_default_group(agents))
     host = nouns.Host(
-        name=f"hosts/{said.host_name or _label(f'{machine}-{group}')}",
+        name=f"hosts/{said.host_name or label(f'{machine}-{group}')}",
         machine=machine,
         group=group,
         address=said.advertise or address_for_callers(said.listen),
@@ -104,7 +104,7 @@ def membership_of(said: Namespace, agents: Sequence[Agent]) -> Membership | None
 
 def machine_name() -> str:
     """Of the machine that this runs on, unless somebody says another."""
-    return _label(socket.gethostname())
+    return label(socket.gethostname())
 
 
 def address_for_callers(address: str) -> str:
@@ -128,6 +128,6 @@ def _default_group(agents: Sequence[Agent]) -> str:
     return agents[0].name if len(agents) == 1 else agents[0].promise.name.family
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
     """The text as a name may be written; a machine's own may hold dots and capitals."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LABEL_LENGTH_MAX].strip("-")

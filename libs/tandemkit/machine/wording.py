@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from tandemkit.supervise.reports import Cause, Exited, NotReady, Raised
 
@@ -28,12 +29,18 @@ def said(cause: Cause) -> str:
 
 def last_line(tail: str) -> str:
     """The end of what it wrote: of a traceback the exception, of a line of our log the event."""
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    line = lines[-1].removeprefix("| ").strip("| +-")
+    lines = (line.strip().strip("|+- ") for line in reversed(tail.splitlines()))
+    line = next((line for line in lines if line), "")
     try:
         told = json.loads(line)
     except ValueError:
         return line[:_LINE_CHARACTERS_MAX]
-    return str(told.get("event", line))[:_LINE_CHARACTERS_MAX] if isinstance(told, dict) else line
+    is_ours = isinstance(told, dict) and "event" in told
+    return (_of_log(told) if is_ours else line)[:_LINE_CHARACTERS_MAX]
+
+
+def _of_log(told: Mapping[str, object]) -> str:
+    """The event, and why, where it says so."""
+    cause = told.get("cause") or told.get("exception")
+    why = str(cause).strip().splitlines()[-1] if cause else ""
+    return f"{told['event']}: {why}" if why else str(told["event"])
