@@ -5,8 +5,8 @@ the embedded one is reached by the second over the first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -14,67 +14,18 @@ import pytest
 
 from services.control.registry.agent import AGENT as REGISTRY
 from services.control.traffic_policy.agent import AGENT as TRAFFIC_POLICY
-from tandem.control.config.v1 import registry_pb2 as registry_cfg
 from tandem.control.config.v1 import traffic_policy_pb2 as policy_cfg
 from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing.parts import short_folder
-from tandemkit.testing.parts_consul import durable_consul
-from tandemkit.testing.parts_storage import durable_redis_server
 from tests.cluster.eventually import eventually
+from tests.contract.backends import BACKENDS, EVERY, Backend
 from tests.unit.services.control.traffic_policy.policies import Caller, failure, shares
 
 # From a change at one control to a watcher at the other: the contract says a second, and this
 # machine may be busy.
 HEARD_WITHIN_S = 2.0
-Restart = Callable[[], Awaitable[None]]
-
-
-class Backend:
-    """What both controls are told, and how its server is killed and started again."""
-
-    def __init__(self, settings: registry_cfg.RegistrySettings, restart: Restart) -> None:
-        self.settings, self.restart = settings, restart
-
-
-@asynccontextmanager
-async def embedded() -> AsyncIterator[Backend]:
-    async def nothing() -> None:
-        """It goes down with its control, which other tests see to."""
-
-    yield Backend(registry_cfg.RegistrySettings(), nothing)
-
-
-@asynccontextmanager
-async def consul() -> AsyncIterator[Backend]:
-    async with durable_consul() as server:
-
-        async def restart() -> None:
-            await server.kill()
-            await server.start()
-
-        said = registry_cfg.ConsulBackend(address=server.url)
-        yield Backend(registry_cfg.RegistrySettings(consul=said), restart)
-
-
-@asynccontextmanager
-async def redis() -> AsyncIterator[Backend]:
-    async with durable_redis_server(None) as server:
-
-        async def restart() -> None:
-            await server.kill()
-            await server.start()
-
-        said = registry_cfg.RedisBackend(address=f"unix:{server.socket}")
-        yield Backend(registry_cfg.RegistrySettings(redis=said), restart)
-
-
-BACKENDS: dict[str, Callable[[], AbstractAsyncContextManager[Backend]]] = {
-    "embedded": embedded,
-    "consul": consul,
-    "redis": redis,
-}
 
 
 @asynccontextmanager
@@ -90,13 +41,7 @@ async def control(
         yield Caller(channel)
 
 
-@pytest.fixture(
-    params=[
-        "embedded",
-        pytest.param("consul", marks=pytest.mark.real("consul")),
-        pytest.param("redis", marks=pytest.mark.real("redis")),
-    ]
-)
+@pytest.fixture(params=EVERY)
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     async with BACKENDS[request.param]() as one:
         yield one

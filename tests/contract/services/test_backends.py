@@ -19,7 +19,7 @@ from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing.parts import short_folder
 from tests.cluster.eventually import eventually
-from tests.contract.policy.test_backends import BACKENDS, Backend
+from tests.contract.backends import BACKENDS, EVERY, Backend
 from tests.unit.services.platform.service_registry.service_registries import (
     Caller,
     ports_of,
@@ -44,13 +44,7 @@ async def agent(address: str, folder: Path, backend: Backend) -> AsyncIterator[C
         yield Caller(channel)
 
 
-@pytest.fixture(
-    params=[
-        "embedded",
-        pytest.param("consul", marks=pytest.mark.real("consul")),
-        pytest.param("redis", marks=pytest.mark.real("redis")),
-    ]
-)
+@pytest.fixture(params=EVERY)
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     async with BACKENDS[request.param]() as one:
         yield one
