@@ -7,13 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-import services
 from tandemkit.rpc.health import SERVING
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.parts import short_folder
@@ -33,10 +31,9 @@ _NEED_OTHERS = frozenset(
 
 def _agents() -> Iterator[str]:
     """The modules of all agents that there are."""
-    for folder in map(Path, services.__path__):
-        for path in sorted(folder.rglob("*.py")):
-            if _MAIN.search(path.read_text("utf-8")):
-                yield ".".join(("services", *path.relative_to(folder).with_suffix("").parts))
+    for path in sorted((root() / "services").rglob("*.py")):
+        if _MAIN.search(path.read_text("utf-8")):
+            yield ".".join(path.relative_to(root()).with_suffix("").parts)
 
 
 @pytest.mark.parametrize("module", sorted(set(_agents())))
