@@ -11,7 +11,7 @@ import grpc
 from services.platform.resource.capacity import planned
 from services.platform.resource.files import standing_in
 from services.platform.resource.grants import Grants
-from services.platform.resource.guard import Guard
+from services.platform.resource.guard import Guard, Refused
 from services.platform.resource.measuring import Measured
 from services.platform.resource.scene import Scene, Sight
 from services.platform.resource.servicer import Resources
@@ -35,10 +35,13 @@ from tandemkit.telemetry.gpus import board
 
 _SUPERVISOR = Contract.of(machine_pb.DESCRIPTOR).name.short
 _PAUSE_S, _PAUSE_S_MAX = 1.0, 30.0
+_CODE = grpc.StatusCode
+# With these a supervisor says that nothing was done.
+_CERTAIN = frozenset({_CODE.NOT_FOUND, _CODE.FAILED_PRECONDITION, _CODE.INVALID_ARGUMENT})
 
 
-class NotDone(Failure):
-    """The machine's supervisor did not do what it was asked for."""
+class Unknown(Failure):
+    """The machine's supervisor did not say whether it did what it was asked for."""
 
 
 @asynccontextmanager
@@ -112,7 +115,9 @@ class StubbedMachine:
         try:
             await self._stub.RunCommand(request, metadata=self._headers)
         except grpc.aio.AioRpcError as error:
-            raise NotDone(RemoteFailure.of(error).message, agent=agent) from error
+            refused = error.code() in _CERTAIN
+            said = RemoteFailure.of(error).message
+            raise (Refused if refused else Unknown)(said, agent=agent) from error
 
 
 async def _guarding(guard: Guard, sight: Sight, limits: Limits, clock: Clock) -> None:

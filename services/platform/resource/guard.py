@@ -24,8 +24,14 @@ _REFUSED_S = 60.0
 _LOGGER = logging.getLogger("services.platform.resource")
 
 
+class Refused(Failure):
+    """The supervisor will not do it, and did not."""
+
+
 class Supervisor(Protocol):
-    """Who carries it out. Both return when it is done, and raise Failure."""
+    """Who carries it out. Both return when it is done. They raise Refused, or any other Failure
+    where it is not known whether it was done.
+    """
 
     async def suspend(self, agent: str, why: str) -> None: ...
 
@@ -91,8 +97,10 @@ class Guard:
         try:
             await self._supervisor.suspend(chosen.agent, noted.cause)
         except Failure as error:
-            # It may have been done all the same: whether it was shows what the supervisor tells.
             self._refused_s[chosen.agent] = now_s + _REFUSED_S
+            if isinstance(error, Refused):
+                await self._keep([one for one in self.suspensions if one.agent != chosen.agent])
+            # Else it may have been done all the same: what the supervisor tells will show it.
             self._failed("resources.suspend_failed", chosen.agent, error)
             return
         log.event(_LOGGER, logging.WARNING, "resources.suspended", agent=chosen.agent)

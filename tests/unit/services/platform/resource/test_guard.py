@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.platform.resource.guard import Guard
+from services.platform.resource.guard import Guard, Refused
 from services.platform.resource.scene import Scene
 from services.platform.resource.strain import Limits, Strain
 from tandem.fleet.v1.resources_pb2 import PRIORITY_CRITICAL
@@ -31,13 +31,17 @@ class Crew:
         self.suspended: list[str] = []
         self.deeds: list[str] = []
         self.strain = Strain()
+        # It does what it is asked for, and its answer is lost.
+        self.is_silent = False
         self._refuses = set(refuses)
 
     async def suspend(self, agent: str, _why: str) -> None:
         if agent in self._refuses:
-            raise Failure("no", agent=agent)
+            raise Refused("no", agent=agent)
         self.deeds.append(f"-{agent}")
         self.suspended.append(agent)
+        if self.is_silent:
+            raise Failure("no answer in time", agent=agent)
 
     async def resume(self, agent: str, _why: str) -> None:
         if agent in self._refuses:
@@ -161,11 +165,25 @@ async def test_who_cannot_be_suspended_is_passed_over(state: State, clock: FakeC
     crew.strain = Strain(over_mib=5, cause="short")
     await looks(guard, crew, clock, 1)
     assert "agent='tell'" in guard.cause
+    assert not guard.suspensions
     await looks(guard, crew, clock, 1)
     assert crew.deeds == ["-sum"]
     crew.strain = Strain()
     await looks(guard, crew, clock, 10)
     assert [one.agent for one in guard.suspensions] == ["sum"]
+
+
+async def test_who_may_have_been_suspended_is_resumed(state: State, clock: FakeClock) -> None:
+    """An answer that was lost leaves nobody suspended for good."""
+    crew = Crew()
+    crew.is_silent = True
+    guard = Guard(crew, crew.gauge, state, clock)
+    crew.strain = Strain(over_mib=5, cause="short")
+    await looks(guard, crew, clock, 1)
+    crew.strain = Strain(spare_mib=1000)
+    await looks(guard, crew, clock, 40)
+    assert crew.deeds == ["-tell", "+tell"]
+    assert not guard.suspensions
 
 
 async def test_what_would_be_is_forecast(state: State, clock: FakeClock) -> None:
