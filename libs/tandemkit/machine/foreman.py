@@ -179,8 +179,8 @@ class Foreman:
             names = [name for name in layer.hosts if name in posts]
             await asyncio.gather(*(posts.pop(name).empty() for name in names))
         await asyncio.gather(*(post.empty() for post in posts.values()))
-        self._ground.home.forget()
         self.is_over = True
+        self._ground.home.forget()
         self._news.tell()
         # Those who watch hear it before the server ends.
         await self._ground.clock.sleep(2 * _TOGETHER_S)

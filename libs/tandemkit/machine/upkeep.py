@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -35,13 +35,22 @@ class Watched(Protocol):
     async def strike(self, why: str) -> None: ...
 
 
+class Crew(Protocol):
+    """What there is to be kept."""
+
+    def posts(self) -> Iterable[Watched]:
+        """The hosts."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the home has forgotten the fleet."""
+
+
 class Upkeep:
     """`program` is this supervisor: the keeper is told how to start it."""
 
-    def __init__(
-        self, home: Home, mark: Mark, program: Program, hosts: Callable[[], Iterable[Watched]]
-    ) -> None:
-        self._home, self._mark, self._program, self._hosts = home, mark, program, hosts
+    def __init__(self, home: Home, mark: Mark, program: Program, crew: Crew) -> None:
+        self._home, self._mark, self._program, self._crew = home, mark, program, crew
         self._frozen: dict[str, int] = {}
         self._keeper: Detached | None = None
         self._is_dismissed = False
@@ -52,10 +61,12 @@ class Upkeep:
         try:
             while not self._is_dismissed:
                 self._home.beat()
-                if self._home.supervisor != self._mark:
+                # A home that has forgotten its fleet would else name a supervisor again, which
+                # `down` would wait for.
+                if not self._crew.is_over and self._home.supervisor != self._mark:
                     self._home.say_supervisor(self._mark)
                 self._see_to_keeper()
-                for host in self._hosts():
+                for host in self._crew.posts():
                     await self._see_to(host)
                 if looks % _ROTATE_LOOKS == 0:
                     rotate(self._home.logs)
