@@ -90,7 +90,7 @@ async def test_a_second_signal_ends_the_process_at_once(
 
 
 async def _until_draining(log_path: Path) -> None:
-    async def said() -> set[str]:
+    async def said() -> set[object]:
         return {line["event"] for line in lines(log_path)}
 
     await eventually(said, lambda events: "host.draining" in events)
