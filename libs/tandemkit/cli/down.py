@@ -35,9 +35,10 @@ def down(*, as_json: bool) -> None:
 
 def text_of(ended: Ended, home: Home) -> str:
     """What was done, in a sentence or two."""
-    if not ended.hosts and not ended.without_supervisor:
+    gone = [*ended.hosts, *(("the supervisor",) if ended.supervisor else ())]
+    if not gone:
         return f"Nothing runs in {home.folder}."
-    lines = [f"Ended {', '.join(ended.hosts) or 'the supervisor'} of {home.folder}."]
+    lines = [f"Ended {', '.join(gone)} of {home.folder}."]
     if ended.without_supervisor:
         lines.append(f"Its supervisor could not be asked: {ended.without_supervisor}.")
     if ended.killed:

@@ -29,6 +29,8 @@ class Ended:
     """What `down` ended: names of hosts, and what else."""
 
     hosts: list[str] = field(default_factory=list)
+    # Whether there was one.
+    supervisor: bool = False
     # Why it went past the supervisor; empty where it did not.
     without_supervisor: str = ""
     killed: list[str] = field(default_factory=list)
@@ -40,6 +42,7 @@ async def end_fleet(home: Home, tell: Tell, why: str) -> Ended:
     running = [name for name, one in records(home.hosts).items() if one.mark.look()]
     supervisor = home.supervisor
     look = supervisor.look() if supervisor else None
+    ended.supervisor = look is not None
     if supervisor is not None and look is not None and not look.is_frozen:
         if await _asked(home, tell, why):
             ended.hosts = running

@@ -56,14 +56,16 @@ def screen(machine: nouns.Machine, began: Began, *, detached: bool) -> str:
 
 
 def _headline(machine: nouns.Machine, began: Began, *, detached: bool) -> str:
-    agents = sum(len(host.agents) for host in machine.hosts)
+    agents = [agent for host in machine.hosts for agent in host.agents]
+    serving = sum(agent.state == nouns.AGENT_STATE_SERVING for agent in agents)
+    count = f"{serving} of {len(agents)}" if serving < len(agents) else str(serving)
     hosts = len(machine.hosts)
     where = machine.controls[0] if machine.controls else "nowhere"
     if detached or began.attached:
         end = "./tandem down ends it" + ("" if detached else ", and Ctrl-C leaves it running")
     else:
         end = "Ctrl-C ends it"
-    return f"Tandem serves {agents} agents in {hosts} hosts; control is at {where}; {end}."
+    return f"Tandem serves {count} agents in {hosts} hosts; control is at {where}; {end}."
 
 
 def _changes(began: Began) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.http_port import Pages
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 # The namespace of the process registry in which agents stand.
 AGENTS = "agents"
+_LOGGER = logging.getLogger("tandemkit.hosting")
 # A model may take long to load, and long to let go of.
 _BUILT_WITHIN_S, _CLOSED_WITHIN_S = 3600.0, 40.0
 # Of the latter, for calls in progress where somebody stops an agent.
@@ -104,6 +107,9 @@ class Tenant:
         self.standing.failed(error)
         self._site.news.set()
         if not self.built.done():
+            # The host ends of it, and whoever keeps that reads here of whom.
+            said = f"{type(error).__name__}: {error}"
+            log.event(_LOGGER, logging.ERROR, "agent.unbuilt", agent=self.name, cause=said)
             self.built.set_exception(error)
         if self.reaches_host:
             raise Unmendable("what it added to its host cannot be added twice") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,9 @@ from tandemkit.supervise.marks import Mark
 
 # What the kernel takes as the path of a socket, less what gRPC puts before it.
 _SOCKET_BYTES_MAX = 100
-# More than anything that is written at a start.
+# More than what is written at a start.
 _OWNER, _ENDING = "owner", "ending"
-_ROOM_BYTES = 64 * 1024
+_ROOM_BYTES = 8 * 1024 * 1024
 
 
 class HomeUnusable(Failure):
@@ -100,9 +101,8 @@ class Home:
         try:
             for folder in (self.folder, self.state, self.logs, self.run, self.hosts, self.pulses):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            trial = self.run / "room"
-            trial.write_bytes(bytes(_ROOM_BYTES))
-            trial.unlink()
+            with tempfile.TemporaryFile(dir=self.run) as trial:
+                os.posix_fallocate(trial.fileno(), 0, _ROOM_BYTES)
         except OSError as error:
             why = error.strerror or str(error)
             raise HomeUnusable("the home cannot be written", home=self.folder, why=why) from error

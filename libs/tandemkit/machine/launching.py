@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tandemkit.core.clock import Clock
@@ -15,6 +17,7 @@ from tandemkit.supervise.detached import Detached, Program, python_argv
 from tandemkit.supervise.processes import Command
 from tandemkit.supervise.reports import LogSink, Sink
 
+_WRITTEN_BYTES_MAX = 256 * 1024
 _MODULE = "tandemkit.machine.source_host"
 Argv = Callable[[Order, Home], tuple[str, ...]]
 
@@ -80,3 +83,11 @@ class Launch:
     def log_tail(self, since: int) -> str:
         """The last lines from that byte on."""
         return self._log.log_tail(since)
+
+    def written(self, since: int) -> str:
+        """What its processes wrote from that byte on: the last of it, where it is much."""
+        with suppress(FileNotFoundError), self._log.log_path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(since, size - _WRITTEN_BYTES_MAX))
+            return log.read().decode(errors="replace")
+        return ""

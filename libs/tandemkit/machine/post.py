@@ -9,7 +9,7 @@ from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.machine.launching import Ground, Launch
 from tandemkit.machine.orders import Order
 from tandemkit.machine.sight import Sight
-from tandemkit.machine.wording import said
+from tandemkit.machine.wording import blamed, said
 from tandemkit.supervise.children import Child, ChildFailure, Life
 from tandemkit.supervise.detached import Detached
 from tandemkit.supervise.errands import Errands
@@ -47,7 +47,7 @@ class Post:
         self.digest = order.digest
         self._ground = ground
         self._launch = Launch(order.name, ground)
-        self._struck = ""
+        self._struck = self._blamed = ""
         self._process: Detached | None = None
         self._is_left = False
         self._errands = Errands()
@@ -114,7 +114,7 @@ class Post:
     def take(self, report: Report) -> None:
         """What its supervisor tells of the process: the cause stays until the next one serves."""
         if report.happening is Happening.FAILED and report.cause is not None:
-            self.cause = self._struck or said(report.cause)
+            self.cause = self._struck or said(report.cause, self._blamed)
             self.failures = report.failures
             self._struck = ""
             self._ground.changed()
@@ -176,6 +176,6 @@ class Post:
             self._ground.changed()
         # What it left behind in its group goes too.
         await process.kill()
-        tail = self._launch.log_tail(began)
+        tail, self._blamed = self._launch.log_tail(began), blamed(self._launch.written(began))
         cause = Exited(None, "", tail) if status is None else Exited.of(status, tail)
         raise ChildFailure("the host's process ended", cause, host=self.name)

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from tandemkit.supervise.reports import Cause, Exited, NotReady, Raised
 
 _LINE_CHARACTERS_MAX = 300
+# What a host logs then.
+_UNBUILT = "agent.unbuilt"
 
 
-def said(cause: Cause) -> str:
-    """A clause without an end."""
+def said(cause: Cause, blamed: str = "") -> str:
+    """A clause without an end. `blamed` is the agent whose failure was the process's, if known."""
     match cause:
         case Exited(signal=signal) if signal:
             return f"its process was ended by {signal}"
         case Exited(status=status, log_tail=tail):
             how = "its process ended" if status is None else f"its process ended with {status}"
-            last = last_line(tail)
+            last = ": ".join(one for one in (blamed, last_line(tail)) if one)
             return f"{how}: {last}" if last else how
         case NotReady(within_s=within_s):
             return f"it did not answer within {within_s:g} s"
@@ -44,3 +46,14 @@ def _of_log(told: Mapping[str, object]) -> str:
     cause = told.get("cause") or told.get("exception")
     why = str(cause).strip().splitlines()[-1] if cause else ""
     return f"{told['event']}: {why}" if why else str(told["event"])
+
+
+def blamed(written: str) -> str:
+    """The agent whose first build its host ended of, as the log has it; empty where it does not."""
+    for line in reversed(written.splitlines()):
+        if f'"{_UNBUILT}"' in line:
+            try:
+                return str(json.loads(line).get("agent", ""))
+            except ValueError:  # cut off
+                continue
+    return ""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tandemkit.machine.wording import last_line, said
+from tandemkit.machine.wording import blamed, last_line, said
 from tandemkit.supervise.reports import Cause, Exited, Link, NotReady, Raised, Returned
 
 _GROUP = """
@@ -49,3 +49,18 @@ def test_the_last_word_of_a_process_is_found_in_whatever_it_wrote(tail: str, lin
 def test_each_cause_is_a_clause(cause: Cause, clause: str) -> None:
     """It stands behind the name of the host."""
     assert said(cause) == clause
+
+
+def test_the_agent_that_a_host_failed_of_is_named() -> None:
+    """The last one that its log has; a line that is cut off tells nothing."""
+    lines = (
+        '{"event": "agent.unbuilt", "agent": "text-tell"}',
+        '{"event": "agent.unbuilt", "agent": "text-sum"}',
+        '{"event": "agent.serving", "agent": "text-guard"}',
+        '{"event": "agent.unbuilt", "ag',
+        "ValueError: no disk",
+    )
+    assert blamed("\n".join(lines)) == "text-sum"
+    assert blamed("ValueError: no disk") == ""
+    clause = said(Exited(1, "", "ValueError: no disk"), "text-sum")
+    assert clause == "its process ended with 1: text-sum: ValueError: no disk"
