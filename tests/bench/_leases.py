@@ -16,6 +16,7 @@ from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.contracts import StoredContract, keep_contracts
 from tandemkit.hosting.membership import LEASE_S
+from tandemkit.hosting.vouching import HEADER, Credential
 from tandemkit.mesh.catalogue import Catalogue
 from tandemkit.supervise.tasks import Tasks
 
@@ -28,16 +29,18 @@ _AT_ONCE = 20
 class HeldLease:
     """One host's. Steps go one at a time; a lease that ends is opened again, and counted."""
 
-    def __init__(self, stub: rpc.RegistryServiceAsyncStub, host: nouns.Host) -> None:
+    def __init__(
+        self, stub: rpc.RegistryServiceAsyncStub, host: nouns.Host, credential: Credential
+    ) -> None:
         self.lost_count = 0
-        self._stub, self._host = stub, host
+        self._stub, self._host, self._credential = stub, host, credential
         self._call: Any = None
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
         opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=self._host))
         opening.open.time_to_live.FromSeconds(_LASTS_S)
-        self._call = self._stub.HoldLease()
+        self._call = self._stub.HoldLease(metadata=((HEADER, self._credential(self._host)),))
         await self._step(opening)
 
     async def change(self, host: nouns.Host) -> None:
@@ -63,9 +66,9 @@ class HeldLease:
 class Registering:
     """Registers hosts at one control, and renews until its tasks end."""
 
-    def __init__(self, channel: grpc.aio.Channel, tasks: Tasks) -> None:
+    def __init__(self, channel: grpc.aio.Channel, tasks: Tasks, credential: Credential) -> None:
         self.stub = rpc.RegistryServiceStub(channel)
-        self._tasks = tasks
+        self._tasks, self._credential = tasks, credential
         self._leases: list[HeldLease] = []
 
     @property
@@ -74,7 +77,7 @@ class Registering:
         return sum(one.lost_count for one in self._leases)
 
     async def add(self, host: nouns.Host) -> HeldLease:
-        lease = HeldLease(self.stub, host)
+        lease = HeldLease(self.stub, host, self._credential)
         await lease.open()
         self._leases.append(lease)
         self._tasks.spawn(host.name, lease.renew())

@@ -15,6 +15,8 @@ from typing import Any
 
 import grpc
 
+from tandemkit.core.clock import SystemClock
+from tandemkit.hosting.vouching import by_key, key_beside
 from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.mesh.snapshot import ROUTES
 from tandemkit.supervise.processes import Command, Process, supervised_process
@@ -74,7 +76,8 @@ class Scaled:
     @asynccontextmanager
     async def registering(self) -> AsyncIterator[Registering]:
         async with shown(self._control, token_of_user(self._folder)) as channel, Tasks() as tasks:
-            yield Registering(channel, tasks)
+            key = key_beside(token_of_user(self._folder))
+            yield Registering(channel, tasks, by_key(key, SystemClock()))
 
     async def port_heard(self, cluster: str, port: int) -> list[float]:
         """When each stream knew that this is the cluster's only port."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hmac import compare_digest
+from hmac import compare_digest, digest
 from pathlib import Path
 
 from tandemkit.core import dumps
@@ -113,6 +113,22 @@ class Token:
         self._look_now_and_then()
         value = shown.encode() if isinstance(shown, str) else shown
         return compare_digest(value, self._expected) or self._opens_now(value)
+
+    def sign(self, text: bytes) -> bytes:
+        """What only a holder of the secret can make of `text`, and can tell."""
+        return digest(self.bearer.encode(), text, "sha256")
+
+    def has_signed(self, text: bytes, mac: bytes) -> bool:
+        """Whether a holder made `mac` of `text`, with the secret of now or of just before."""
+        self._look_now_and_then()
+        if compare_digest(digest(self._expected, text, "sha256"), mac):
+            return True
+        with suppress(TokenRefused):
+            self.look()
+        known = [self._expected]
+        if self._before.until is not None and self._clock.now() < self._before.until:
+            known.append(f"Bearer {self._before.text}".encode())
+        return any(compare_digest(digest(one, text, "sha256"), mac) for one in known)
 
     def rotate(self, grace_s: float = GRACE_S) -> None:
         """Puts a new token in its place; the present one is taken for `grace_s` longer. Raises

@@ -24,6 +24,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.core.token import Token
 from tandemkit.hosting.contracts import STORE_WITHIN_S, StoredContract, keep_contracts
+from tandemkit.hosting.vouching import HEADER, Credential, NotVouched
 from tandemkit.rpc import channel
 from tandemkit.rpc.bearing import bearing
 from tandemkit.rpc.remote import RemoteFailure
@@ -50,6 +51,8 @@ class Announcement:
     # Set whenever the roster may have changed.
     news: asyncio.Event
     token: Token | None = None
+    # Shows at the control that this host may be who it says.
+    credential: Credential | None = None
 
     @property
     def answer_within_s(self) -> float:
@@ -99,7 +102,7 @@ class Announcer:
                 async with channel.shared(controls[place]) as wire:
                     await self._hold_once(place, self._stub(wire))
                 place = 0
-            except (grpc.aio.AioRpcError, _Unconfirmed) as error:
+            except (grpc.aio.AioRpcError, _Unconfirmed, NotVouched) as error:
                 self._failures += 1
                 self._report(controls[place], error)
                 place = (place + 1) % len(controls)
@@ -128,12 +131,13 @@ class Announcer:
         await keep_contracts(stub, self._said.contracts, self._said.store_within_s)
         if self._leaving.is_set():
             return
-        call: Any = stub.HoldLease()
+        known = self._said.roster()
+        show = self._said.credential
+        call: Any = stub.HoldLease(metadata=((HEADER, show(known)),) if show else None)
         # A control that ends says so on the stream: the next renewal would only hear of it late.
         call.add_done_callback(lambda _call: self._said.news.set())
         self._without_lease.clear()
         try:
-            known = self._said.roster()
             opening = pb.HoldLeaseRequest(open=pb.HoldLeaseRequest.Open(host=known))
             opening.open.time_to_live.FromNanoseconds(int(self._said.ttl_s * 1e9))
             await self._step(call, opening)

@@ -12,7 +12,7 @@ from contextlib import (
     closing,
     nullcontext,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.scope import Where
 from tandemkit.hosting.standing import Standing
 from tandemkit.hosting.tenants import Site, tenants
+from tandemkit.hosting.vouching import Credential, by_file, by_key, key_beside
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
 from tandemkit.rpc.client import Mesh, mesh
@@ -150,6 +151,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
                     if place.membership is not None:
                         changed = announcing.enter_context(news.heard())
                         said = _announcement(placed, place.membership, server, port, changed)
+                        said = replace(said, credential=_credential(place))
                         await announcing.enter_async_context(announced(said, place.clock, tasks))
                         heard = Heard(said.controls, place.membership.host.name, server)
                         # It ends before the host drains, whose own control may end with it.
@@ -181,6 +183,13 @@ def _announcement(
 
     stored = tuple({one.digest: one for one in contracts.values()}.values())
     return Announcement(membership.controls, membership.lease_s, roster, stored, news, server.token)
+
+
+def _credential(place: Place) -> Credential | None:
+    """By which control lets the host in; none where nobody asks for a token either."""
+    if place.membership is not None and place.membership.credential is not None:
+        return by_file(place.membership.credential)
+    return by_key(key_beside(place.token), place.clock) if place.token else None
 
 
 def _alive(

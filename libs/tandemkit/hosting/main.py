@@ -20,6 +20,7 @@ from tandemkit.hosting.host import Place, Placed
 from tandemkit.hosting.http_port import HttpRefused, listening
 from tandemkit.hosting.membership import BadMembership, add_options, membership_of
 from tandemkit.hosting.process import serve
+from tandemkit.hosting.vouching import key_beside
 from tandemkit.rpc.spans import Tracing
 from tandemkit.telemetry.export import share_of
 
@@ -53,6 +54,8 @@ def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
         membership = membership_of(said, [one.agent for one in placed])
         http = listening(said.http) if said.http else None
         token = None if said.open else Token.kept(said.token_file)
+        if token and membership and membership.credential is None:
+            key_beside(token)  # told now, if it cannot be used
     except (settings.BadSettings, BadMembership, HttpRefused, TokenRefused) as error:
         raise _refused(error) from error
     log.write_to(sys.stderr)

@@ -9,7 +9,8 @@ import re
 import socket
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandem.control.v1 import registration_pb2 as nouns
@@ -37,6 +38,8 @@ class Membership:
     controls: tuple[str, ...]
     host: nouns.Host
     lease_s: float = LEASE_S
+    # Vouches for the host, where it has no key to do that itself.
+    credential: Path | None = None
 
     @classmethod
     def checked(
@@ -79,6 +82,12 @@ def add_options(parser: ArgumentParser) -> None:
     )
     options.add_argument("--advertise", help="address for callers (default: that of --listen)")
     options.add_argument(
+        "--credential",
+        type=Path,
+        help="file of ./tandem token host, for a host that shall not have the fleet's hosts.key "
+        "(default: that key, beside the token)",
+    )
+    options.add_argument(
         "--lease-s",
         type=float,
         default=LEASE_S,
@@ -99,7 +108,8 @@ def membership_of(said: Namespace, agents: Sequence[Agent]) -> Membership | None
         address=said.advertise or address_for_callers(said.listen),
         version=said.version_label,
     )
-    return Membership.checked(said.control.split(","), host, said.lease_s)
+    checked = Membership.checked(said.control.split(","), host, said.lease_s)
+    return replace(checked, credential=said.credential)
 
 
 def machine_name() -> str:

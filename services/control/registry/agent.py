@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.control.registry.admission import Admission
 from services.control.registry.backends import opened
 from services.control.registry.holds import Holds
 from services.control.registry.servicer import Front
@@ -16,6 +17,7 @@ from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
+from tandemkit.hosting.vouching import key_beside
 
 # Any name that the registry takes will do: to be told that nothing is there is an answer too.
 _PROBE_KEY = "probe"
@@ -33,7 +35,8 @@ async def build(scope: Scope, settings: cfg.RegistrySettings) -> AsyncIterator[F
             showing = Showing(registry, backend.services, holds.owners, scope.clock)
             for name, work in showing.chores():
                 scope.spawn(f"showing-{name}", work)
-        yield Front(registry, holds, watched)
+        key = key_beside(scope.token) if scope.token else None
+        yield Front(registry, holds, watched, Admission(key, scope.clock))
 
 
 AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.RegistrySettings, build=build)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from services.control.registry import wire
+from services.control.registry.admission import Admission, Admitted
 from services.control.registry.holds import Hold, Holds
 from services.control.registry.refusal import lease_lost, out_of_order, refusals_for
 from services.control.registry.watched_values import WatchedValues
@@ -19,8 +20,11 @@ from tandemkit.rpc.context import Context
 
 
 class Front(rpc.RegistryServiceServicer):
-    def __init__(self, registry: Registry, holds: Holds, watched: WatchedValues) -> None:
+    def __init__(
+        self, registry: Registry, holds: Holds, watched: WatchedValues, admission: Admission
+    ) -> None:
         self._registry, self._holds, self._watched = registry, holds, watched
+        self._admission = admission
 
     async def HoldLease(
         self, request_iterator: AsyncIterator[pb.HoldLeaseRequest], context: Context
@@ -29,13 +33,15 @@ class Front(rpc.RegistryServiceServicer):
         if first is None or not first.HasField("open"):
             raise out_of_order("a lease begins with its opening", "step")
         ttl_s = wire.lease_ttl_s(first.open)
+        admitted = self._admission.of(context.invocation_metadata())
+        admitted.check(first.open.host)
         with refusals_for("open.host.name", first.open.host.name):
             hold = await self._holds.open(first.open.host, ttl_s)
         held = pb.HoldLeaseResponse()
         held.time_left.FromTimedelta(wire.duration(ttl_s))
         try:
             yield held
-            async for is_over in self._steps(hold, request_iterator):
+            async for is_over in _steps(hold, admitted, request_iterator):
                 yield pb.HoldLeaseResponse() if is_over else held
         finally:
             self._holds.forget(hold)
@@ -149,25 +155,27 @@ class Front(rpc.RegistryServiceServicer):
         self._watched.wrote(request.key, None)
         return pb.DeleteValueResponse()
 
-    async def _steps(
-        self, hold: Hold, requests: AsyncIterator[pb.HoldLeaseRequest]
-    ) -> AsyncGenerator[bool, None]:
-        """Takes each step after the first, and says whether it was the last."""
-        while (request := await _next(hold, requests)) is not None:
-            with refusals_for("change.host", hold.host):
-                if request.HasField("renew"):
-                    await hold.renew()
-                elif request.HasField("change"):
-                    if request.change.host.name != hold.host:
-                        raise out_of_order("a host keeps its name", "change.host.name")
-                    await hold.change(request.change.host)
-                elif request.HasField("open"):
-                    raise out_of_order("a lease is opened once", "open")
-                else:
-                    await hold.leave()
-                    yield True
-                    return
-            yield False
+
+async def _steps(
+    hold: Hold, admitted: Admitted, requests: AsyncIterator[pb.HoldLeaseRequest]
+) -> AsyncGenerator[bool, None]:
+    """Takes each step after the first, and says whether it was the last."""
+    while (request := await _next(hold, requests)) is not None:
+        with refusals_for("change.host", hold.host):
+            if request.HasField("renew"):
+                await hold.renew()
+            elif request.HasField("change"):
+                if request.change.host.name != hold.host:
+                    raise out_of_order("a host keeps its name", "change.host.name")
+                admitted.check(request.change.host)
+                await hold.change(request.change.host)
+            elif request.HasField("open"):
+                raise out_of_order("a lease is opened once", "open")
+            else:
+                await hold.leave()
+                yield True
+                return
+        yield False
 
 
 async def _next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from click.testing import CliRunner, Result
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.surroundings import env
 from tandemkit.cli.token import token
+from tandemkit.core.clock import SystemClock
 from tandemkit.core.token import FILE_NAME, FILE_VARIABLE, Token
+from tandemkit.hosting.vouching import HEADER, key_beside, shown_in
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,18 @@ def test_one_that_others_can_read_is_told_of(path: Path) -> None:
     failed = run().exception
     assert isinstance(failed, Refusal)
     assert "chmod 600" in failed.message
+
+
+def test_a_credential_is_for_one_host_and_its_agents(path: Path) -> None:
+    """As control reads it."""
+    told = run("host", "pc2-text", "tandem.text.v1.SummarizeService", "--days", "1")
+    wire = base64.b64decode(told.output)
+    key = key_beside(Token(path))
+    said = shown_in(((HEADER, wire),), key, SystemClock().now())
+    assert (said.host, list(said.services)) == (
+        "hosts/pc2-text",
+        ["tandem.text.v1.SummarizeService"],
+    )
 
 
 def test_env_names_the_file_and_holds_no_token(path: Path) -> None:
