@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from services.control.machine.agent import AGENT as MACHINE
 from services.control.registry.agent import AGENT as REGISTRY
 from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandemkit.cli.main import main
+from tandemkit.hosting.agent import Agent
 from tandemkit.machine.home import Home
 from tandemkit.machine.record import records
 from tandemkit.testing.checkouts import write_checkout
@@ -68,10 +69,12 @@ class Checkout:
 
 
 @asynccontextmanager
-async def detached_fleet() -> AsyncIterator[Checkout]:
-    """One that serves; nothing of it is left afterwards."""
+async def detached_fleet(
+    agents: Sequence[Agent] = SERVED, settings: Mapping[str, object] | None = None
+) -> AsyncIterator[Checkout]:
+    """One that serves; nothing of it is left afterwards. `settings` are by the agent's name."""
     with short_folder() as folder:
-        write_checkout(folder, SERVED)
+        write_checkout(folder, agents, settings)
         checkout = Checkout(folder)
         try:
             assert (await checkout.told("up", "-d"))["serving"]
