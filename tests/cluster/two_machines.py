@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,7 +21,8 @@ from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandem.platform.v1 import system_service_pb2_grpc as system_rpc
-from tandemkit.core.token import Token
+from tandemkit.core.token import FILE_NAME, Token
+from tandemkit.hosting.vouching import KEY_FILE_NAME
 from tandemkit.machine import __main__ as supervisor
 from tandemkit.machine.orders import Order, site_of
 from tandemkit.rpc.bearing import bearing
@@ -110,8 +110,9 @@ async def two_machines() -> AsyncIterator[Pair]:
 
 def _prepare(first: Checkout, second: Checkout) -> None:
     second.home.prepare()
-    shutil.copy(first.home.token, second.home.token)
-    Path(second.home.token).chmod(0o600)
+    for secret in (FILE_NAME, KEY_FILE_NAME):
+        shutil.copy(first.home.folder / secret, second.home.folder / secret)
+        (second.home.folder / secret).chmod(0o600)
     second.home.want(joining(first))
 
 
