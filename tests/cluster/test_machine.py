@@ -14,7 +14,8 @@ from tandemkit.testing.checkouts import write_checkout
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import SERVED, Checkout, detached_fleet
 
-pytestmark = pytest.mark.cluster
+# Each starts processes one after the other, which a busy machine takes its time for.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 CALL = ("call", "utility-toolbox/MeasureText", '{"text": "one two"}')
 
 

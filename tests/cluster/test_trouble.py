@@ -19,7 +19,8 @@ from tandemkit.testing.parts import free_ports, short_folder
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import SERVED, TANDEM, Checkout
 
-pytestmark = pytest.mark.cluster
+# Each starts processes one after the other, which a busy machine takes its time for.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
 @pytest.fixture

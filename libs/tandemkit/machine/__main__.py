@@ -17,10 +17,11 @@ from tandemkit.hosting.host import Placed
 from tandemkit.hosting.main import serve_placed
 from tandemkit.machine.home import Home
 from tandemkit.machine.loading import agent_of
-from tandemkit.machine.orders import MACHINE, Order, own_host, site_of
+from tandemkit.machine.orders import MACHINE, Order, own_host, planned_machine, site_of
 from tandemkit.machine.places import with_ports
 from tandemkit.supervise.marks import Mark
 from tandemkit.supervise.ports import PortsTaken
+from tandemkit.supervise.ports import held as claims_of
 
 _EXIT_USAGE = 2
 
@@ -50,6 +51,12 @@ def _settled(home: Home, held: ExitStack) -> pb.WantedMachine:
         wanted = with_ports(wanted, {}, held)
         wanted.generation = 1
         home.want(wanted)
+        return wanted
+    # Its hosts listen, or will: who comes between two of their lives is not to have their ports.
+    hosts = planned_machine(wanted).hosts
+    ports = [port for host in hosts for port in (host.grpc_port, host.http_port)]
+    for claim in claims_of(site_of(wanted).listen, ports):
+        held.enter_context(claim)
     return wanted
 
 

@@ -83,6 +83,15 @@ class Allocator:
         raise PortsTaken(asked, passed_over)
 
 
+def held(address: str, ports: Iterable[int]) -> Iterator[Claim]:
+    """Ports on which processes of ours listen already, kept from who would claim them in the moment
+    between two of those processes. One that somebody else keeps is left out.
+    """
+    for port in ports:
+        with contextlib.suppress(OSError):
+            yield Claim(port, {}, (_mark(address, port),))
+
+
 def obstacle(address: str, port: int) -> str:
     """Why a server could not listen on a port that we have claimed, which is that somebody does.
     Empty: it could.
@@ -118,20 +127,31 @@ def _is_only_closing(address: str, port: int) -> bool:
 
 def _kept(address: str, port: int, *, beside_closing: bool = False) -> tuple[socket.socket, ...]:
     """Raises OSError where somebody has the port, or claims it."""
-    with contextlib.ExitStack() as held:
-        kept = held.enter_context(socket.socket(_family(address), socket.SOCK_STREAM))
-        mark = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        if sys.platform == "linux":
-            # A name that the kernel gives once, for two that claim beside closing connections.
-            mark.bind(f"\0tandem-port-{address}-{port}")
+    with contextlib.ExitStack() as kept:
+        mark = kept.enter_context(_mark(address, port))
+        claim = kept.enter_context(socket.socket(_family(address), socket.SOCK_STREAM))
         if beside_closing:
-            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Bound without SO_REUSEADDR, which refuses a port that anybody has bound; given it only
         # then, which lets one server listen beside us and still refuses the next claim.
-        kept.bind((address, port))
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.pop_all()
-    return kept, mark
+        claim.bind((address, port))
+        claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.pop_all()
+    return claim, mark
+
+
+def _mark(address: str, port: int) -> socket.socket:
+    """A name that the kernel gives once: kept also where the port itself cannot be bound, since a
+    process listens there or connections are closing. Raises OSError where somebody has it.
+    """
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        if sys.platform == "linux":
+            mark.bind(f"\0tandem-port-{address}-{port}")
+    except OSError:
+        mark.close()
+        raise
+    return mark
 
 
 def _family(address: str) -> socket.AddressFamily:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tandemkit.supervise.ports import Allocator, PortsTaken, obstacle
+from tandemkit.supervise.ports import Allocator, PortsTaken, held, obstacle
 
 _HERE = "127.0.0.1"
 
@@ -26,9 +26,9 @@ def ports() -> tuple[int, ...]:
 
 def test_m020_two_allocators_never_give_the_same_port(ports: tuple[int, ...]) -> None:
     """Two fleets of one machine know nothing of each other."""
-    with ExitStack() as held:
+    with ExitStack() as stack:
         claims = [
-            held.enter_context(Allocator().claim(ports)).port for _ in range(2) for _ in range(4)
+            stack.enter_context(Allocator().claim(ports)).port for _ in range(2) for _ in range(4)
         ]
     assert len(set(claims)) == len(claims)
 
@@ -39,8 +39,8 @@ def test_m020_two_processes_never_give_the_same_port(ports: tuple[int, ...]) -> 
         "import sys; from tandemkit.supervise.ports import Allocator; "
         "print(*[Allocator().claim(map(int, sys.argv[1:])).port])"
     )
-    with ExitStack() as held:
-        mine = [held.enter_context(Allocator().claim(ports)).port for _ in range(8)]
+    with ExitStack() as stack:
+        mine = [stack.enter_context(Allocator().claim(ports)).port for _ in range(8)]
         command = [sys.executable, "-c", code, *map(str, ports)]
         known = {"PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=known)
@@ -122,3 +122,16 @@ def test_m020_a_server_that_starts_again_gets_its_port_back(ports: tuple[int, ..
             assert second.port != ports[0]
         with socket.create_server((_HERE, ports[0])):
             pass
+
+
+def test_m020_a_port_of_a_process_that_runs_is_kept_for_its_next_life(
+    ports: tuple[int, ...],
+) -> None:
+    """Between the two nobody listens there, and nobody else is given it."""
+    with socket.create_server((_HERE, ports[0])):
+        (kept,) = held(_HERE, ports[:1])
+        assert list(held(_HERE, ports[:1])) == []
+    with kept, Allocator().claim(ports, preferred=ports[0]) as claim:
+        assert claim.port != ports[0]
+    with Allocator().claim(ports, preferred=ports[0]) as claim:
+        assert claim.port == ports[0]
