@@ -88,7 +88,8 @@ async def test_m006_every_verb_is_tried_on_both_machines_from_one_client(pair: P
         found = await pair.recorded(f"machines/{SECOND}", machines.MachineEvent)
         return [one.WhichOneof("what") for one in found]
 
-    expected = ["command_begun", "command_ended"] * (len(VERBS) + 2)
+    expected = ["supervisor_begun", "plan_applied"]
+    expected += ["command_begun", "command_ended"] * (len(VERBS) + 2)
     await eventually(on_second, lambda found: found == expected, within_s=20)
 
 
@@ -137,3 +138,10 @@ async def test_a_machine_whose_supervisor_is_frozen_is_marked(pair: Pair) -> Non
     assert [one.code for one in done.outcomes] == [0]
     expected = {FIRST: pb.RUN_STATE_STOPPED, SECOND: pb.RUN_STATE_SERVING}
     await eventually(lambda: states(pair), lambda found: found == expected, within_s=30)
+
+    async def lives() -> list[list[str]]:
+        found = await pair.recorded(f"machines/{SECOND}", machines.MachineEvent)
+        begun = [one.supervisor_begun for one in found if one.HasField("supervisor_begun")]
+        return [list(one.adopted_hosts) for one in begun]
+
+    await eventually(lives, lambda found: found == [[], ["agents"]], within_s=20)

@@ -60,9 +60,9 @@ class Foreman:
         self._layering = Layering(news, ground.clock)
         self.is_ending = self.is_over = False
 
-    def begin(self, wanted: pb.WantedMachine) -> None:
+    def begin(self, wanted: pb.WantedMachine) -> Sequence[str]:
         """With what the one before it wanted: what runs is taken over, and what died meanwhile is
-        started. Raises PlanUnusable.
+        started. Returns what was taken over. Raises PlanUnusable.
         """
         self._wanted = wanted
         orders = orders_of(wanted, self._code)
@@ -72,12 +72,14 @@ class Foreman:
             post.is_stopped = name in wanted.stopped_hosts
             if name in left and left[name].mark.look() is not None:
                 post.fill()
+        adopted = [name for name, post in self._posts.items() if post.is_filled]
         gone = {name for name in left if name not in orders}
         strays = [Post(Order.of_stray(name, site_of(wanted)), self._ground) for name in gone]
         # Its code may be newer than theirs: they are replaced when somebody asks for that.
         self._go({name: post.order for name, post in self._posts.items()}, strays)
         if self._ground.home.is_ending:
             self.shut_down()
+        return adopted
 
     async def apply(self, wanted: pb.WantedMachine) -> Sequence[pb.PlannedChange]:
         """Makes it what is wanted, and returns what is going to be done. Raises PlanUnusable,

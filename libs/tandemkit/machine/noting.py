@@ -42,6 +42,22 @@ class Notes:
         said.changes.extend(one for one in changes if one.deed != nouns.DEED_KEEP)
         self._recorder.note(event)
 
+    def began(self, wanted: nouns.WantedMachine, pid: int, adopted: Sequence[str]) -> None:
+        """One life of the supervisor. Where nothing ran, what is wanted is deployed by it."""
+        event = self._event(wanted.note, "")
+        event.supervisor_begun.pid = pid
+        event.supervisor_begun.adopted_hosts.extend(adopted)
+        self._recorder.note(event)
+        if not adopted:
+            (machine,) = (one for one in wanted.plan.machines if one.name == self._machine)
+            why = "nothing ran here"
+            changes = [
+                nouns.PlannedChange(host=host.name, deed=nouns.DEED_START, why=why)
+                for host in machine.hosts
+                if host.name not in wanted.stopped_hosts
+            ]
+            self.applied(wanted, changes, "")
+
     async def begun(self, command: Command) -> None:
         event = self._event(command.note, command.peer)
         said = event.command_begun

@@ -65,7 +65,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         notes = Notes(recorder, origin.machine, scope.clock)
         commands = Commands(foreman, Asking(token), notes, news)
         upkeep = Upkeep(home, mark, itself, foreman)
-        foreman.begin(wanted)
+        notes.began(wanted, identity.pid, foreman.begin(wanted))
         scope.spawn("upkeep", upkeep.run(scope.clock))
         scope.spawn("owner", _end_with_owner(home, foreman))
         try:

@@ -10,8 +10,10 @@ import pytest
 from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.core.errors import Failure
 from tandemkit.machine.aiming import GroupSharesHost, TargetUnknown
+from tandemkit.machine.noting import Notes
 from tandemkit.reach.failure import Unreachable
-from tests.unit.tandemkit.machine.commanded import commanded
+from tests.unit.tandemkit.machine.commanded import PLAN, Notebook, commanded
+from tests.unit.tandemkit.machine.crew import CLOCK, wanted_of
 
 STOPPED, SERVING = pb.HOST_STATE_STOPPED, pb.HOST_STATE_SERVING
 
@@ -150,3 +152,20 @@ async def test_a_command_goes_on_without_whoever_asked(tmp_path: Path) -> None:
         assert (await it.run("stop", "files", "one")).hosts == ["files"]
         assert it.machine.state("files") == STOPPED
         assert it.notebook.said() == ["command_begun", "command_ended"]
+
+
+async def test_each_life_of_a_supervisor_is_recorded(tmp_path: Path) -> None:
+    """With the hosts that it took over; where there were none, the plan is deployed by it."""
+    notebook = Notebook()
+    notes = Notes(notebook, "laptop", CLOCK)
+    notes.began(wanted_of(PLAN), 7, [])
+    notes.began(wanted_of(PLAN), 8, ["agents"])
+    first, deployed, second = notebook.events
+    assert first.supervisor_begun.pid == 7
+    assert [one.host for one in deployed.plan_applied.changes] == [
+        "control",
+        "machine",
+        "agents",
+        "files",
+    ]
+    assert list(second.supervisor_begun.adopted_hosts) == ["agents"]
