@@ -47,7 +47,8 @@ def shown_lease(said: pb.RegistrationLease) -> Lease:
 
 
 def told_registration(entry: Entry) -> pb.Registration:
-    return pb.Registration(key=entry.key, value=pb.StoredValue.FromString(entry.value))
+    value = pb.StoredValue.FromString(entry.value)
+    return pb.Registration(key=entry.key, value=value, owner=entry.owner)
 
 
 def told_of_registrations(event: Event, prefix: str) -> pb.WatchRegistrationsResponse | None:

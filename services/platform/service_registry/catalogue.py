@@ -20,10 +20,13 @@ def key_of(service: str, identity: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One instance, and whether it is well by its host's word; None where nobody has said."""
+    """One instance, whether it is well by its host's word (None where nobody has said), and the
+    owner of the lease that it stands under.
+    """
 
     instance: pb.ServiceInstance
     serving: bool | None = None
+    owner: str = ""
 
     @property
     def key(self) -> str:

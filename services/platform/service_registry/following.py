@@ -164,4 +164,5 @@ class Following:
 
 
 def _offer(said: registry.Registration) -> tuple[str, Offer]:
-    return said.key, Offer(pb.ServiceInstance.FromString(said.value.content))
+    instance = pb.ServiceInstance.FromString(said.value.content)
+    return said.key, Offer(instance, owner=said.owner)

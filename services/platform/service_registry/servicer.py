@@ -70,9 +70,12 @@ class Registrar:
         return lease.SerializeToString() if lease else b""
 
     async def renew(self, lease: registry.RegistrationLease) -> None:
-        """Raises LeaseEnded, also where somebody took the instance out: its lease outlives that."""
+        """Raises LeaseEnded, also where the instance was taken out or another has its place: its
+        lease outlives both.
+        """
         await self._leases.renew(lease)
-        if not self._view.stale and lease.key not in self._view.catalogue.registered:
+        found = self._view.catalogue.registered.get(lease.key)
+        if not self._view.stale and (found is None or found.owner != lease.owner):
             await self._leases.close(lease)
             raise LeaseEnded
         self._keeper.known[lease.key] = lease

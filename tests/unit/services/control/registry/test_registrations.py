@@ -43,7 +43,8 @@ async def test_a_registration_lives_by_its_renewals(
     assert not (await anext(told)).snapshot.registrations
     lease = await opened(registry)
     assert (lease.key, lease.time_to_live.seconds) == (KEY, 5)
-    assert (await anext(told)).changed.registration == pb.Registration(key=KEY, value=value())
+    told_of = (await anext(told)).changed.registration
+    assert told_of == pb.Registration(key=KEY, value=value(), owner=lease.owner)
     for _ in range(3):
         await clock.advance(4)
         await registry.RenewRegistration(pb.RenewRegistrationRequest(lease=lease))

@@ -90,6 +90,7 @@ async def test_an_instance_is_replaced_by_its_id(caller: Caller) -> None:
     first = await caller.register(1, 60, id="one")
     second = await caller.register(2, 60, id="one")
     assert await caller.discover() == [2]
+    assert (await refusal(caller.renew(first.lease))).reason == "SERVICE_LEASE_LOST"
     await caller.renew(second.lease)
     await caller.deregister("one")
     assert await caller.stub.ListServices(pb.ListServicesRequest())
