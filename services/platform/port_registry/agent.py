@@ -10,12 +10,14 @@ from pathlib import Path
 
 from services.platform.port_registry.leases import Leases
 from services.platform.port_registry.servicer import PortDesk
+from tandem.control.v1 import machine_service_pb2 as machine_pb
 from tandem.platform.config.v1 import port_registry_pb2 as cfg
 from tandem.platform.v1 import port_registry_service_pb2 as pb
 from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Failure
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
+from tandemkit.machine.watched import WatchedMachine
 from tandemkit.storage.state.owned import State
 from tandemkit.storage.state.sqlite import sqlite_state
 from tandemkit.written.ports import PortBook
@@ -33,16 +35,29 @@ class PortsRefused(Failure):
 
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.PortRegistrySettings) -> AsyncIterator[PortDesk]:
-    book = _book(settings.ports_file)
+    book, machine = _book(settings.ports_file), WatchedMachine(scope)
     async with sqlite_state(scope.state_dir / "ports.sqlite") as store:
         leases = Leases(book, settings.address or _EVERY_ADDRESS, State(store), scope.clock)
         try:
             await leases.restore()
             scope.ready_when(lambda: store.get("probe"))
             scope.spawn("expire", leases.expire())
-            yield PortDesk(leases)
+            scope.spawn("watch", machine.follow())
+            yield PortDesk(leases, lambda: _planned(machine))
         finally:
             leases.holding.close()
+
+
+def _planned(machine: WatchedMachine) -> dict[int, str]:
+    """Ports of the machine's hosts, as far as its supervisor has told; those that run are seen
+    bound in any case.
+    """
+    return {
+        port: f"hosts/{machine.planned.name}-{host.name}"
+        for host in machine.planned.hosts
+        for port in (host.grpc_port, host.http_port)
+        if port
+    }
 
 
 def _book(file: str) -> PortBook:
@@ -62,5 +77,10 @@ def _book(file: str) -> PortBook:
     return book
 
 
-AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.PortRegistrySettings, build=build)
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.PortRegistrySettings,
+    soft_calls=(machine_pb.DESCRIPTOR,),
+    build=build,
+)
 main = AGENT.main

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from services.platform.port_registry import refusal
 from services.platform.port_registry.holding import Holding
@@ -16,6 +18,8 @@ from tandemkit.supervise.ports import Allocator, PortsTaken
 from tandemkit.written.ports import PortBook
 
 _PREFIX = "ports/"
+# No plan, no host.
+NOBODY: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,16 @@ class Leases:
         async for _, lease in self._state.all(_PREFIX, PortLease):
             self.holding.begin_again(lease)
 
-    async def allocate(self, ask: Ask) -> Lent:
-        """The port that the owner has for this use, or a free one. Raises CallerError, and what the
-        store raises.
+    async def allocate(self, ask: Ask, planned: Mapping[int, str] = NOBODY) -> Lent:
+        """The port that the owner has for this use, or one that is free and not `planned` for a
+        host. Raises CallerError, NoSuchProcess, TooMany, and what the store raises.
         """
         async with self._changing:
             await self._forget(self.holding.over())
             known = self.holding.of(ask.owner, ask.use)
-            return await (self._lend(ask) if known is None else self._lend_again(known, ask))
+            if known is not None:
+                return await self._lend_again(known, ask)
+            return await self._lend(ask, planned)
 
     def renew(self, owner: str) -> list[PortLease]:
         """All of the owner's that are not over. Raises CallerError where there is none."""
@@ -87,19 +93,20 @@ class Leases:
             async with self._changing:
                 await self._forget(self.holding.over())
 
-    def free(self, span: str) -> list[int]:
-        """Numbers that may be lent, the highest first: a plan gives its hosts the lowest, so the
-        two meet only in a full range.
+    def free(self, span: str, planned: Mapping[int, str] = NOBODY) -> list[int]:
+        """Numbers that may be lent, the highest first: a plan gives its hosts the lowest, so a new
+        one finds them free.
         """
-        lent = {one.port for one in self.holding.leases()}
-        return [port for port in reversed(list(self.book.free(span))) if port not in lent]
+        taken = {*planned, *(one.port for one in self.holding.leases())}
+        return [port for port in reversed(list(self.book.free(span))) if port not in taken]
 
-    async def _lend(self, ask: Ask) -> Lent:
+    async def _lend(self, ask: Ask, planned: Mapping[int, str]) -> Lent:
         refusal.check_range(self.book, ask.span, ask.preferred)
+        hosts = {port: f"the plan gives it to {host}" for port, host in planned.items()}
         lent = {one.port: f"it is lent to {one.owner}" for one in self.holding.leases()}
-        allocator = Allocator(self._address, {**self.book.withheld(), **lent})
+        allocator = Allocator(self._address, {**self.book.withheld(), **hosts, **lent})
         try:
-            claim = allocator.claim(self.free(ask.span), ask.preferred)
+            claim = allocator.claim(self.free(ask.span, planned), ask.preferred)
         except PortsTaken as taken:
             own = [one for one in self.holding.leases() if one.range == ask.span]
             raise refusal.exhausted(ask.span, own, taken) from taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from services.platform.port_registry.leases import Ask, Leases
@@ -16,6 +16,7 @@ from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import TokenInvalid, page_of
 from tandemkit.supervise.roll.owners import NoSuchProcess, TooMany
 
+Planned = Mapping[int, str]
 _TERM_S = 30.0
 _PAGE_PORTS, _PAGE_PORTS_MAX = 100, 1000
 _RETRY_S = 1.0
@@ -38,8 +39,11 @@ def _storing() -> Iterator[None]:
 
 
 class PortDesk(rpc.PortRegistryServiceServicer):
-    def __init__(self, leases: Leases) -> None:
+    """`planned` tells the ports of the machine's hosts, by number, as far as it is known."""
+
+    def __init__(self, leases: Leases, planned: Callable[[], Planned]) -> None:
         self._leases, self._book, self._holding = leases, leases.book, leases.holding
+        self._planned = planned
 
     async def AllocatePort(
         self, request: pb.AllocatePortRequest, _context: Context
@@ -48,7 +52,7 @@ class PortDesk(rpc.PortRegistryServiceServicer):
         wanted = (request.owner, request.use, request.range, term_s)
         ask = Ask(*wanted, request.preferred_port, request.pid)
         with _storing():
-            lent = await self._leases.allocate(ask)
+            lent = await self._leases.allocate(ask, self._planned())
         return pb.AllocatePortResponse(lease=lent.lease, passed_over=lent.passed_over)
 
     async def RenewPorts(
@@ -67,12 +71,14 @@ class PortDesk(rpc.PortRegistryServiceServicer):
         self, request: pb.LookupPortRequest, _context: Context
     ) -> pb.LookupPortResponse:
         port = request.port or named(self._book, request.name)
-        return pb.LookupPortResponse(port=self._port(port), bound=self._holding.bound(port))
+        found = self._port(port, self._planned())
+        return pb.LookupPortResponse(port=found, bound=self._holding.bound(port))
 
     async def ListPorts(
         self, request: pb.ListPortsRequest, _context: Context
     ) -> pb.ListPortsResponse:
-        ports = {f"{one.port:05}": one for one in self._meant() if _fits(one, request)}
+        meant = self._meant(self._planned())
+        ports = {f"{one.port:05}": one for one in meant if _fits(one, request)}
         size = min(request.page_size or _PAGE_PORTS, _PAGE_PORTS_MAX)
         scope = f"{request.range} {request.owner}"
         try:
@@ -87,20 +93,20 @@ class PortDesk(rpc.PortRegistryServiceServicer):
     async def ListPortRanges(
         self, _request: pb.ListPortRangesRequest, _context: Context
     ) -> pb.ListPortRangesResponse:
-        found = pb.ListPortRangesResponse()
+        found, planned = pb.ListPortRangesResponse(), self._planned()
         for name in self._book.ranges:
             span = self._book.span(name)
             lent = sum(one.range == name for one in self._holding.leases())
-            free = len(self._leases.free(name))
+            free = len(self._leases.free(name, planned))
             found.ranges.add(name=name, first=span.start, last=span.stop - 1, lent=lent, free=free)
         return found
 
-    def _meant(self) -> Iterator[pb.Port]:
+    def _meant(self, planned: Planned) -> Iterator[pb.Port]:
         lent = [one.port for one in self._holding.leases()]
-        for port in {*self._book.fixed.values(), *self._book.reserved, *lent}:
-            yield self._port(port)
+        for port in {*self._book.fixed.values(), *self._book.reserved, *planned, *lent}:
+            yield self._port(port, planned)
 
-    def _port(self, port: int) -> pb.Port:
+    def _port(self, port: int, planned: Planned) -> pb.Port:
         book = self._book
         span = next((name for name in book.ranges if port in book.span(name)), "")
         if lease := self._holding.lease(port):
@@ -110,6 +116,8 @@ class PortDesk(rpc.PortRegistryServiceServicer):
         elif port in book.fixed.values():
             standing = pb.PORT_STANDING_FIXED
             meaning = next(name for name, number in book.fixed.items() if number == port)
+        elif port in planned:
+            standing, meaning = pb.PORT_STANDING_PLANNED, planned[port]
         else:
             standing = pb.PORT_STANDING_FREE if span else pb.PORT_STANDING_UNKNOWN
             meaning = ""

@@ -21,13 +21,7 @@ class Scene:
     """One moment of the machine."""
 
     machine: control.Machine = field(default_factory=control.Machine)
-    plan: Plan = field(default_factory=Plan)
-
-    @property
-    def planned(self) -> PlannedMachine:
-        """The machine's part of the plan; empty where it has none."""
-        found = (one for one in self.plan.machines if one.name == self.machine.name)
-        return next(found, PlannedMachine(name=self.machine.name))
+    planned: PlannedMachine = field(default_factory=PlannedMachine)
 
     def states(self) -> dict[str, control.AgentState.ValueType]:
         """By agent. One of a host that has no process is none of them."""
@@ -41,7 +35,7 @@ class Scene:
     def running(self, without: Collection[str] = ()) -> Plan:
         """The plan of those who run here, as far as ending them would free memory."""
         states = self.states()
-        found = Plan(profile=self.plan.profile)
+        found = Plan()
         machine = found.machines.add()
         machine.CopyFrom(self.planned)
         for host in machine.hosts:
@@ -85,21 +79,6 @@ class Scene:
                     for one in wanted.agents
                 ],
             )
-
-
-@dataclass
-class Sight:
-    """What was last seen of the machine. `absent` is why nothing is seen now, and empty where it
-    is.
-    """
-
-    scene: Scene = field(default_factory=Scene)
-    absent: str = "no machine supervisor has answered yet"
-
-    @property
-    def source(self) -> str:
-        """Which plan it is."""
-        return f"plan {self.scene.machine.generation} of {self.scene.plan.profile}"
 
 
 def held_bytes(pid: int) -> int:

@@ -10,13 +10,14 @@ from services.platform.resource import refusal, telling
 from services.platform.resource.accounts import NoSuchGpu
 from services.platform.resource.grants import Grants
 from services.platform.resource.guard import Guard
-from services.platform.resource.scene import Scene, Sight
+from services.platform.resource.scene import Scene
 from tandem.fleet.v1.resources_pb2 import MEMORY_POOL_STANDARD
 from tandem.platform.v1 import errors_pb2 as errors
 from tandem.platform.v1 import resource_pb2 as nouns
 from tandem.platform.v1 import resource_service_pb2 as pb
 from tandem.platform.v1 import resource_service_pb2_grpc as rpc
 from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.machine.watched import WatchedMachine
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import TokenInvalid, page_of
@@ -46,16 +47,16 @@ def _storing() -> Iterator[None]:
 
 
 class Resources(rpc.ResourceServiceServicer):
-    def __init__(self, grants: Grants, board: Board, guard: Guard, sight: Sight) -> None:
+    def __init__(self, grants: Grants, board: Board, guard: Guard, machine: WatchedMachine) -> None:
         self._grants, self._board = grants, board
-        self._guard, self._sight = guard, sight
+        self._guard, self._machine = guard, machine
 
     async def GetResources(
         self, _request: pb.GetResourcesRequest, _context: Context
     ) -> pb.GetResourcesResponse:
         gpus = await asyncio.to_thread(self._board.read)
         found = telling.resources(self._grants.accounts, gpus)
-        found.pressure.CopyFrom(telling.pressure(self._guard, self._sight.absent))
+        found.pressure.CopyFrom(telling.pressure(self._guard, self._machine.absent))
         return found
 
     async def AcquireGrant(
@@ -126,10 +127,11 @@ class Resources(rpc.ResourceServiceServicer):
         return telling.forecast(self._guard.forecast(self._scene(), request.memory_mib))
 
     def _scene(self) -> Scene:
-        if self._sight.absent:
+        machine = self._machine
+        if machine.absent:
             reason, said = errors.ERROR_REASON_MACHINE_UNSEEN, "no machine supervisor answers"
-            raise CallerError(reason, said, cause=self._sight.absent)
-        return self._sight.scene
+            raise CallerError(reason, said, cause=machine.absent)
+        return Scene(machine.machine, machine.planned)
 
 
 def _wanted(holder: str, use: str, amounts: nouns.ResourceAmounts) -> nouns.ResourceGrant:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
@@ -15,11 +15,13 @@ import grpc
 import pytest
 
 from services.platform.port_registry.agent import AGENT, PortsRefused
+from tandem.control.v1 import machine_pb2 as control
+from tandem.control.v1 import machine_service_pb2 as machine_pb
 from tandem.platform.config.v1 import port_registry_pb2 as cfg
 from tandem.platform.v1 import port_registry_service_pb2 as pb
 from tandem.platform.v1 import port_registry_service_pb2_grpc as rpc
 from tandemkit.supervise.processes import Command, supervised_process
-from tandemkit.testing.agents import serving
+from tandemkit.testing.agents import fake_agent, serving
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import Failure, failure_of
 from tests.cluster.eventually import eventually
@@ -112,6 +114,46 @@ async def test_m020_fixed_and_reserved_ports_are_never_lent(
     answer = await registry.AllocatePort(ask("text-tell", preferred=ports[place]))
     assert answer.lease.port != ports[place]
     assert why in answer.passed_over
+
+
+async def test_m020_a_planned_hosts_port_is_not_lent_while_it_is_down(
+    tmp_path: Path, ports: range
+) -> None:
+    """It will want it again; lookup says whose it is, and other ports are lent meanwhile."""
+    answer = machine_pb.GetMachineResponse(machine=control.Machine(name="box"))
+    machine = answer.plan.machines.add(name="box")
+    machine.hosts.add(name="agents", grpc_port=ports[-2], http_port=ports[-3])
+    answer.plan.machines.add(name="other").hosts.add(name="far", grpc_port=ports[-4])
+
+    async def get(_request: object, _context: object) -> machine_pb.GetMachineResponse:
+        return answer
+
+    async def watch(
+        _request: object, _context: object
+    ) -> AsyncIterator[machine_pb.WatchMachineResponse]:
+        yield machine_pb.WatchMachineResponse(machine=answer.machine)
+        await asyncio.Event().wait()
+
+    settings = listed(tmp_path, ports)
+    supervisor = fake_agent(machine_pb.DESCRIPTOR, GetMachine=get, WatchMachine=watch)
+    beside = serving(AGENT, settings=settings, beside=[supervisor], state_dir=tmp_path)
+    async with beside as channel:
+        stub: Registry = rpc.PortRegistryServiceStub(channel)
+
+        async def standing() -> int:
+            lookup = pb.LookupPortRequest(port=ports[-3])
+            return (await stub.LookupPort(lookup)).port.standing
+
+        await eventually(standing, lambda it: it == pb.PORT_STANDING_PLANNED)
+        asked = await stub.AllocatePort(ask("text-tell", preferred=ports[-2]))
+        assert asked.passed_over == "is reserved: the plan gives it to hosts/box-agents"
+        assert asked.lease.port not in {ports[-2], ports[-3]}
+        found = (await stub.LookupPort(pb.LookupPortRequest(port=ports[-3]))).port
+        assert (found.standing, found.meaning) == (pb.PORT_STANDING_PLANNED, "hosts/box-agents")
+        (range_,) = (await stub.ListPortRanges(pb.ListPortRangesRequest())).ranges
+        assert range_.free == len(ports) - 5
+        listing = (await stub.ListPorts(pb.ListPortsRequest(range="grpc"))).ports
+        assert {ports[-2], ports[-3]} <= {one.port for one in listing}
 
 
 async def test_m020_a_crashed_owners_port_comes_back(

@@ -63,4 +63,4 @@ def told(suspended: Collection[str] = (), pids: Mapping[str, int] | None = None)
 
 def scene(suspended: Collection[str] = ()) -> Scene:
     """At that moment."""
-    return Scene(told(suspended), planned())
+    return Scene(told(suspended), planned().machines[0])
