@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tandemkit.core.clock import stopwatch_s
 from tandemkit.testing.checkouts import write_checkout
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import SERVED, Checkout, detached_fleet
@@ -32,6 +33,13 @@ async def replaced(fleet: Checkout, name: str, before: int, within_s: float = 10
         return fleet.pids()[name]
 
     await eventually(pid, lambda found: found != before, within_s=within_s)
+
+
+async def test_m021_a_fleet_comes_up_within_two_minutes() -> None:
+    """Layer by layer, to the last agent that serves: measured, though it takes seconds."""
+    began_s = stopwatch_s()
+    async with detached_fleet():
+        assert stopwatch_s() - began_s < 120
 
 
 async def test_a_fleet_comes_up_detached_and_goes_down(fleet: Checkout) -> None:
@@ -75,7 +83,7 @@ async def test_hosts_go_on_without_their_supervisor_and_are_taken_over(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("name", ["keeper", "control", "agents"])
-async def test_whatever_dies_or_freezes_is_replaced(
+async def test_m022_whatever_dies_or_freezes_is_replaced(
     fleet: Checkout, name: str, number: signal.Signals
 ) -> None:
     """Alone, and within seconds."""

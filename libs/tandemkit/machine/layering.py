@@ -15,8 +15,7 @@ from tandemkit.machine.orders import Order
 from tandemkit.machine.post import Post
 from tandemkit.supervise.errands import Errands
 
-# How long a layer may take before the next one starts all the same: what in it does not serve may
-# lack a product that will never come. Control alone is waited for.
+# How long a layer may take before those of the next one start that need nothing which is lacking.
 LAYER_S = 60.0
 # A control that failed so often in a row does not come up by waiting.
 _STUCK_FAILURES = 6
@@ -71,8 +70,14 @@ class Layering:
         for number, layer in enumerate(aim.layers):
             if self._aim is not aim:
                 return
-            manned = [name for name in layer.hosts if name in aim.posts]
-            await asyncio.gather(*(_man(aim.posts[one], aim.orders[one]) for one in manned))
+            manned = []
+            for post in (aim.posts[name] for name in layer.hosts if name in aim.posts):
+                post.held_by = _lacking(aim, post)
+                if post.held_by:
+                    self._errands.start(self._man_later(aim, post))
+                else:
+                    manned.append(_man(post, aim.orders[post.name]))
+            await asyncio.gather(*manned)
             await self._served(aim, layer)
             self.up = number + 1
             self._news.tell()
@@ -99,12 +104,35 @@ class Layering:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._layer_s):
                 await self._news.until(lambda: met() or stuck())
-        if not met() and not all(post.serves for post in control):
-            # Whoever waits is told how it stands; it goes on if it ever comes up.
-            self.is_settled = True
+
+    async def _man_later(self, aim: _Aim, post: Post) -> None:
+        """A host none of whose agents could serve now: once one of them could."""
+        await self._news.until(lambda: self._aim is not aim or not _lacking(aim, post))
+        if self._aim is aim:
+            post.held_by, self.is_settled = (), False
+            await _man(post, aim.orders[post.name])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._layer_s):
+                    await self._news.until(lambda: post.serves or not post.is_filled)
+            self.is_settled = self._aim is aim
             self._news.tell()
-            await self._news.until(met)
-            self.is_settled = False
+
+
+def _lacking(aim: _Aim, post: Post) -> tuple[str, ...]:
+    """Agents of other hosts without which none of this one's can serve; empty where one can."""
+    serving = {
+        one.name: other.agent(one.service).state == pb.AGENT_STATE_SERVING
+        for other in aim.posts.values()
+        if other is not post
+        for one in other.order.planned.agents
+    }
+    lacking: tuple[str, ...] = ()
+    for agent in aim.orders[post.name].planned.agents:
+        # Those that are not here are another machine's, and are waited for by the agent itself.
+        lacking = tuple(name for name in agent.waits_for if not serving.get(name, True))
+        if not lacking:
+            return ()
+    return lacking
 
 
 def _is_done(post: Post, service: str) -> bool:

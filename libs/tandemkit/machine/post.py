@@ -34,22 +34,21 @@ class Post:
 
     def __init__(self, order: Order, ground: Ground) -> None:
         self.order = order
-        self.is_draining = False
-        self.is_stopped = False
-        self.starts = 0
+        self.is_draining = self.is_stopped = self._is_left = False
+        self.starts = self.failures = 0
         self.started_at: datetime | None = None
         self.cause = ""
         self.sight: Sight | None = None
         self.gave_up = False
         self.has_served = False
-        self.failures = 0
+        # Agents of other hosts that it waits for before it has a process at all.
+        self.held_by: tuple[str, ...] = ()
         # Of the order that its process was started with.
         self.digest = order.digest
         self._ground = ground
         self._launch = Launch(order.name, ground)
         self._struck = self._blamed = ""
         self._process: Detached | None = None
-        self._is_left = False
         self._errands = Errands()
         self._filling: asyncio.Task[None] | None = None
 

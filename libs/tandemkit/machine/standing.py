@@ -57,6 +57,8 @@ def cause_of(post: Post, state: pb.HostState.ValueType) -> str:
     if post.cause:
         return post.cause
     if state == pb.HOST_STATE_WAITING:
+        if post.held_by:
+            return f"it waits for {', '.join(post.held_by)}"
         return "an earlier layer does not serve yet"
     sights = {one.name: post.agent(one.service) for one in post.order.planned.agents}
     lacking = [

@@ -94,10 +94,12 @@ class Machine:
         self.home.prepare()
         self.watching = FakeWatching()
         self.has_ended = False
+        # The host that cannot start.
+        self.broken = broken
         self.news = News()
 
         def argv(order: Order, _home: Home) -> tuple[str, ...]:
-            script = "raise SystemExit('no model here')" if order.name == broken else _WAITS
+            script = "raise SystemExit('no model here')" if order.name == self.broken else _WAITS
             return (sys.executable, "-I", "-S", "-c", script)
 
         ground = Ground(self.home, CLOCK, self.watching, {}, self.news.tell, argv)

@@ -15,7 +15,7 @@ from tests.unit.tandemkit.machine.crew import Machine, machine, plan_of, wanted_
 TWO_LAYERS = plan_of({}, {"agents": ["text-tell"]})
 
 
-async def test_a_layer_waits_for_the_one_before(tmp_path: Path) -> None:
+async def test_m021_a_layer_waits_for_the_one_before(tmp_path: Path) -> None:
     """A host starts when the agents of the layers before it serve, and not when they are there."""
     async with machine(tmp_path) as one:
         one.foreman.begin(wanted_of(TWO_LAYERS))
@@ -89,6 +89,29 @@ async def test_a_host_that_never_comes_up_is_given_up_with_its_last_word(tmp_pat
         assert host.cause == "given up: its process ended with 1: no model here"
 
 
+async def test_m021_an_unhealthy_dependency_holds_its_dependants_back(tmp_path: Path) -> None:
+    """They have no process until it serves; who does not need it starts without it."""
+    plan = plan_of({}, {"guard": ["text-guard"]}, {"tell": ["text-tell"], "free": ["text-free"]})
+    for host in plan.machines[0].hosts:
+        if host.name == "tell":
+            host.agents[0].waits_for.extend(["control-registry", "text-guard"])
+    async with machine(tmp_path, broken="guard") as one:
+        one.foreman.begin(wanted_of(plan))
+        await one.serve("control")
+        await one.serve("free")
+        await one.news.until(lambda: one.foreman.machine().settled)
+        assert one.host("guard").cause.startswith("given up: ")
+        held = one.host("tell")
+        assert (held.state, held.pid) == (pb.HOST_STATE_WAITING, 0)
+        assert held.cause == "it waits for text-guard"
+        one.broken = ""
+        (guard,) = [post for post in one.foreman.posts() if post.name == "guard"]
+        guard.fill()
+        await one.serve("guard")
+        await one.serve("tell")
+        await one.news.until(lambda: one.foreman.machine().settled)
+
+
 async def test_hosts_outlive_their_supervisor_and_are_taken_over(tmp_path: Path) -> None:
     """The next one watches the same processes, and starts what died meanwhile."""
     plan = plan_of({}, {"agents": ["text-tell"], "other": ["text-other"]})
@@ -106,7 +129,7 @@ async def test_hosts_outlive_their_supervisor_and_are_taken_over(tmp_path: Path)
         assert second.host("agents").starts == 1
 
 
-async def test_the_fleet_ends_in_the_reverse_order(tmp_path: Path) -> None:
+async def test_m021_the_fleet_ends_in_the_reverse_order(tmp_path: Path) -> None:
     """Control is the last that drains, and nothing is left."""
     async with machine(tmp_path) as one:
         one.foreman.begin(wanted_of(TWO_LAYERS))
