@@ -74,9 +74,7 @@ class Registrar:
         lease outlives both.
         """
         await self._leases.renew(lease)
-        found = self._view.catalogue.registered.get(lease.key)
-        if not self._view.stale and (found is None or found.owner != lease.owner):
-            await self._leases.close(lease)
+        if not await self._view.stands_under(lease.key, lease.owner):
             raise LeaseEnded
         self._keeper.known[lease.key] = lease
 

@@ -8,6 +8,8 @@ from services.platform.service_registry.following import Following
 from tandem.platform.v1 import service_registry_service_pb2 as pb
 from tandemkit.hosting.news import News
 
+# Between a write to the registry and its word to a watcher, at whichever control.
+_ON_ITS_WAY_S_MAX = 1.0
 _WELL, _SILENT = Health(well=True), Health(well=False, cause="its host says that it does not serve")
 
 
@@ -51,7 +53,19 @@ class View:
             found = self.catalogue.registered.get(key)
             return (found.instance if found else None) == instance
 
-        await self._following.until(is_so, 1.0)
+        await self._following.until(is_so, _ON_ITS_WAY_S_MAX)
+
+    async def stands_under(self, key: str, owner: str) -> bool:
+        """Whether the instance has that lease, as far as is known: what was registered at another
+        agent a moment ago may still be on its way here.
+        """
+
+        def is_so() -> bool:
+            found = self.catalogue.registered.get(key)
+            return self.stale or (found is not None and found.owner == owner)
+
+        await self._following.until(is_so, _ON_ITS_WAY_S_MAX)
+        return is_so()
 
     def health(self, offer: Offer) -> Health:
         if offer.serving is not None:

@@ -150,3 +150,13 @@ async def test_what_is_kept_outlives_the_backends_restart(
             raise ConnectionError from error
 
     await eventually(look, lambda ports: ports == [1, 2])
+
+
+async def test_a_renewal_may_overtake_the_word_of_the_registration(
+    both: tuple[Caller, Caller],
+) -> None:
+    """An agent that has not heard of the instance yet waits for it, and does not call it gone."""
+    here, there = both
+    for number in range(10):
+        lease = (await here.register(number + 1, 600)).lease
+        await there.renew(lease)
