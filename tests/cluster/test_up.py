@@ -29,7 +29,7 @@ from tests.cluster import stock_client
 pytestmark = pytest.mark.cluster
 SERVED = (REGISTRY, FLEET_STATUS, MACHINE, TOOLBOX)
 TARGET = "xds:///tandem"
-_TANDEM = (sys.executable, "-c", f"from {main.__module__} import main; main()")
+TANDEM = (sys.executable, "-c", f"from {main.__module__} import main; main()")
 
 
 class Shell:
@@ -43,17 +43,21 @@ class Shell:
             "HOME": str(folder),
             "PYTHONPATH": os.pathsep.join(sys.path),
             "TANDEM_ROOT": str(folder),
-            "TANDEM_HOME": str(folder / "home"),
+            "TANDEM_HOME": str(self.home),
         }
 
     @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
     def token(self) -> Token:
-        return Token(self.folder / "home" / FILE_NAME)
+        return Token(self.home / FILE_NAME)
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[None]:
         """On a port that nobody is told."""
-        argv = (*_TANDEM, "up", "--address", "127.0.0.1:0")
+        argv = (*TANDEM, "up", "--address", "127.0.0.1:0")
         command = Command(argv, self.folder / "log", env=self.variables, grace_s=30)
 
         async def serves() -> None:
@@ -71,7 +75,7 @@ class Shell:
     def run_in_mesh(self, *argv: str) -> str:
         """After `eval "$(./tandem env)"`."""
         script = 'eval "$TOLD"; exec "$@"'
-        return self.run("sh", "-c", script, "sh", *argv, TOLD=self.run(*_TANDEM, "env"))
+        return self.run("sh", "-c", script, "sh", *argv, TOLD=self.run(*TANDEM, "env"))
 
 
 def output_of(argv: tuple[str, ...], variables: Mapping[str, str]) -> str:
@@ -110,12 +114,12 @@ async def test_a_fleet_is_found_by_its_home(shell: Shell) -> None:
     """Two fleets have two, and each shell finds its own; a second `up` on the same home leaves what
     runs as it is.
     """
-    told = json.loads(shell.run(*_TANDEM, "up", "-d", "--json"))
+    told = json.loads(shell.run(*TANDEM, "up", "-d", "--json"))
     assert (told["serving"], told["changes"]) == (True, [])
     with short_folder() as folder:
         other = Shell(folder)
         async with other.up():
-            controls = {one.run(*_TANDEM, "env", "controls") for one in (shell, other)}
+            controls = {one.run(*TANDEM, "env", "controls") for one in (shell, other)}
     assert len(controls) == 2
     # The other one is gone with its command.
-    assert other.run(*_TANDEM, "env", "controls") == "127.0.0.1:8200\n"
+    assert other.run(*TANDEM, "env", "controls") == "127.0.0.1:8200\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +12,11 @@ import grpc
 
 from tandemkit.cli.output import Refusal
 from tandemkit.core.environment import Environment
+from tandemkit.core.listeners import strangers_at
 from tandemkit.core.token import FILE_NAME, Token, TokenRefused
+from tandemkit.mesh.bootstrap import VARIABLE
 from tandemkit.rpc.bearing import bearing
+from tandemkit.rpc.channel import XDS
 
 
 def token_file(environment: Environment) -> Path:
@@ -33,8 +37,25 @@ def token_known(environment: Environment) -> Token:
 @asynccontextmanager
 async def shown_at(address: str, environment: Environment) -> AsyncIterator[grpc.aio.Channel]:
     """A channel whose calls show the token of the home's fleet, where it has one."""
+    check_ours(address, environment)
     async with grpc.aio.insecure_channel(address) as channel:
         yield bearing(channel, _token(environment))
+
+
+def check_ours(address: str, environment: Environment) -> None:
+    """Refuses an address of this machine on which another user listens, who would be shown the
+    token: a fleet that is away does not hold its ports. For the mesh it is that of each control.
+    """
+    addresses = [address]
+    if address.startswith(XDS):
+        told = json.loads(environment.variables.get(VARIABLE, "{}"))
+        addresses = [one["server_uri"] for one in told.get("xds_servers", ())]
+    for one in addresses:
+        for user in strangers_at(one):
+            raise Refusal(
+                f"a process of user {user}, who is not you, listens at {one}; it is shown nothing. "
+                "If that is where your fleet was, start it on other ports."
+            )
 
 
 def showing(channel: grpc.Channel, environment: Environment) -> grpc.Channel:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tandem.options.v1 import options_pb2
-from tandemkit.cli.credential import showing
+from tandemkit.cli.credential import check_ours, showing
 from tandemkit.cli.output import EXIT_NO, Refusal, near
 from tandemkit.core.environment import Environment
 from tandemkit.core.names import AgentName
@@ -113,6 +113,8 @@ def connected(address: str) -> Iterator[grpc.Channel]:
     It is asked how it is: waiting for the channel to be ready would cost 0.2 s in a thread of gRPC
     that looks at it so often, and a frozen process takes connections too.
     """
+    environment = Environment.read()
+    check_ours(address, environment)
     with grpc.insecure_channel(address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         try:
@@ -122,4 +124,4 @@ def connected(address: str) -> Iterator[grpc.Channel]:
                 where = "no control of the fleet" if address == TARGET else f"nobody at {address}"
                 message = f"{where} answers; start the fleet with ./tandem up."
                 raise Refusal(message, EXIT_NO) from error
-        yield showing(channel, Environment.read())
+        yield showing(channel, environment)

@@ -18,12 +18,14 @@ from tandemkit.testing.tokens import shown
 from tests.cluster.mesh.trial_contract import ALPHA, Answer, Question
 from tests.cluster.safety import stranger
 from tests.cluster.safety.exposed import Exposed, exposed, files_below
+from tests.cluster.test_up import TANDEM, Shell
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.real("envoy"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run as root"),
 ]
+STOP = "/tandem.control.v1.MachineService/ShutDown"
 HEALTH, LIST = "/grpc.health.v1.Health/Check", "/tandem.control.v1.FleetStatusService/ListAgents"
 
 
@@ -92,3 +94,29 @@ async def test_another_user_gets_nowhere(fleet: Exposed, readable: Path) -> None
         call: Any = channel.unary_unary(ask, Question.SerializeToString, Answer.FromString)
         await call(Question())
     assert (await fleet.calls())[ask.removeprefix("/")] == 1
+
+
+async def test_another_user_gets_into_nothing_that_up_made(readable: Path) -> None:
+    """Neither the supervisor's socket, nor logs, state, plans and secrets, though the home was
+    there before and lets everybody look in.
+    """
+    with short_folder() as folder:
+        shell = Shell(folder)
+        shell.home.mkdir()
+        for path in (folder, shell.home):
+            path.chmod(0o755)
+        async with shell.up():
+            kept = [str(path) for path in files_below(shell.home)]
+            control = shell.run(*TANDEM, "env", "controls").strip()
+            said = await found_by_stranger(
+                files=[*kept, str(readable)],
+                calls=[[control, LIST, []], [control, STOP, []]],
+                register=[control, "laptop-agents"],
+            )
+    assert said["files"].pop(str(readable)) == "open"
+    assert {path: how for path, how in said["files"].items() if how != "refused"} == {}
+    made = {Path(path).name for path in said["files"]}
+    assert {"token", "hosts.key", "machine.sock"} <= made
+    assert any(name.endswith(".log") for name in made)
+    assert set(said["calls"].values()) == {"UNAUTHENTICATED"}
+    assert said["registered"] == "UNAUTHENTICATED"
