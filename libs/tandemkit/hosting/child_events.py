@@ -80,6 +80,9 @@ def child_event(report: Report, origin: Origin) -> pb.ChildEvent:
     event.time.FromDatetime(report.at)
     if report.cause is not None:
         event.cause.CopyFrom(_cause(report.cause))
+        if report.happening is Happening.RESTARTING and event.cause.HasField("exited"):
+            # The event before has said them, and they are the largest part of both.
+            event.cause.exited.ClearField("log_tail")
     if report.restart_in_s is not None:
         event.restart_in.FromNanoseconds(int(report.restart_in_s * 1e9))
     return event

@@ -26,6 +26,10 @@ _UP = frozenset({pb.VERB_START, pb.VERB_RESUME})
 _DOWN = frozenset({pb.VERB_STOP, pb.VERB_SUSPEND})
 
 
+class HostDown(Failure):
+    """The agent's host waits for an earlier layer, or was given up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What is to be done, and who wants it."""
@@ -161,8 +165,10 @@ class Commands:
         return all(answers)
 
     async def _asked(self, post: Post, agent: str, command: Command) -> bool:
-        if not post.is_filled and command.verb in _DOWN:
+        if post.is_stopped and command.verb in _DOWN:
             return True
+        if not post.is_filled:
+            raise HostDown("its host has no process that could be asked", host=post.name)
         return await self._hosts.command(post.order.address, agent, command)
 
     async def _start(self, posts: Sequence[Post]) -> bool:

@@ -14,7 +14,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError, Failure, TransientError
 from tandemkit.machine.aiming import GroupSharesHost, TargetUnknown, aimed
 from tandemkit.machine.asking import HostRefused
-from tandemkit.machine.commands import Command, Commands
+from tandemkit.machine.commands import Command, Commands, HostDown
 from tandemkit.machine.foreman import Ending, Foreman
 from tandemkit.machine.logs import Log, Matches, about, everything
 from tandemkit.machine.noting import Notes
@@ -134,7 +134,7 @@ def _refusal(error: Failure) -> Failure:
         return CallerError(errors.ERROR_REASON_GROUP_SHARES_HOST, error.message, **said)
     if isinstance(error, HostRefused) and error.reason == _BOUND:
         return CallerError(errors.ERROR_REASON_AGENT_BOUND_TO_HOST, error.message, **said)
-    if isinstance(error, HostRefused):
+    if isinstance(error, HostRefused | HostDown):
         reason = errors.ERROR_REASON_HOST_SILENT
         return TransientError(reason, error.message, retry_after_s=_RETRY_S, **said)
     if isinstance(error, Unreachable):

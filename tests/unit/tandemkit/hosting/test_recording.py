@@ -137,6 +137,17 @@ def test_each_cause_has_its_message(cause: Any, field: str, said: str) -> None:
     assert event.time.ToDatetime(UTC) == AT
 
 
+def test_last_words_are_recorded_once() -> None:
+    """With the failure, and not again with the restart that follows it."""
+    ended = Exited(3, "", "it was too much")
+    failed, restarted = (
+        child_event(Report(AT, "agents/a", one, ended), ORIGIN).cause.exited
+        for one in (Happening.FAILED, Happening.RESTARTING)
+    )
+    assert (failed.status, failed.log_tail) == (3, "it was too much")
+    assert (restarted.status, restarted.log_tail) == (3, "")
+
+
 def test_each_happening_is_notable_or_routine() -> None:
     """No report is lost for want of a name, and a morning without trouble leaves no event."""
     notable, morning = Notable(), [Happening.STARTING, Happening.UP]

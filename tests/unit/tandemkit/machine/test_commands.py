@@ -10,6 +10,7 @@ import pytest
 from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.core.errors import Failure
 from tandemkit.machine.aiming import GroupSharesHost, TargetUnknown
+from tandemkit.machine.commands import HostDown
 from tandemkit.machine.noting import Notes
 from tandemkit.reach.failure import Unreachable
 from tests.unit.tandemkit.machine.commanded import PLAN, Notebook, commanded
@@ -82,6 +83,16 @@ async def test_an_agent_whose_host_is_down_is_started_with_it(tmp_path: Path) ->
         started = it.begun("start", "utility-files")
         await it.machine.serve("files")
         assert (await started.outcome).hosts == ["files"]
+        assert it.hosts.asked == []
+
+
+async def test_an_agent_whose_host_waits_cannot_be_suspended(tmp_path: Path) -> None:
+    """To say that it was so already would be wrong as soon as the host starts."""
+    async with commanded(tmp_path) as it:
+        (post,) = (one for one in it.machine.foreman.posts() if one.name == "files")
+        await post.empty()
+        with pytest.raises(HostDown):
+            await it.run("suspend", "utility-files")
         assert it.hosts.asked == []
 
 
