@@ -102,9 +102,8 @@ class Leases:
 
     async def _lend(self, ask: Ask, planned: Mapping[int, str]) -> Lent:
         refusal.check_range(self.book, ask.span, ask.preferred)
-        hosts = {port: f"the plan gives it to {host}" for port, host in planned.items()}
-        lent = {one.port: f"it is lent to {one.owner}" for one in self.holding.leases()}
-        allocator = Allocator(self._address, {**self.book.withheld(), **hosts, **lent})
+        why_not = self._why_not(ask.preferred, planned)
+        allocator = Allocator(self._address, {ask.preferred: why_not} if why_not else {})
         try:
             claim = allocator.claim(self.free(ask.span, planned), ask.preferred)
         except PortsTaken as taken:
@@ -122,6 +121,15 @@ class Leases:
             self.holding.drop(lease.port)
             raise
         return Lent(lease, claim.passed_over.get(ask.preferred, ""))
+
+    def _why_not(self, port: int, planned: Mapping[int, str]) -> str:
+        """Why a port cannot be lent though nobody may have bound it; empty where it can."""
+        lease = self.holding.lease(port)
+        if lease is not None:
+            return f"it is lent to {lease.owner}"
+        if port in planned:
+            return f"the plan gives it to {planned[port]}"
+        return self.book.withheld().get(port, "")
 
     async def _lend_again(self, known: PortLease, ask: Ask) -> Lent:
         if known.range != ask.span:

@@ -17,7 +17,7 @@ class Limits:
     scarce_percent: float = 5.0
     plenty_percent: float = 10.0
     stalled_percent: float = 20.0
-    look_every_s: float = 1.0
+    look_every_s: float = 2.0
     calm_s: float = 30.0
 
     @classmethod
