@@ -27,15 +27,15 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record | None:
-        """None where there is none, or one that another version wrote: such a host is ended by who
-        starts the next one, for it cannot be told what it is.
+        """None where there is none, or what stands there is not ours to read: half of one, or that
+        of another version.
         """
         try:
             said = json.loads(path.read_text())
             mark = Mark.parsed(said["mark"])
             started_at = datetime.fromisoformat(said["started_at"])
             starts, layer = int(said["starts"]), int(said["layer"])
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         return cls(mark, str(said["digest"]), starts, started_at, layer) if mark else None
 
