@@ -35,9 +35,10 @@ def test_what_is_wanted_is_there_for_who_comes_next(tmp_path: Path) -> None:
     assert again.wanted == pb.WantedMachine(generation=3, machine="laptop")
     assert (again.supervisor, again.owner, again.is_ending) == (MARK, MARK, True)
     home.forget()
-    assert again.wanted is None
-    assert again.supervisor is again.owner is None
-    assert not again.is_ending
+    left = Home(tmp_path / "home")
+    assert left.wanted is None
+    assert left.supervisor is left.owner is None
+    assert not left.is_ending
     assert not (tmp_path / "home/running.json").exists()
 
 
