@@ -13,7 +13,7 @@ from tandem.control.v1 import registry_service_pb2 as registry
 from tandem.platform.v1 import service_registry_service_pb2 as pb
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
-from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.core.errors import Failure
 from tandemkit.storage.state.owned import State
 
 # Long enough for a restart of this agent, or of its host, to cost nothing.
@@ -46,7 +46,9 @@ class _Kept:
 
 
 class Keeper:
-    """Holds instances for as long as nobody takes them out."""
+    """Holds instances for as long as nobody takes them out. Agents that share a state hold the same
+    ones: whoever is left goes on, and what one lets go of the others forget.
+    """
 
     def __init__(self, leases: Leases, state: State, clock: Clock) -> None:
         self._leases, self._state, self._clock = leases, state, clock
@@ -67,20 +69,22 @@ class Keeper:
         return kept.lease if kept else known
 
     async def load(self) -> None:
-        """What an earlier life kept."""
+        """What is noted: by an earlier life, or by another agent."""
+        kept: dict[str, _Kept] = {}
         async for _, note in self._state.all(_KEPT, pb.KeptService):
             lease = registry.RegistrationLease.FromString(note.lease)
-            key = key_of(note.instance.service, note.instance.id)
-            self._kept[key] = _Kept(note.instance, lease)
+            kept[key_of(note.instance.service, note.instance.id)] = _Kept(note.instance, lease)
+        self._kept = kept
 
     async def run(self) -> None:
         """Renews until cancelled."""
         while True:
-            for key, one in tuple(self._kept.items()):
-                try:
+            try:
+                await self.load()
+                for key, one in tuple(self._kept.items()):
                     await self._renew(key, one)
-                except (TransientError, CallerError) as error:
-                    log.event(_LOGGER, logging.WARNING, "services.not_kept", cause=str(error))
+            except Failure as error:
+                log.event(_LOGGER, logging.WARNING, "services.not_kept", cause=str(error))
             await self._clock.sleep(KEPT_TTL_S / 3)
 
     async def _renew(self, key: str, one: _Kept) -> None:
