@@ -13,7 +13,10 @@ import pytest
 
 from services.control.registry.agent import AGENT as REGISTRY
 from services.control.traffic_policy.agent import AGENT
-from services.control.traffic_policy.recording import STREAM
+from services.control.traffic_policy.editing import with_host
+from services.control.traffic_policy.ledger import Ledger, Order
+from services.control.traffic_policy.recording import STREAM, PolicyHistory
+from services.control.traffic_policy.shelf import Shelf
 from services.platform.event_store import AGENT as EVENT_STORE
 from tandem.control.config.v1 import registry_pb2
 from tandem.control.config.v1 import traffic_policy_pb2 as cfg
@@ -22,9 +25,15 @@ from tandem.platform.config.v1 import event_store_pb2
 from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.clock import SystemClock
+from tandemkit.hosting.history import HistoryRecording
 from tandemkit.hosting.host import Place, Placed, hosting
+from tandemkit.registry.embedded import embedded_registry
+from tandemkit.storage.events.sqlite import sqlite_events
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.parts import short_folder
-from tests.unit.services.control.traffic_policy.policies import Caller, shares
+from tests.unit.services.control.traffic_policy.policies import NOTE, Caller, shares
+from tests.unit.services.control.traffic_policy.test_ledger_model import Mortal
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -99,3 +108,36 @@ async def test_a_history_that_begins_anew_is_recorded_behind_the_old_one(tmp_pat
         found = await recorded(store, 2)
         assert [one.version for one in found] == [1, 1]
         assert list(found[1].drained_hosts) == ["hosts/b"]
+
+
+async def test_two_controls_tell_each_change_once(tmp_path: Path) -> None:
+    """In its order, whoever of them is quicker."""
+    clock, registry_folder = FakeClock(), tmp_path / "registry"
+    registry_folder.mkdir()
+    async with (
+        embedded_registry(registry_folder, clock) as registry,
+        sqlite_events(tmp_path / "events.sqlite", clock) as store,
+        Tasks() as tasks,
+    ):
+        ledgers = [Ledger(Shelf(Mortal(registry)), clock) for _ in range(2)]
+        for ledger in ledgers:
+            tasks.spawn(
+                "recording",
+                HistoryRecording(PolicyHistory(ledger), store, clock, lambda: 0.0).run(),
+            )
+        for number in range(1, 6):
+            await drain(ledgers[number % 2], f"hosts/{number}")
+            await clock.advance(0.1 * number)
+        while len(found := await store.read(STREAM)) < 5:
+            await clock.advance(30)
+        await clock.advance(60)
+        assert found == await store.read(STREAM)
+        changes = [nouns.PolicyChange.FromString(one.content) for one in found]
+        assert [one.version for one in changes] == [1, 2, 3, 4, 5]
+
+
+async def drain(ledger: Ledger, host: str) -> None:
+    async def edit(record: nouns.PolicyRecord) -> nouns.TrafficPolicy:
+        return with_host(record.policy, host, drained=True)
+
+    await ledger.change(Order(edit, NOTE, "peer", allow_absent=True))
