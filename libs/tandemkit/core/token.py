@@ -32,7 +32,9 @@ GRACE_S = 600.0
 LOOK_S = 5.0
 _BYTES = 32
 _FORM = re.compile(r"[A-Za-z0-9_-]{43,512}")
-_FILE_BYTES_MAX = 1024
+_FILE_BYTES_MAX = 4096
+# Tokens of before that are kept: whoever changes it more often within the grace cuts somebody off.
+_BEFORE_MAX = 8
 _SCHEME = "bearer "
 _CLOCK = SystemClock()
 
@@ -43,10 +45,10 @@ class TokenRefused(Failure):
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The token that was in force until the last change, and until when it is taken still."""
+    """A token that was in force once, and until when it is taken still."""
 
-    text: str = ""
-    until: datetime | None = None
+    text: str
+    until: datetime
 
 
 class Token:
@@ -61,7 +63,7 @@ class Token:
         dumps.forbid()
         self.path, self._clock = path, clock
         self._seen: tuple[tuple[int, ...], ...] = ()
-        self._before = _Before()
+        self._before: tuple[_Before, ...] = ()
         self.look()
 
     @property
@@ -125,20 +127,21 @@ class Token:
             return True
         with suppress(TokenRefused):
             self.look()
-        known = [self._expected]
-        if self._before.until is not None and self._clock.now() < self._before.until:
-            known.append(f"Bearer {self._before.text}".encode())
+        known = [f"Bearer {one}".encode() for one in self._in_force()]
         return any(compare_digest(digest(one, text, "sha256"), mac) for one in known)
 
     def rotate(self, grace_s: float = GRACE_S) -> None:
-        """Puts a new token in its place; the present one is taken for `grace_s` longer. Raises
-        InUse while somebody else does the same.
+        """Puts a new token in its place; the present one is taken for `grace_s` longer, and those
+        before it no longer than that. Raises InUse while somebody else does the same.
         """
         with alone(self.path.with_name(f"{self.path.name}.lock")):
             self.look()
             until = self._clock.now() + timedelta(seconds=grace_s)
-            before = f"{self.bearer.partition(' ')[2]} {until.isoformat()}"
-            _write(_path_before(self.path), before, os.replace)
+            present = _Before(self.bearer.partition(" ")[2], until)
+            earlier = [_Before(one.text, min(one.until, until)) for one in self._before]
+            kept = [present, *earlier][:_BEFORE_MAX]
+            lines = "\n".join(f"{one.text} {one.until.isoformat()}" for one in kept)
+            _write(_path_before(self.path), lines, os.replace)
             _write(self.path, _made(), os.replace)
             self.look()
 
@@ -157,11 +160,13 @@ class Token:
         scheme, text = value[: len(_SCHEME)], value[len(_SCHEME) :].strip()
         if scheme.lower() != _SCHEME.encode():
             return False
-        if compare_digest(text, self._expected[len(_SCHEME) :]):
-            return True
-        until = self._before.until
-        is_before = compare_digest(text, self._before.text.encode())
-        return is_before and until is not None and self._clock.now() < until
+        return any(compare_digest(text, one.encode()) for one in self._in_force())
+
+    def _in_force(self) -> list[str]:
+        """The token, and those before it whose time is not over."""
+        now = self._clock.now()
+        earlier = [one.text for one in self._before if now < one.until]
+        return [self._header[1].partition(" ")[2], *earlier]
 
 
 def _made() -> str:
@@ -191,13 +196,14 @@ def _read(path: Path) -> str:
     return text
 
 
-def _read_before(path: Path) -> _Before:
-    """Nothing where there is none: it is a convenience, and the token itself is at hand."""
-    try:
-        text, _, until = _content(path).partition(" ")
-        return _Before(text, datetime.fromisoformat(until))
-    except (TokenRefused, ValueError):
-        return _Before()
+def _read_before(path: Path) -> tuple[_Before, ...]:
+    """None where the file cannot be read: it is a convenience, and the token itself is at hand."""
+    found = []
+    with suppress(TokenRefused, ValueError):
+        for line in _content(path).splitlines():
+            text, _, until = line.partition(" ")
+            found.append(_Before(text, datetime.fromisoformat(until)))
+    return tuple(found)
 
 
 def _content(path: Path) -> str:

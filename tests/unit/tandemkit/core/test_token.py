@@ -134,15 +134,28 @@ async def test_who_shows_it_takes_a_new_one_over(path: Path) -> None:
     assert not asking.opens(before[1])
 
 
-async def test_a_second_change_ends_the_first_tokens_time(path: Path) -> None:
-    """Two changes at once are how a token that leaked is thrown away."""
+async def test_a_change_without_grace_ends_all_that_were_before(path: Path) -> None:
+    """One of them has leaked, and nobody knows which; with grace each has its time."""
     token = Token.kept(path, FakeClock())
-    first = token.bearer
-    token.rotate(grace_s=60)
-    second = token.bearer
+    earlier = []
+    for _ in range(3):
+        earlier.append(token.bearer)
+        token.rotate(grace_s=60)
+    assert all(token.opens(one) for one in earlier)
     token.rotate(grace_s=0)
+    assert not any(token.opens(one) for one in earlier)
+    assert token.opens(token.bearer)
+
+
+async def test_a_later_change_gives_nobody_more_time(path: Path) -> None:
+    """The end that was said first stands, unless the later one is sooner."""
+    clock = FakeClock()
+    token = Token.kept(path, clock)
+    first = token.bearer
+    token.rotate(grace_s=30)
+    token.rotate(grace_s=600)
+    await clock.advance(31)
     assert not token.opens(first)
-    assert not token.opens(second)
 
 
 def test_a_file_that_is_lost_or_spoiled_changes_nothing(path: Path) -> None:
