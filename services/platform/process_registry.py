@@ -36,7 +36,6 @@ from tandemkit.supervise.roll.registry import (
 _REGISTERED_MAX = 1000
 _PAGE, _PAGE_MAX = 100, 1000
 _RETRY_S = 1.0
-_NOTES = "names/"
 _LOGGER = logging.getLogger("services.platform.process_registry")
 _Settings = cfg.ProcessRegistrySettings
 _KINDS = {
@@ -102,9 +101,15 @@ def _refusals() -> Iterator[None]:
 
 
 class Processes(rpc.ProcessRegistryServiceServicer):
-    def __init__(self, registry: ProcessRegistry, state: State, registered_max: int) -> None:
+    """`machine` is whose processes they are: where the fleet keeps its state in one place, that of
+    all machines lies there.
+    """
+
+    def __init__(
+        self, registry: ProcessRegistry, state: State, machine: str, registered_max: int
+    ) -> None:
         self._registry, self._state = registry, state
-        self._registered_max = registered_max
+        self._notes, self._registered_max = f"names/{machine}/", registered_max
 
     async def RegisterProcess(
         self, request: pb.RegisterProcessRequest, _context: Context
@@ -116,7 +121,7 @@ class Processes(rpc.ProcessRegistryServiceServicer):
                 reason = errors.ERROR_REASON_PROCESS_REGISTRY_FULL
                 raise CallerError(reason, message, registered_max=count_max)
             entry = self._registry.register_process(key, request.pid, request.address)
-            await self._state.put(_noted(key), note_of(entry))
+            await self._state.put(self._noted(key), note_of(entry))
         return pb.RegisterProcessResponse(process=process_of(entry))
 
     async def DeregisterProcess(
@@ -128,7 +133,7 @@ class Processes(rpc.ProcessRegistryServiceServicer):
             reason = errors.ERROR_REASON_PROCESS_NOT_YOURS
             raise CallerError(reason, "the name is the host's own", field="name", **key._asdict())
         with _refusals():
-            await self._state.delete(_noted(key))
+            await self._state.delete(self._noted(key))
         self._registry.deregister(key)
         return pb.DeregisterProcessResponse()
 
@@ -168,7 +173,7 @@ class Processes(rpc.ProcessRegistryServiceServicer):
     async def restore(self) -> None:
         """Gives those their names back who still run; the notes of the others go."""
         over: list[str] = []
-        async for place, note in self._state.all(_NOTES, pb.ProcessNote):
+        async for place, note in self._state.all(self._notes, pb.ProcessNote):
             try:
                 self._registry.restore(entry_of(note))
             except (NoSuchProcess, NameTaken):
@@ -190,13 +195,12 @@ class Processes(rpc.ProcessRegistryServiceServicer):
         if self._registry.find(*key) is not None:
             return  # somebody has it again, whose note is newer
         try:
-            await self._state.delete(_noted(key))
+            await self._state.delete(self._noted(key))
         except (Unreachable, Refused) as error:
             log.event(_LOGGER, logging.WARNING, "processes.note_left", cause=str(error))
 
-
-def _noted(key: Key) -> str:
-    return f"{_NOTES}{key.namespace}/{key.name}"
+    def _noted(self, key: Key) -> str:
+        return f"{self._notes}{key.namespace}/{key.name}"
 
 
 @asynccontextmanager
@@ -208,7 +212,8 @@ async def build(scope: Scope, settings: cfg.ProcessRegistrySettings) -> AsyncIte
     scope.processes.use(_KINDS[settings.backend], migration)
     scope.ready_when(scope.processes.check)
     state = await scope.state()
-    found = Processes(scope.processes, state, settings.registered_max or _REGISTERED_MAX)
+    registered_max = settings.registered_max or _REGISTERED_MAX
+    found = Processes(scope.processes, state, scope.where.machine, registered_max)
     await found.restore()
     scope.spawn("notes", found.forget())
     yield found

@@ -10,11 +10,16 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.platform.process_registry import AGENT
+from services.platform.process_registry import AGENT, Processes, note_of
 from tandem.platform.config.v1 import process_registry_pb2 as cfg
 from tandem.platform.v1 import process_registry_service_pb2 as pb
 from tandem.platform.v1 import process_registry_service_pb2_grpc as rpc
+from tandemkit.core.clock import SystemClock
+from tandemkit.storage.state.owned import State
+from tandemkit.storage.state.sqlite import sqlite_state
 from tandemkit.supervise.processes import Command, supervised_process
+from tandemkit.supervise.roll.protocol import Key
+from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import Failure, failure_of
 
@@ -159,3 +164,21 @@ async def test_bad_input_is_refused(
 ) -> None:
     """Before anything is looked at."""
     assert (await refusal(processes.RegisterProcess(request_))).code is CODE.INVALID_ARGUMENT
+
+
+async def test_machines_that_share_a_store_leave_each_others_notes_alone(tmp_path: Path) -> None:
+    """A process of another machine is none here, and yet nobody's to forget."""
+    async with sqlite_state(tmp_path / "state.sqlite") as store:
+        clock, state = SystemClock(), State(store)
+        here, there = ProcessRegistry(clock), ProcessRegistry(clock)
+        one = Processes(here, state, "mainpc", 10)
+        other = Processes(there, state, "pc2", 10)
+        entry = here.register_process(Key("workers", "one"), os.getpid())
+        await state.put("names/mainpc/workers/one", note_of(entry))
+        await other.restore()
+        assert there.listed() == ()
+        here.deregister(entry.key)
+        await one.restore()
+        assert [one.key for one in here.listed()] == [entry.key]
+        here.close()
+        there.close()
