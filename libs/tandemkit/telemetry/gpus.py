@@ -1,10 +1,15 @@
-"""What NVIDIA's library says of the GPUs of this machine; other makers' are not seen."""
+"""What NVIDIA's library says of the GPUs of this machine; other makers' are not seen.
+
+`python -m tandemkit.telemetry.gpus` prints it.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pynvml
 
@@ -90,3 +95,13 @@ def _held_bytes(handle: object) -> dict[int, int]:
     except pynvml.NVMLError:
         return {}
     return {int(one.pid): int(one.usedGpuMemory or 0) for one in running}
+
+
+def main() -> None:
+    """As JSON, for people."""
+    with board() as opened:
+        sys.stdout.write(json.dumps(asdict(opened.read()), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

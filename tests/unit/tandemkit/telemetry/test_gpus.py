@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from tandemkit.telemetry.gpus import Board, board
+import json
+
+import pytest
+
+from tandemkit.telemetry.gpus import Board, board, main
 
 
 def test_gpus_are_read_or_their_absence_is_explained() -> None:
@@ -21,3 +25,10 @@ def test_gpus_are_read_or_their_absence_is_explained() -> None:
 def test_a_library_that_was_absent_stays_absent() -> None:
     """And it is told each time, not raised."""
     assert Board("no driver").read().absent == "no driver"
+
+
+def test_the_module_prints_what_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """One command shows on any machine what the agent would see."""
+    main()
+    told = json.loads(capsys.readouterr().out)
+    assert bool(told["gpus"]) != bool(told["absent"])
