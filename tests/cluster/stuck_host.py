@@ -9,7 +9,7 @@ from tests.cluster.mesh import trial_host
 from tests.cluster.mesh.trial_contract import ALPHA_FILE, BETA_FILE, Question
 
 AGENTS = (
-    Agent(contract=ALPHA_FILE, build=stuck.build),
+    Agent(contract=ALPHA_FILE, settings=Question, build=stuck.build),
     Agent(contract=BETA_FILE, settings=Question, build=trial_host.build),
 )
 
