@@ -59,6 +59,7 @@ def _claim(planned: int, others: Sequence[int], book: PortBook, where: tuple[str
 def _note(found: Claimed, host: PlannedHost, claims: tuple[Claim, Claim]) -> None:
     planned = (host.grpc_port, host.http_port)
     for port, claim in zip(planned, claims, strict=True):
-        if claim.port != port:
+        # 0 was never planned: a host that came at run time.
+        if port and claim.port != port:
             said = f"{claim.port} instead of {port}, which {claim.passed_over[port]}"
             found.passed_over.setdefault(host.name, []).append(said)

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.core.errors import Failure
+from tandemkit.fleet.splitting import split_off
 from tandemkit.machine.changes import changes
 from tandemkit.machine.code import Code
 from tandemkit.machine.launching import Ground
@@ -22,7 +23,7 @@ from tandemkit.machine.orders import Order, orders_of, own_host, site_of
 from tandemkit.machine.places import with_ports
 from tandemkit.machine.post import Post
 from tandemkit.machine.record import records
-from tandemkit.machine.standing import host_standing, own_standing
+from tandemkit.machine.standing import machine_standing
 from tandemkit.supervise.errands import Errands
 
 # Of several changes in a row watchers are told the last one.
@@ -86,24 +87,30 @@ class Foreman:
         PortsTaken, Ending.
         """
         async with self._changing:
-            if self.is_ending:
-                raise Ending("the machine is on its way down")
-            kept = {name: post.order.planned for name, post in self._posts.items()}
-            own = own_host(self._wanted)
-            kept[own.name] = own
-            wanted = with_ports(wanted, kept, self._claims)
-            orders = orders_of(wanted, self._code)
+            orders = self._settle(wanted)
             down = frozenset(name for name, one in self._posts.items() if not one.is_filled)
             found = list(changes(self._posts, orders, down))
-            wanted.generation = self._wanted.generation + 1
-            self._ground.home.want(wanted)
-            self._wanted = wanted
             removed = [self._posts.pop(name) for name in self._posts.keys() - orders.keys()]
             for name, order in orders.items():
                 post = self._posts.setdefault(name, Post(order, self._ground))
                 post.is_stopped = False
             self._go(orders, removed)
             return found
+
+    async def part(self, host: str, agent: str) -> None:
+        """Gives an agent that harms its neighbours a host of its own, until the next plan that is
+        applied; nobody else is started again for it. Raises CannotSplit, PortsTaken, Ending.
+        """
+        async with self._changing:
+            wanted = pb.WantedMachine()
+            wanted.CopyFrom(self._wanted)
+            wanted.plan.CopyFrom(split_off(wanted.plan, wanted.machine, host, agent))
+            orders = self._settle(wanted)
+            for name in orders.keys() - self._posts.keys():
+                self._posts[name] = Post(orders[name], self._ground)
+            # Whose code is newer than their processes is none of this.
+            others = {name: post.order for name, post in self._posts.items() if name != host}
+            self._go(orders | others, ())
 
     def shut_down(self) -> None:
         """Ends all hosts, the last layer first. Returns at once."""
@@ -148,26 +155,27 @@ class Foreman:
 
     def machine(self) -> pb.Machine:
         """As it is now."""
-        wanted, own = self._wanted, own_host(self._wanted)
-        hosts = [host_standing(post) for post in self._posts.values()]
-        order = Order(own, site_of(wanted), "")
-        hosts.append(own_standing(order, self._identity.pid, ending=self.is_ending))
-        found = pb.Machine(
-            name=wanted.machine,
-            profile=wanted.plan.profile,
-            generation=wanted.generation,
-            settled=self._layering.is_settled and not self.is_ending,
-            hosts=sorted(hosts, key=lambda one: (one.layer, one.host)),
-            controls=site_of(wanted).controls,
-            version=self._identity.version,
-            pid=self._identity.pid,
-            registry="embedded",
-            layers=len(wanted.plan.layers),
-            layer=self._layering.up,
-            ending=self.is_ending,
-        )
-        found.started_at.FromDatetime(self._identity.started_at)
+        own = self._identity
+        ending = self.is_ending
+        found = machine_standing(self._wanted, self._posts.values(), own.pid, ending=ending)
+        found.settled = self._layering.is_settled and not self.is_ending
+        found.layer, found.version = self._layering.up, own.version
+        found.started_at.FromDatetime(own.started_at)
         return found
+
+    def _settle(self, wanted: pb.WantedMachine) -> dict[str, Order]:
+        """With ports, and kept for the next supervisor."""
+        if self.is_ending:
+            raise Ending("the machine is on its way down")
+        kept = {name: post.order.planned for name, post in self._posts.items()}
+        own = own_host(self._wanted)
+        kept[own.name] = own
+        wanted = with_ports(wanted, kept, self._claims)
+        orders = orders_of(wanted, self._code)
+        wanted.generation = self._wanted.generation + 1
+        self._ground.home.want(wanted)
+        self._wanted = wanted
+        return orders
 
     def _go(self, orders: dict[str, Order], removed: Iterable[Post]) -> None:
         self._layering.go(self._wanted.plan.layers, self._posts, orders, tuple(removed))

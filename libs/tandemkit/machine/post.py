@@ -13,7 +13,7 @@ from tandemkit.machine.wording import blamed, said
 from tandemkit.supervise.children import Child, ChildFailure, Life
 from tandemkit.supervise.detached import Detached
 from tandemkit.supervise.errands import Errands
-from tandemkit.supervise.marks import Look
+from tandemkit.supervise.judging import Finding
 from tandemkit.supervise.policy import Backoff, Policy
 from tandemkit.supervise.reports import Exited, Happening, Report, Sinks
 from tandemkit.supervise.supervisor import Supervisor
@@ -43,6 +43,7 @@ class Post:
         self.has_served = False
         # Agents of other hosts that it waits for before it has a process at all.
         self.held_by: tuple[str, ...] = ()
+        self.finding: Finding | None = None
         # Of the order that its process was started with.
         self.digest = order.digest
         self._ground = ground
@@ -65,9 +66,10 @@ class Post:
         """Whether somebody sees to it that there is a process."""
         return self._filling is not None
 
-    def look(self) -> Look | None:
-        """At its process, if it has one."""
-        return self._process.mark.look() if self._process else None
+    def judge(self, finding: Finding) -> None:
+        """What those who look at it from outside found."""
+        self.finding = finding
+        self._ground.changed()
 
     def agent(self, service: str) -> pb.AgentStanding:
         """As its host told last; one that did not tell of it yet does not serve it."""
@@ -150,7 +152,7 @@ class Post:
         process, record = found
         self.starts, self.started_at = record.starts, record.started_at
         self.digest = record.digest
-        self._process, self.sight = process, None
+        self._process, self.sight, self.finding = process, None, None
         self._ground.changed()
 
         def tell(sight: Sight) -> None:
@@ -171,7 +173,7 @@ class Post:
             raise
         finally:
             process.let_go()
-            self._process, self.sight = None, None
+            self._process, self.sight, self.finding = None, None, None
             self._ground.changed()
         # What it left behind in its group goes too.
         await process.kill()

@@ -5,9 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tandem.control.v1 import machine_pb2 as pb
-from tandemkit.machine.orders import Order
+from tandemkit.machine.orders import Order, own_host, site_of
 from tandemkit.machine.post import Post
+from tandemkit.supervise.judging import Verdict
 from tandemkit.written.pools import pool_name
+
+
+def machine_standing(
+    wanted: pb.WantedMachine, posts: Iterable[Post], pid: int, *, ending: bool
+) -> pb.Machine:
+    """All of it but what the walk through the layers has come to; `pid` is the supervisor's."""
+    site = site_of(wanted)
+    hosts = [host_standing(post) for post in posts]
+    hosts.append(own_standing(Order(own_host(wanted), site, ""), pid, ending=ending))
+    return pb.Machine(
+        name=wanted.machine,
+        profile=wanted.plan.profile,
+        generation=wanted.generation,
+        hosts=sorted(hosts, key=lambda one: (one.layer, one.host)),
+        controls=site.controls,
+        pid=pid,
+        registry="embedded",
+        layers=len(wanted.plan.layers),
+        ending=ending,
+    )
 
 
 def host_standing(post: Post) -> pb.HostStanding:
@@ -46,6 +67,8 @@ def state_of(post: Post) -> pb.HostState.ValueType:
         return pb.HOST_STATE_WAITING
     if not post.pid:
         return pb.HOST_STATE_FAILED if post.cause else pb.HOST_STATE_STARTING
+    if post.finding is not None and post.finding.verdict is Verdict.BUSY:
+        return pb.HOST_STATE_BUSY
     if post.serves:
         return pb.HOST_STATE_SERVING
     return pb.HOST_STATE_DEGRADED if post.has_served else pb.HOST_STATE_STARTING
@@ -54,6 +77,8 @@ def state_of(post: Post) -> pb.HostState.ValueType:
 def cause_of(post: Post, state: pb.HostState.ValueType) -> str:
     if state == pb.HOST_STATE_SERVING:
         return ""
+    if state == pb.HOST_STATE_BUSY and post.finding is not None:
+        return post.finding.cause
     if post.cause:
         return post.cause
     if state == pb.HOST_STATE_WAITING:
@@ -98,6 +123,7 @@ def _agents(post: Post, state: pb.HostState.ValueType) -> Iterable[pb.AgentStand
         pb.HOST_STATE_FAILED: (pb.AGENT_STATE_NOT_SERVING, post.cause),
         pb.HOST_STATE_WAITING: (pb.AGENT_STATE_NOT_SERVING, "its host waits"),
         pb.HOST_STATE_DRAINING: (pb.AGENT_STATE_DRAINING, "its host drains"),
+        pb.HOST_STATE_BUSY: (pb.AGENT_STATE_NOT_SERVING, cause_of(post, state)),
     }.get(state)
     for one in post.order.planned.agents:
         sight = post.agent(one.service)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -15,31 +14,15 @@ from tandemkit.core.clock import Clock
 from tandemkit.machine.home import Home
 from tandemkit.supervise import keeper
 from tandemkit.supervise.detached import Detached, Program
-from tandemkit.supervise.marks import Look, Mark
+from tandemkit.supervise.marks import Mark
 
 _LOOK_S = 1.0
-# Two looks, since one that is being looked at by a debugger is let go within a moment.
-_LOOKS_FROZEN = 2
 LOG_BYTES_MAX = 16 * 1024 * 1024
 _ROTATE_LOOKS = 30
 
 
-class Watched(Protocol):
-    """A host, as far as it is looked at here."""
-
-    @property
-    def name(self) -> str: ...
-
-    def look(self) -> Look | None: ...
-
-    async def strike(self, why: str) -> None: ...
-
-
 class Crew(Protocol):
     """What there is to be kept."""
-
-    def posts(self) -> Iterable[Watched]:
-        """The hosts."""
 
     @property
     def is_over(self) -> bool:
@@ -51,7 +34,6 @@ class Upkeep:
 
     def __init__(self, home: Home, mark: Mark, program: Program, crew: Crew) -> None:
         self._home, self._mark, self._program, self._crew = home, mark, program, crew
-        self._frozen: dict[str, int] = {}
         self._keeper: Detached | None = None
         self._is_dismissed = False
 
@@ -66,8 +48,6 @@ class Upkeep:
                 if not self._crew.is_over and self._home.supervisor != self._mark:
                     self._home.say_supervisor(self._mark)
                 self._see_to_keeper()
-                for host in self._crew.posts():
-                    await self._see_to(host)
                 if looks % _ROTATE_LOOKS == 0:
                     rotate(self._home.logs)
                 looks += 1
@@ -81,14 +61,6 @@ class Upkeep:
         self._is_dismissed = True
         if self._keeper is not None:
             self._keeper.signal(signal.SIGKILL)
-
-    async def _see_to(self, host: Watched) -> None:
-        found = host.look()
-        is_frozen = found is not None and found.is_frozen
-        self._frozen[host.name] = self._frozen.get(host.name, 0) + 1 if is_frozen else 0
-        if self._frozen[host.name] >= _LOOKS_FROZEN:
-            self._frozen[host.name] = 0
-            await host.strike("its process was frozen by a signal, so it was killed")
 
     def _see_to_keeper(self) -> None:
         if self._keeper is None or self._keeper.has_ended:

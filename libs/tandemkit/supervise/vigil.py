@@ -47,6 +47,8 @@ class _Case:
     was_asked: bool = False
     # To be killed at the next look, by when its stack says who is to blame.
     condemned: Look | None = None
+    # Since when it is stopped, of one that does not beat yet.
+    stopped_s: float | None = None
     is_killed: bool = False
 
 
@@ -95,9 +97,12 @@ class Vigil:
         return case.finding if case else None
 
     def _look_at(self, case: _Case) -> None:
-        beats, signs = case.reader.read(), VitalSigns.of(case.watched.pid)
-        if beats is None or signs is None or beats.pid != case.watched.pid or case.is_killed:
-            # It has not begun, or its end is somebody else's to notice.
+        signs = VitalSigns.of(case.watched.pid)
+        if signs is None or case.is_killed:
+            # Its end is somebody else's to notice.
+            return
+        beats = self._beats(case, signs)
+        if beats is None:
             return
         if case.condemned is not None:
             look = replace(case.condemned, agent=_on_stack(case))
@@ -121,6 +126,20 @@ class Vigil:
         else:
             # Even if the question wakes it, it was dead for long enough.
             case.condemned = look
+
+    def _beats(self, case: _Case, signs: VitalSigns) -> Beats | None:
+        """Of a process that has not begun to beat there is but one thing to know: that it was
+        stopped meanwhile.
+        """
+        beats = case.reader.read()
+        if beats is not None and beats.pid == case.watched.pid:
+            return beats
+        if signs.state != STOPPED:
+            case.stopped_s = None
+            return None
+        if case.stopped_s is None:
+            case.stopped_s = self._clock.monotonic_s()
+        return Beats(case.watched.pid, case.stopped_s, case.stopped_s, "", 0.0, 0)
 
     def _holder(self, case: _Case, beats: Beats, signs: VitalSigns, now_s: float) -> str:
         """Who holds the loop. The process says so itself while it can; where its interpreter lock

@@ -28,11 +28,13 @@ from tandemkit.machine.code import Code
 from tandemkit.machine.commands import Commands
 from tandemkit.machine.foreman import Foreman, Identity
 from tandemkit.machine.home import Home
+from tandemkit.machine.hosts_face import HOSTS_PAGE, HostsFace
 from tandemkit.machine.launching import Ground
 from tandemkit.machine.news import News
 from tandemkit.machine.noting import Notes
 from tandemkit.machine.sight import HostWatching
 from tandemkit.machine.upkeep import Upkeep
+from tandemkit.machine.vigilance import Vigilance
 from tandemkit.supervise.detached import Detached, Program
 from tandemkit.supervise.marks import Mark
 from tandemkit.supervise.reports import LogSink, Sinks
@@ -65,8 +67,11 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         notes = Notes(recorder, origin.machine, scope.clock)
         commands = Commands(foreman, Asking(token), notes, news)
         upkeep = Upkeep(home, mark, itself, foreman)
+        vigilance = Vigilance(foreman, home, scope.clock)
         notes.began(wanted, identity.pid, foreman.begin(wanted))
         scope.spawn("upkeep", upkeep.run(scope.clock))
+        scope.spawn("vigil", vigilance.run())
+        scope.show(HOSTS_PAGE, HostsFace(foreman.posts).page)
         scope.spawn("owner", _end_with_owner(home, foreman))
         try:
             yield Supervision(foreman, commands, notes, home.logs, scope.clock)
