@@ -140,7 +140,7 @@ async def test_python_code_that_holds_the_loop_is_busy_and_left_alone(tmp_path: 
         assert (said["status"], said["holder"]) == ("BUSY", STUCK)
         assert 1 < said["held_s"] < 4.5
         await watch.until(lambda one: one is watch.told[-1] and one.verdict is Verdict.WELL)
-        assert (await watch.health())["status"] == "SERVING"
+        await eventually(watch.health, lambda said: said["status"] == "SERVING", within_s=1)
         assert not watch.killed
         assert "tests/cluster/stuck.py" in (tmp_path / "log").read_text()
 

@@ -9,7 +9,7 @@ import contextlib
 import json
 import select
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 
 from tandemkit.core.clock import stopwatch_s
@@ -74,11 +74,11 @@ class BusyPort:
         self._guard = Guard.of(held, face.page, names)
         self._port = held.dup()
 
-    def answer(self, wait_s: float) -> None:
-        """Everybody who comes within `wait_s`, one after the other."""
+    def answer(self, wait_s: float, is_held: Callable[[], bool]) -> None:
+        """Everybody who comes within `wait_s`, one after the other, until the loop is back."""
         until_s = stopwatch_s() + wait_s
         while (left_s := until_s - stopwatch_s()) > 0:
-            if not select.select((self._port,), (), (), left_s)[0]:
+            if not select.select((self._port,), (), (), left_s)[0] or not is_held():
                 return
             # Others may take the connection first, or it may be gone.
             with contextlib.suppress(OSError):

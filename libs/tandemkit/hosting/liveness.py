@@ -68,13 +68,14 @@ class Beside:
         """One beat, and, where the loop misses its own, what there is to say about that."""
         now_s = _CLOCK.monotonic_s()
         self._beats.thread_beats(now_s)
-        held_s = now_s - self._beats.loop_s
+        beat_s = self._beats.loop_s
+        held_s = now_s - beat_s
         was_held, self._is_held = self._is_held, held_s >= LATE_S
         if self._is_held:
             if not was_held:
                 self._say(held_s)
             if self._port is not None:
-                self._port.answer(BEAT_S)
+                self._port.answer(BEAT_S, lambda: self._beats.loop_s == beat_s)
         elif was_held:
             self._beats.held_by("", 0)
             log.event(_LOGGER, logging.INFO, "host.free")
