@@ -39,8 +39,7 @@ class Post:
         self.started_at: datetime | None = None
         self.cause = ""
         self.sight: Sight | None = None
-        self.gave_up = False
-        self.has_served = False
+        self.gave_up = self.has_served = False
         # Agents of other hosts that it waits for before it has a process at all.
         self.held_by: tuple[str, ...] = ()
         self.finding: Finding | None = None

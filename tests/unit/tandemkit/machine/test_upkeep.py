@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tandemkit.machine.home import Home
-from tandemkit.machine.upkeep import Upkeep, Watched
+from tandemkit.machine.upkeep import Upkeep
 from tandemkit.supervise.detached import Program
 from tandemkit.supervise.marks import Mark
 from tandemkit.supervise.tasks import Tasks
@@ -19,9 +19,6 @@ from tandemkit.testing.clock import FakeClock
 class NoHosts:
     def __init__(self) -> None:
         self.is_over = False
-
-    def posts(self) -> Iterable[Watched]:
-        return ()
 
 
 @asynccontextmanager
