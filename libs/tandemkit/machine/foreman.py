@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -98,16 +99,15 @@ class Foreman:
             return found
 
     async def part(self, host: str, agent: str) -> None:
-        """Gives an agent that harms its neighbours a host of its own, until the next plan that is
-        applied; nobody else is started again for it. Raises CannotSplit, PortsTaken, Ending.
+        """Gives an agent that harms its neighbours a host of its own, until the next plan; no other
+        is started again for it. Raises CannotSplit, PortsTaken, Ending.
         """
         async with self._changing:
-            wanted = pb.WantedMachine()
-            wanted.CopyFrom(self._wanted)
+            wanted = deepcopy(self._wanted)
             wanted.plan.CopyFrom(split_off(wanted.plan, wanted.machine, host, agent))
             orders = self._settle(wanted)
-            for name in orders.keys() - self._posts.keys():
-                self._posts[name] = Post(orders[name], self._ground)
+            new = orders.keys() - self._posts
+            self._posts |= {name: Post(orders[name], self._ground) for name in new}
             # Whose code is newer than their processes is none of this.
             others = {name: post.order for name, post in self._posts.items() if name != host}
             self._go(orders | others, ())
@@ -167,9 +167,8 @@ class Foreman:
         """With ports, and kept for the next supervisor."""
         if self.is_ending:
             raise Ending("the machine is on its way down")
-        kept = {name: post.order.planned for name, post in self._posts.items()}
         own = own_host(self._wanted)
-        kept[own.name] = own
+        kept = {own.name: own} | {name: one.order.planned for name, one in self._posts.items()}
         wanted = with_ports(wanted, kept, self._claims)
         orders = orders_of(wanted, self._code)
         wanted.generation = self._wanted.generation + 1
