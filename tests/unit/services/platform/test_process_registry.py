@@ -16,6 +16,7 @@ from tandem.platform.v1 import process_registry_service_pb2 as pb
 from tandem.platform.v1 import process_registry_service_pb2_grpc as rpc
 from tandemkit.core.clock import SystemClock
 from tandemkit.storage.state.owned import State
+from tandemkit.storage.state.protocol import KEY_LENGTH_MAX
 from tandemkit.storage.state.sqlite import sqlite_state
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.supervise.roll.protocol import Key
@@ -182,3 +183,15 @@ async def test_machines_that_share_a_store_leave_each_others_notes_alone(tmp_pat
         assert [one.key for one in here.listed()] == [entry.key]
         here.close()
         there.close()
+
+
+async def test_the_longest_name_can_be_noted(
+    processes: rpc.ProcessRegistryServiceAsyncStub,
+) -> None:
+    """Whatever the contract takes fits into the store."""
+    said = registering(os.getpid(), "n" * 120)
+    said.namespace = "s" * 60
+    await processes.RegisterProcess(said)
+    assert len(f"names/{'m' * 63}/{said.namespace}/{said.name}") <= KEY_LENGTH_MAX
+    said.name += "n"
+    assert (await refusal(processes.RegisterProcess(said))).code is CODE.INVALID_ARGUMENT
