@@ -14,6 +14,7 @@ from tandemkit.supervise.reports import (
     Cause,
     Exited,
     Happening,
+    Killed,
     NotReady,
     Raised,
     Report,
@@ -80,12 +81,19 @@ def child_event(report: Report, origin: Origin) -> pb.ChildEvent:
     event.time.FromDatetime(report.at)
     if report.cause is not None:
         event.cause.CopyFrom(_cause(report.cause))
-        if report.happening is Happening.RESTARTING and event.cause.HasField("exited"):
-            # The event before has said them, and they are the largest part of both.
-            event.cause.exited.ClearField("log_tail")
+        if report.happening is Happening.RESTARTING:
+            _without_last_words(event.cause)
     if report.restart_in_s is not None:
         event.restart_in.FromNanoseconds(int(report.restart_in_s * 1e9))
     return event
+
+
+def _without_last_words(cause: pb.ChildCause) -> None:
+    """The event before has them, and they are the largest part of both."""
+    if cause.HasField("exited"):
+        cause.exited.ClearField("log_tail")
+    if cause.HasField("killed"):
+        cause.killed.ClearField("log_tail")
 
 
 def _cause(cause: Cause) -> pb.ChildCause:
@@ -101,6 +109,8 @@ def _cause(cause: Cause) -> pb.ChildCause:
             said.exited.CopyFrom(
                 pb.ExitedCause(status=cause.status, signal=cause.signal, log_tail=cause.log_tail)
             )
+        case Killed():
+            said.killed.CopyFrom(pb.KilledCause(why=cause.why, log_tail=cause.log_tail))
         case NotReady():
             said.not_ready_within.FromNanoseconds(int(cause.within_s * 1e9))
         case Sibling():

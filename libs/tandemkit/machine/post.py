@@ -15,7 +15,7 @@ from tandemkit.supervise.detached import Detached
 from tandemkit.supervise.errands import Errands
 from tandemkit.supervise.judging import Finding
 from tandemkit.supervise.policy import Backoff, Policy
-from tandemkit.supervise.reports import Exited, Happening, Report, Sinks
+from tandemkit.supervise.reports import Exited, Happening, Killed, Report, Sinks
 from tandemkit.supervise.supervisor import Supervisor
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.supervise.ward import Escalated, Means
@@ -114,9 +114,8 @@ class Post:
     def take(self, report: Report) -> None:
         """What its supervisor tells of the process: the cause stays until the next one serves."""
         if report.happening is Happening.FAILED and report.cause is not None:
-            self.cause = self._struck or said(report.cause, self._blamed)
+            self.cause = said(report.cause, self._blamed)
             self.failures = report.failures
-            self._struck = ""
             self._ground.changed()
 
     async def strike(self, why: str) -> None:
@@ -177,5 +176,11 @@ class Post:
         # What it left behind in its group goes too.
         await process.kill()
         tail, self._blamed = self._launch.log_tail(began), blamed(self._launch.written(began))
-        cause = Exited(None, "", tail) if status is None else Exited.of(status, tail)
+        struck, self._struck = self._struck, ""
+        cause = Killed(struck, tail) if struck else _end(status, tail)
         raise ChildFailure("the host's process ended", cause, host=self.name)
+
+
+def _end(status: int | None, tail: str) -> Exited:
+    """Of a process that another supervisor started nobody knows the status."""
+    return Exited(None, "", tail) if status is None else Exited.of(status, tail)

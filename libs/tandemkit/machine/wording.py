@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from tandemkit.supervise.reports import Cause, Exited, NotReady, Raised
+from tandemkit.supervise.reports import Cause, Exited, Killed, NotReady, Raised
 
 _LINE_CHARACTERS_MAX = 300
 # What a host logs then.
@@ -21,6 +21,8 @@ def said(cause: Cause, blamed: str = "") -> str:
             how = "its process ended" if status is None else f"its process ended with {status}"
             last = ": ".join(one for one in (blamed, last_line(tail)) if one)
             return f"{how}: {last}" if last else how
+        case Killed(why=why):
+            return why
         case NotReady(within_s=within_s):
             return f"it did not answer within {within_s:g} s"
         case Raised(chain=chain) if chain:

@@ -87,6 +87,14 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Killed:
+    """Whoever watched the process ended it, for it was of no use any more."""
+
+    why: str
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NotReady:
     """It started, and did not say in time that it was ready."""
 
@@ -113,7 +121,7 @@ class Asked:
     why: str = ""
 
 
-Cause = Returned | Cancelled | Raised | Exited | NotReady | Sibling | Ending | Asked
+Cause = Returned | Cancelled | Raised | Exited | Killed | NotReady | Sibling | Ending | Asked
 
 
 @dataclass(frozen=True, slots=True)

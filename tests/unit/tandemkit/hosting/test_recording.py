@@ -27,6 +27,7 @@ from tandemkit.supervise.reports import (
     Ending,
     Exited,
     Happening,
+    Killed,
     Link,
     LogSink,
     NotReady,
@@ -121,6 +122,7 @@ async def test_what_happened_while_the_store_was_away_arrives(tmp_path: Path) ->
         (BROKEN, "raised", "the pulse stopped"),
         (Exited(None, "SIGKILL", "killed"), "exited", "SIGKILL"),
         (Exited(3, "", "bad"), "exited", "status: 3"),
+        (Killed("its loop was held", "bad"), "killed", "its loop was held"),
         (NotReady(2.5), "not_ready_within", "seconds: 2"),
         (Sibling("store"), "sibling", "store"),
         (Asked("ann", "new address"), "asked", 'author: "ann"'),
@@ -139,13 +141,14 @@ def test_each_cause_has_its_message(cause: Any, field: str, said: str) -> None:
 
 def test_last_words_are_recorded_once() -> None:
     """With the failure, and not again with the restart that follows it."""
-    ended = Exited(3, "", "it was too much")
-    failed, restarted = (
-        child_event(Report(AT, "agents/a", one, ended), ORIGIN).cause.exited
-        for one in (Happening.FAILED, Happening.RESTARTING)
-    )
-    assert (failed.status, failed.log_tail) == (3, "it was too much")
-    assert (restarted.status, restarted.log_tail) == (3, "")
+    for ended in (Exited(3, "", "it was too much"), Killed("held", "it was too much")):
+        failed, restarted = (
+            child_event(Report(AT, "agents/a", one, ended), ORIGIN).cause
+            for one in (Happening.FAILED, Happening.RESTARTING)
+        )
+        assert "it was too much" in str(failed)
+        assert "it was too much" not in str(restarted)
+        assert failed.WhichOneof("cause") == restarted.WhichOneof("cause")
 
 
 def test_each_happening_is_notable_or_routine() -> None:

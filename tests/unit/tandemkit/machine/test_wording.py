@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tandemkit.machine.wording import blamed, last_line, said
-from tandemkit.supervise.reports import Cause, Exited, Link, NotReady, Raised, Returned
+from tandemkit.supervise.reports import Cause, Exited, Killed, Link, NotReady, Raised, Returned
 
 _GROUP = """
   | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
@@ -39,6 +39,7 @@ def test_the_last_word_of_a_process_is_found_in_whatever_it_wrote(tail: str, lin
     ("cause", "clause"),
     [
         (Exited(None, "SIGKILL", "x"), "its process was ended by SIGKILL"),
+        (Killed("it was frozen", "x"), "it was frozen"),
         (Exited(3, "", "x: no disk"), "its process ended with 3: x: no disk"),
         (Exited(None, "", ""), "its process ended"),
         (NotReady(60.0), "it did not answer within 60 s"),
