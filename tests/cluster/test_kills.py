@@ -11,16 +11,15 @@ from tests.cluster.losing import Loss, trial
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 _HEADING = "another one | as before | two replicas: calls, slowest | one: calls, slowest"
-# From a loss until all is as it was; what a call of a lone agent may take.
-BACK_S_MAX, ANSWER_S_MAX = 20.0, 5.0
-# Until a frozen process is another one. 3 s on a machine that does nothing else; the keeper is
-# more patient with the supervisor, without which hosts go on.
-FROZEN_S_MAX, SUPERVISOR_S_MAX = 5.0, 10.0
+# What it may take on a machine that tests share: until all is as it was, until a process is another
+# one, and for a call that waits for a lone agent. By itself it takes 8, 2 and 4.5 s; the keeper is
+# more patient with a supervisor that is frozen, without which hosts go on.
+BACK_S_MAX, REPLACED_S_MAX, SUPERVISOR_S_MAX, ANSWER_S_MAX = 60.0, 6.0, 12.0, 10.0
 
 
 async def test_whatever_is_killed_or_frozen_is_back_and_costs_no_call(tell: Tell) -> None:
     """Calls that may be made twice succeed where a replica is left, those that wait for a lone
-    agent within five seconds, and each event that was acknowledged is there, once and in order.
+    agent within seconds, and each event that was acknowledged is there, once and in order.
     """
     losses: dict[tuple[str, signal.Signals], Loss] = {}
     async with trial() as it:
@@ -29,7 +28,7 @@ async def test_whatever_is_killed_or_frozen_is_back_and_costs_no_call(tell: Tell
             for number in (signal.SIGKILL, signal.SIGSTOP):
                 loss = losses[name, number] = await it.lose(name, number)
                 tell(f"{number.name} {name:14}", loss)
-        known, kept = list(it.writer.acknowledged), await it.writer.kept()
+        kept, known = await it.writer.kept(), it.writer.acknowledged
     tell("events acknowledged", f"{len(known)}, of which {len({*known} & {*kept})} are kept")
     assert kept[: len(known)] == known
     assert len(kept) == len(set(kept))
@@ -38,5 +37,5 @@ async def test_whatever_is_killed_or_frozen_is_back_and_costs_no_call(tell: Tell
         assert loss.lone.started == loss.lone.ok
         assert loss.lone.slowest_s <= ANSWER_S_MAX
         assert loss.back_s <= BACK_S_MAX
-        limit_s = SUPERVISOR_S_MAX if name == "supervisor" else FROZEN_S_MAX
+        limit_s = SUPERVISOR_S_MAX if name == "supervisor" else REPLACED_S_MAX
         assert loss.replaced_s <= limit_s, name
