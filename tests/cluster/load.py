@@ -25,6 +25,7 @@ from tandemkit.core.environment import Environment
 from tandemkit.core.names import AgentName
 from tandemkit.core.token import FILE_NAME, Token
 from tandemkit.rpc.bearing import bearing
+from tandemkit.rpc.channel import OPTIONS
 from tests.cluster.mesh.trial_contract import Answer
 
 _CLOCK = SystemClock()
@@ -165,11 +166,14 @@ class Load:
 
 
 @asynccontextmanager
-async def channel_to(target: str) -> AsyncIterator[grpc.aio.Channel]:
-    """With the token of the environment's fleet, if it has one."""
+async def channel_to(target: str, *, is_stock: bool = True) -> AsyncIterator[grpc.aio.Channel]:
+    """With the token of the environment's fleet, if it has one. One that is not stock has the
+    options that the kit and the packages for other languages open theirs with.
+    """
+    options = () if is_stock else OPTIONS
     plain: Any = experimental
     credentials = grpc.xds_channel_credentials(plain.insecure_channel_credentials())
-    async with grpc.aio.secure_channel(target, credentials) as channel:
+    async with grpc.aio.secure_channel(target, credentials, options) as channel:
         token = Environment.read().home / FILE_NAME
         yield bearing(channel, Token(token) if token.exists() else None)
 

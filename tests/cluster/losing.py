@@ -191,7 +191,14 @@ async def trial() -> AsyncIterator[Trial]:
             writer = Writer(addresses["store"], token)
             socket = folder / "client.sock"
             known = {VARIABLE: bootstrap(Node("client", "laptop"), told["controls"])}
-            argv = (sys.executable, "-m", driver.__name__, f"unix:{socket}", "xds:///tandem")
+            argv = (
+                sys.executable,
+                "-m",
+                driver.__name__,
+                f"unix:{socket}",
+                "xds:///tandem",
+                driver.OURS,
+            )
             environment = {**checkout.variables, **known}
             command = Command(argv, folder / "client.log", env=environment)
 

@@ -1,5 +1,6 @@
-"""A stock gRPC client as a process of its own, for it reads its bootstrap from the environment
-once. It makes the calls that a test asks for, over a socket, and counts how they end.
+"""A gRPC client as a process of its own, for it reads its bootstrap from the environment once; it
+is stock unless told otherwise. It makes the calls that a test asks for, over a socket, and counts
+how they end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tandemkit.rpc.streams import Streams
 from tests.cluster.load import Calls, Load, channel_to
 
 RUN, MADE, UNTIL, STOP = "/driver/Run", "/driver/Made", "/driver/Until", "/driver/Stop"
+STOCK, OURS = "stock", "ours"
 _LOOKS_PER_S = 50
 _CLOCK = SystemClock()
 
@@ -48,8 +50,8 @@ class Driver:
         return json.dumps(_CLOCK.monotonic_s()).encode()
 
 
-async def serve(address: str, target: str) -> None:
-    async with channel_to(target) as channel:
+async def serve(address: str, target: str, kind: str = STOCK) -> None:
+    async with channel_to(target, is_stock=kind == STOCK) as channel:
         driver = Driver(channel)
         server = grpc.aio.server()
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
