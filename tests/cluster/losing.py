@@ -115,7 +115,8 @@ class Trial:
     async def lose(self, name: str, number: signal.Signals) -> Loss:
         """Calls go on until it is back."""
         measure = text_pb.MeasureTextRequest(text="a").SerializeToString().hex()
-        texts = text_pb.CompareTextsRequest(left="a", right="b", measure=1)
+        texts = text_pb.CompareTextsRequest(left="a", right="b")
+        texts.measure = text_pb.SIMILARITY_MEASURE_LEVENSHTEIN
         made = await self.client.made()
 
         async def lose() -> tuple[float, float]:
