@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from services.control.traffic_policy.agent import AGENT as TRAFFIC_POLICY
 from tandemkit.supervise.processes import Command, supervised_process
 from tests.cluster.eventually import eventually
-from tests.cluster.fleets import TANDEM, Checkout, detached_fleet
+from tests.cluster.fleets import SERVED, TANDEM, Checkout, detached_fleet
 
 pytestmark = pytest.mark.cluster
 
@@ -71,25 +72,27 @@ async def test_a_watch_goes_on_over_a_supervisor_that_is_killed_or_frozen(fleet:
     async def lines() -> list[Any]:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
+    async def shows(holds: Callable[[list[Any]], bool]) -> list[Any]:
+        return await eventually(lines, holds, within_s=60)
+
     async with supervised_process(command):
-        await eventually(lines, lambda told: bool(told) and told[-1]["serving"])
+        await shows(lambda told: bool(told) and told[-1]["serving"])
         first = fleet.pids()["supervisor"]
         os.kill(first, signal.SIGKILL)
-        told = await eventually(
-            lines,
+        told = await shows(
             lambda told: told[-1]["serving"] and told[-1]["machines"][0]["pid"] != first,
         )
         assert any("ended" in remark for one in told for remark in one["remarks"])
         frozen = [fleet.pids()[name] for name in ("keeper", "supervisor")]
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
-        await eventually(lines, lambda told: "does not answer" in str(told[-1]["remarks"]))
+        await shows(lambda told: "does not answer" in str(told[-1]["remarks"]))
         for pid in reversed(frozen):
             os.kill(pid, signal.SIGCONT)
-        await eventually(lines, lambda told: told[-1]["serving"] and not told[-1]["remarks"])
+        await shows(lambda told: told[-1]["serving"] and not told[-1]["remarks"])
         os.kill(fleet.pids()["agents"], signal.SIGKILL)
-        await eventually(lines, lambda told: not told[-1]["serving"])
-        await eventually(lines, lambda told: bool(told[-1]["serving"]))
+        await shows(lambda told: not told[-1]["serving"])
+        await shows(lambda told: bool(told[-1]["serving"]))
 
 
 async def test_one_instance_is_called_by_its_name(fleet: Checkout) -> None:
@@ -100,3 +103,73 @@ async def test_one_instance_is_called_by_its_name(fleet: Checkout) -> None:
     agents = {one["name"]: one for one in await fleet.told("agents")}
     (instance,) = agents["utility-toolbox"]["instances"]
     assert (instance["host"], instance["state"]) == ("laptop-agents", "SERVING")
+
+
+async def test_what_is_stopped_stays_so_until_it_is_started(fleet: Checkout) -> None:
+    """An agent alone, then its host; each command says what it concerned, and is done when it
+    says so.
+    """
+    for target in ("utility-toolbox", "agents"):
+        done = await fleet.told("stop", target, "--reason", "a drill")
+        assert target in (*done["hosts"], *done["agents"])
+        assert (await fleet.told("stop", target))["was_so_already"]
+        told = await status(fleet)
+        assert told["exit"] == 1
+        (agent,) = host(told, "agents")["agents"]
+        assert agent["state"] == "STOPPED"
+        await fleet.told("start", target)
+        assert (await status(fleet))["exit"] == 0
+    before = fleet.pids()
+    await fleet.told("restart", "agents")
+    after = fleet.pids()
+    assert after["agents"] != before["agents"]
+    assert {**after, "agents": 0} == {**before, "agents": 0}
+
+
+async def test_what_is_suspended_is_refused_until_it_is_resumed(fleet: Checkout) -> None:
+    """By another spelling of its name too, and callers hear that it is not there."""
+    call = ("call", "utility-toolbox/MeasureText", "--text", "one", "--deadline-s", "5")
+    assert (await fleet.told("suspend", "utility-toolbox"))["agents"] == ["utility-toolbox"]
+    assert host(await status(fleet), "agents")["agents"][0]["state"] == "SUSPENDED"
+    refused = await fleet.tandem(*call, "--json")
+    assert json.loads(refused.stdout)["error"]["code"] == "UNAVAILABLE"
+    await fleet.told("resume", "tandem.utility.v1.ToolboxService")
+
+    async def answer() -> int:
+        return (await fleet.tandem(*call)).returncode
+
+    await eventually(answer, lambda code: code == 0)
+
+
+async def test_a_drained_host_has_no_calls_until_it_is_returned() -> None:
+    """By the traffic policy, whose history says who asked, and why."""
+    async with detached_fleet((*SERVED, TRAFFIC_POLICY)) as fleet:
+        await fleet.told("drain", "agents", "--author", "ana", "--reason", "a drill")
+        drained = await eventually(lambda: status(fleet), lambda told: told["exit"] == 1)
+        assert host(drained, "agents")["state"] == "DRAINING"
+        (change,) = (await fleet.told("policy", "history"))["changes"]
+        assert change["note"] == {"author": "ana", "reason": "a drill"}
+        assert change["drainedHosts"] == ["hosts/laptop-agents"]
+        await fleet.told("return", "agents")
+        await eventually(lambda: status(fleet), lambda told: told["exit"] == 0)
+
+
+async def test_logs_are_read_of_a_host_and_of_an_agent(fleet: Checkout) -> None:
+    """While the fleet runs, and after it."""
+    of_host = (await fleet.tandem("logs", "agents", "--json")).stdout
+    assert "host.serving" in {json.loads(line).get("event") for line in of_host.splitlines()}
+    of_agent = (await fleet.tandem("logs", "utility-toolbox", "--json")).stdout
+    assert {"agent.serving"} <= {json.loads(line).get("event") for line in of_agent.splitlines()}
+    await fleet.told("down")
+    gone = await fleet.tandem("logs", "agents", "-n", "5")
+    assert gone.returncode == 0
+    assert "host.stopped" in gone.stdout
+    assert gone.stderr.startswith("tandem: nothing runs here")
+
+
+async def test_a_wrong_name_gets_the_near_one(fleet: Checkout) -> None:
+    """From the machine that runs, and nothing is done."""
+    done = await fleet.tandem("stop", "utility-tolbox")
+    assert done.returncode == 1
+    assert done.stderr.endswith("did you mean `utility-toolbox`?\n")
+    assert (await status(fleet))["exit"] == 0

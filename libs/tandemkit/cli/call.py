@@ -21,6 +21,7 @@ from tandemkit.cli import call_text, completing, harmless, running
 from tandemkit.cli.call_requests import requests_of
 from tandemkit.cli.contract_comments import Comments, image_of
 from tandemkit.cli.failure import describe
+from tandemkit.cli.image_pool import Pools
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.reflection import Contracts, connected, short
 from tandemkit.core.environment import Environment
@@ -209,10 +210,11 @@ def _answers(
 
 
 def _render(answer: Message, method: MethodDescriptor, *, lines: bool) -> str:
+    pools = Pools(method.output_type.file.pool, Environment.read())
+    pools.close_unknown(answer)
+    pool: Any = pools
     told = json_format.MessageToDict(
-        answer,
-        always_print_fields_with_no_presence=True,
-        descriptor_pool=method.output_type.file.pool,
+        answer, always_print_fields_with_no_presence=True, descriptor_pool=pool
     )
     return harmless.json_text(json.dumps(told, ensure_ascii=False, indent=None if lines else 2))
 

@@ -182,9 +182,10 @@ async def _command(
     try:
         answer = await link.RunCommand(request, timeout=_DONE_WITHIN_S)
     except grpc.RpcError as error:
-        if error.code() != grpc.StatusCode.NOT_FOUND:
+        known = _names(machine)
+        if error.code() != grpc.StatusCode.NOT_FOUND or target in known:
             raise
-        meant = near(target, _names(machine))
+        meant = near(target, known)
         raise Refusal(f"nothing on {machine.name} is called {target!r}{meant}", EXIT_NO) from error
     return Done(tuple(answer.hosts), tuple(answer.agents), answer.was_so_already)
 

@@ -5,7 +5,7 @@ does not answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tandemkit.supervise.tasks import failure_of
 MACHINE_SERVICE = pb.DESCRIPTOR.services_by_name["MachineService"].full_name
 _ANSWER_WITHIN_S = 1.0
 _PAGE = 1000
+_DRAINED = "drained by the traffic policy; ./tandem return gives it calls again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,30 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The other machines, and what keeps them from being known."""
+    """The other machines, and what keeps them from being known. `drained` are the hosts, on all
+    machines, that the traffic policy keeps new calls from.
+    """
 
     views: tuple[View, ...] = ()
     remark: str = ""
+    drained: frozenset[str] = frozenset()
+
+    def beside(self, here: nouns.Machine) -> list[View]:
+        """All machines, this one first, with what only the policy knows of their hosts."""
+        return [self._as_drained(one) for one in (View(here, is_here=True), *self.views)]
+
+    def _as_drained(self, view: View) -> View:
+        named = {f"hosts/{view.machine.name}-{host.host}" for host in view.machine.hosts}
+        if not named & self.drained:
+            return view
+        told = nouns.Machine()
+        told.CopyFrom(view.machine)
+        for host in told.hosts:
+            is_drained = f"hosts/{told.name}-{host.host}" in self.drained
+            if is_drained and host.state == nouns.HOST_STATE_SERVING:
+                host.state = nouns.HOST_STATE_DRAINING
+                host.cause = _DRAINED
+        return View(told, view.is_here, view.told_by)
 
 
 async def others(controls: Sequence[str], here: str) -> Others:
@@ -50,7 +71,8 @@ async def others(controls: Sequence[str], here: str) -> Others:
         except grpc.RpcError:
             continue
         names = sorted(_machines(agents) - {here})
-        return Others(tuple(await asyncio.gather(*(_view(name, agents) for name in names))))
+        views = tuple(await asyncio.gather(*(_view(name, agents) for name in names)))
+        return Others(views, drained=frozenset(_drained(agents)))
     where = ", ".join(controls) or "nowhere"
     return Others(remark=f"no control answers ({where}), so other machines are not told of")
 
@@ -81,6 +103,10 @@ def supervisor_of(agents: Sequence[status_pb.FleetAgent], machine: str) -> str:
     return next(targets, "")
 
 
+def _drained(agents: Sequence[status_pb.FleetAgent]) -> Iterator[str]:
+    return (one.host for agent in agents for one in agent.instances if one.drained)
+
+
 def _machines(agents: Sequence[status_pb.FleetAgent]) -> set[str]:
     return {instance.machine for agent in agents for instance in agent.instances}
 
@@ -107,12 +133,10 @@ def _as_registered(name: str, agents: Sequence[status_pb.FleetAgent]) -> nouns.M
             well, ill = nouns.AGENT_STATE_SERVING, nouns.AGENT_STATE_NOT_SERVING
             state = well if instance.serving else ill
             host.agents.add(name=instance.instance, service=agent.service, state=state)
-            host.state = _state_of(host, is_drained=instance.drained)
+            host.state = _state_of(host)
     return nouns.Machine(name=name, settled=True, hosts=hosts.values())
 
 
-def _state_of(host: nouns.HostStanding, *, is_drained: bool) -> nouns.HostState.ValueType:
-    if is_drained:
-        return nouns.HOST_STATE_DRAINING
+def _state_of(host: nouns.HostStanding) -> nouns.HostState.ValueType:
     well = all(agent.state == nouns.AGENT_STATE_SERVING for agent in host.agents)
     return nouns.HOST_STATE_SERVING if well else nouns.HOST_STATE_DEGRADED

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
+from tandemkit.core.environment import prefer_for_libraries
 
 SUMMARIES = {
     "up": "Serve the fleet on this machine, from source.",
@@ -88,6 +89,9 @@ class LazyGroup(click.Group):
         return list(SUMMARIES)
 
     def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _OF_MACHINE | _OF_FLEET:
+            # gRPC reads it as it is imported, and would tell of each connection that fails.
+            prefer_for_libraries("GRPC_VERBOSITY", "NONE")
         return load(cmd_name) if cmd_name in SUMMARIES else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.descriptor_pool import DescriptorPool
 
 from tandem.control.v1 import fleet_status_service_pb2 as status_pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
@@ -22,9 +21,10 @@ from tandemkit.cli import running
 from tandemkit.cli.call_flags import flags_of, names_of, repeated
 from tandemkit.cli.contract_comments import Comments, image_of
 from tandemkit.cli.credential import showing
+from tandemkit.cli.image_pool import pool_of
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.reflection import Contracts, aliases_of, short
-from tandemkit.core.environment import Environment, hand_to_libraries
+from tandemkit.core.environment import Environment
 
 _ANSWER_WITHIN_S = 0.15
 _PAGE = 1000
@@ -57,7 +57,6 @@ class Field:
 
 def names(environment: Environment) -> Names:
     """What supervisor and control know, whichever of them answers."""
-    _be_quiet(environment)
     control = running.controls_of(environment.home)[0]
     request = status_pb.ListAgentsRequest(page_size=_PAGE)
     with (
@@ -110,7 +109,6 @@ def _described(
 ) -> ServiceDescriptor:
     """Unasked where neither the fleet nor the checkout has it."""
     if of_fleet:
-        _be_quiet(environment)
         with grpc.insecure_channel(running.controls_of(environment.home)[0]) as channel:
             hurried = grpc.intercept_channel(showing(channel, environment), _Hurry())
             with contextlib.suppress(grpc.RpcError, Refusal):
@@ -119,9 +117,7 @@ def _described(
 
 
 def _in_checkout(image: FileDescriptorSet, service: str) -> ServiceDescriptor:
-    pool: Any = DescriptorPool()
-    for file in image.file:
-        pool.AddSerializedFile(file.SerializeToString())
+    pool = pool_of(image)
     for file in image.file:
         for one in file.service:
             found: ServiceDescriptor = pool.FindServiceByName(f"{file.package}.{one.name}")
@@ -168,11 +164,6 @@ def _merged(machine: Any, agents: Any) -> Names:
 
 def _sorted(words: set[str]) -> tuple[str, ...]:
     return tuple(sorted(words))
-
-
-def _be_quiet(environment: Environment) -> None:
-    if running.VERBOSITY not in environment.variables:
-        hand_to_libraries({running.VERBOSITY: "NONE"})
 
 
 class _Call(NamedTuple):

@@ -12,7 +12,6 @@ from tandemkit.cli.reflection import DEFAULT_ADDRESS
 from tandemkit.core.environment import Environment, hand_to_libraries
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, TARGET, VARIABLE, Node, bootstrap
 
-VERBOSITY = "GRPC_VERBOSITY"
 _NOTE = "running.json"
 
 
@@ -48,9 +47,7 @@ def mesh_of(environment: Environment) -> str:
     """
     controls = controls_of(environment.home)
     node = Node(f"command-{gethostname()}", machine_here(environment.home))
-    quiet = {} if VERBOSITY in environment.variables else {VERBOSITY: "NONE"}
-    told: dict[str, str | None] = {VARIABLE: bootstrap(node, controls), FILE_VARIABLE: None}
-    hand_to_libraries({**told, **quiet})
+    hand_to_libraries({VARIABLE: bootstrap(node, controls), FILE_VARIABLE: None})
     return TARGET
 
 

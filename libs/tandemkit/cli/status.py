@@ -55,7 +55,7 @@ async def _looked(environment: Environment) -> tuple[list[View], str]:
     async with linked(supervisor) as machine:
         told = (await machine.GetMachine(pb.GetMachineRequest(), timeout=ANSWER_WITHIN_S)).machine
         beside = await others(told.controls, told.name) if told.controls else Others()
-    return [View(told, is_here=True), *beside.views], beside.remark
+    return beside.beside(told), beside.remark
 
 
 def _text(views: list[View], remark: str, now: datetime, environment: Environment) -> str:

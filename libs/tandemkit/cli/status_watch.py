@@ -46,8 +46,7 @@ class Watched:
 
     @property
     def views(self) -> list[View]:
-        own = [View(self.machine, is_here=True)] if self.machine is not None else []
-        return [*own, *self.beside.views]
+        return [] if self.machine is None else self.beside.beside(self.machine)
 
     @property
     def remark(self) -> str:

@@ -82,6 +82,11 @@ def hand_to_libraries(changes: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
+def prefer_for_libraries(name: str, value: str) -> None:
+    """The same, unless somebody has said otherwise."""
+    os.environ.setdefault(name, value)
+
+
 def _folder(variables: Mapping[str, str], name: str) -> Path | None:
     # The XDG rules: a relative path is invalid and counts as unset.
     text = variables.get(name, "")

@@ -16,7 +16,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from services.platform.event_store import AGENT
-from tandem.control.v1.traffic_policy_pb2 import ChangeNote
+from tandem.control.v1.child_event_pb2 import CHILD_STEP_FAILED, ChildEvent
+from tandem.control.v1.traffic_policy_pb2 import ChangeNote, TrafficPolicy
 from tandem.platform.config.v1.event_store_pb2 import EventStoreSettings
 from tandem.platform.v1 import event_store_service_pb2 as pb
 from tandem.platform.v1 import event_store_service_pb2_grpc as rpc
@@ -141,3 +142,18 @@ async def test_a_store_that_is_not_there_is_one_sentence(tmp_path: Path) -> None
     done = await one.show()
     assert isinstance(done.exception, Refusal)
     assert done.exception.message.startswith("the event store: UNAVAILABLE")
+
+
+async def test_a_line_leaves_out_what_it_says_already(tmp_path: Path) -> None:
+    """The moment, and what the stream is called after; an enum's value is said without its name."""
+    happened = ChildEvent(machine="laptop", host="laptop-agents", child="agents/utility-files")
+    happened.step = CHILD_STEP_FAILED
+    happened.time.GetCurrentTime()
+    async with store(tmp_path) as one:
+        await one.record("machines/laptop/laptop-agents", happened)
+        await one.record("policy/traffic", TrafficPolicy(drained_hosts=["hosts/a"]))
+        event, listed = [event async for event in Reader(one.channel, "").behind(0)]
+    assert event_line(listed, SCHEMAS).endswith('TrafficPolicy  drained_hosts=["hosts/a"]')
+    line = event_line(event, SCHEMAS)
+    assert line.endswith("ChildEvent  child=agents/utility-files  step=FAILED")
+    assert json.loads(event_json(event, SCHEMAS))["content"]["machine"] == "laptop"

@@ -135,6 +135,19 @@ async def test_another_machine_is_commanded_by_its_own_supervisor(
     assert "did you mean `mainpc`?" in str(wrong.exception)
 
 
+async def test_a_drained_host_is_told_as_such(home: Path, tmp_path: Path) -> None:
+    """Its supervisor does not know; it serves, and nobody new calls it."""
+    told = [agent_on(FILES, "laptop", "127.0.0.1:8200", drained=True)]
+    here = machine_of("laptop", control=("control-registry",), agents=("utility-files",))
+    async with control(tmp_path, told) as address, fake_machine(home, here) as fake:
+        fake.machine.controls.append(address)
+        done = await type_(status, "--json")
+    hosts = json.loads(done.output)["machines"][0]["hosts"]
+    assert [host["state"] for host in hosts] == ["SERVING", "DRAINING"]
+    assert hosts[1]["cause"].startswith("drained by the traffic policy")
+    assert done.return_value == 1
+
+
 async def test_a_control_that_is_silent_is_a_remark(home: Path) -> None:
     """This machine is told of all the same, and is what decides."""
     (nobody,) = free_ports(1)
