@@ -7,7 +7,7 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from tandemkit.core import log
-from tandemkit.supervise.confinement import Limits, cgroups_at, confine, group_name
+from tandemkit.supervise.confinement import CGROUPS, Limits, cgroups_at, confine, group_name
 
 _LOGGER = logging.getLogger("tandemkit.hosting")
 
@@ -32,7 +32,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     options.add_argument(
         "--cgroups",
-        default="/sys/fs/cgroup",
+        default=CGROUPS,
         help="where control groups are mounted; empty: use none (default %(default)s)",
     )
 

@@ -13,6 +13,8 @@ from tandemkit.machine.home import Home, write_at_once
 from tandemkit.machine.orders import Order
 from tandemkit.machine.record import Record, record_path
 from tandemkit.machine.sight import Watching
+from tandemkit.supervise.cgroups import Cgroup
+from tandemkit.supervise.confinement import CGROUPS, cgroups_at, group_name
 from tandemkit.supervise.detached import Detached, Program, python_argv
 from tandemkit.supervise.processes import Command
 from tandemkit.supervise.reports import LogSink, Sink
@@ -49,6 +51,9 @@ class Launch:
         self._host, self._ground = host, ground
         self._record = record_path(ground.home.hosts, host)
         self._log = Command((), ground.home.logs / f"{host}.log")
+        # Of a process with a limit of memory: how many before it the kernel had ended.
+        self._group: Cgroup | None = None
+        self._kills = 0
 
     def left_behind(self) -> tuple[Detached, Record] | None:
         """A process that an earlier supervisor started here, and that still runs."""
@@ -62,6 +67,7 @@ class Launch:
         plan = ground.home.hosts / f"{self._host}.plan.binpb"
         write_at_once(plan, order.planned.SerializeToString(deterministic=True))
         argv = ground.argv(order, ground.home)
+        self._grouped(order)
         process = Detached.started(Program(argv, self._log.log_path, ground.variables))
         now, layer = ground.clock.now(), order.planned.layer
         record = Record(process.mark, order.digest, starts, now, layer)
@@ -71,6 +77,24 @@ class Launch:
     def forget(self) -> None:
         """There is none any more."""
         self._record.unlink(missing_ok=True)
+        if self._group is not None:
+            self._group.remove()
+
+    def out_of_memory(self, order: Order) -> str:
+        """Whether the kernel ended its last process for want of memory, in words; empty if not, or
+        if there is no group that would tell.
+        """
+        if self._group is None or self._group.kills() <= self._kills:
+            return ""
+        most = order.planned.memory_mib_max
+        return f"the kernel ended it, for it used more memory than the {most} MiB that it may"
+
+    def _grouped(self, order: Order) -> None:
+        """Looks up the group that its next process is in, or will be."""
+        name = group_name(f"{order.site.machine}-{self._host}", self._ground.home.state)
+        groups = cgroups_at(CGROUPS) if order.planned.memory_mib_max else None
+        self._group = groups.of(name) if groups else None
+        self._kills = self._group.kills() if self._group else 0
 
     @property
     def log_bytes(self) -> int:

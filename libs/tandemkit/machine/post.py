@@ -37,7 +37,7 @@ class Post:
         self.is_draining = self.is_stopped = self._is_left = False
         self.starts = self.failures = 0
         self.started_at: datetime | None = None
-        self.cause = ""
+        self.cause = self._struck = self._blamed = ""
         self.sight: Sight | None = None
         self.gave_up = self.has_served = False
         # Agents of other hosts that it waits for before it has a process at all.
@@ -47,7 +47,6 @@ class Post:
         self.digest = order.digest
         self._ground = ground
         self._launch = Launch(order.name, ground)
-        self._struck = self._blamed = ""
         self._process: Detached | None = None
         self._errands = Errands()
         self._filling: asyncio.Task[None] | None = None
@@ -148,8 +147,7 @@ class Post:
         began = self._launch.log_bytes
         found = self._launch.left_behind() or self._launch.start(self.order, self.starts + 1)
         process, record = found
-        self.starts, self.started_at = record.starts, record.started_at
-        self.digest = record.digest
+        self.starts, self.started_at, self.digest = record.starts, record.started_at, record.digest
         self._process, self.sight, self.finding = process, None, None
         self._ground.changed()
 
@@ -176,7 +174,7 @@ class Post:
         # What it left behind in its group goes too.
         await process.kill()
         tail, self._blamed = self._launch.log_tail(began), blamed(self._launch.written(began))
-        struck, self._struck = self._struck, ""
+        struck, self._struck = self._struck or self._launch.out_of_memory(self.order), ""
         cause = Killed(struck, tail) if struck else _end(status, tail)
         raise ChildFailure("the host's process ended", cause, host=self.name)
 

@@ -72,7 +72,7 @@ class Cgroups:
 
     def made(self, name: str) -> Cgroup | None:
         """A group for `name`, new or as an earlier process left it; None where none may be made."""
-        found = self._at(name)
+        found = self.of(name)
         if found is None:
             return None
         for folder in set(found.folders.values()):
@@ -86,13 +86,10 @@ class Cgroups:
             _wrote(parent / "cgroup.subtree_control", "+memory +cpu")
         return found
 
-    def found(self, name: str) -> Cgroup | None:
-        """The group of another process of ours, for who wants to know how that ended."""
-        found = self._at(name)
-        has_some = found is not None and any(one.is_dir() for one in found.folders.values())
-        return found if has_some else None
-
-    def _at(self, name: str) -> Cgroup | None:
+    def of(self, name: str) -> Cgroup | None:
+        """The group of another process of ours, there or not: for who wants to know how that ended.
+        None where there are no groups at all.
+        """
         child = _PREFIX + name
         v2, v1 = "", dict[str, str]()
         try:

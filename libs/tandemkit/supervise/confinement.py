@@ -16,6 +16,8 @@ from pathlib import Path
 from tandemkit.supervise.cgroups import Cgroup, Cgroups
 
 MIB = 1024 * 1024
+# Where every Linux has them.
+CGROUPS = "/sys/fs/cgroup"
 # Without a cgroup a process that takes everything at once is stopped so far above its limit, by a
 # refusal: stacks of threads count too, whether or not they are used.
 _HEADROOM_MIB = 512
