@@ -17,12 +17,11 @@ from tandemkit.cli.plan import blueprint
 from tandemkit.core.environment import Environment
 from tandemkit.fleet.plan import NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
+from tandemkit.machine import __main__ as supervisor
 from tandemkit.machine.home import Home, HomeUnusable
 from tandemkit.machine.orders import PlanUnusable, own_host, site_of
 from tandemkit.supervise.detached import Program, python_argv, start_detached
 from tandemkit.supervise.marks import Mark
-
-_SUPERVISOR = "tandemkit.machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def prepared(environment: Environment) -> Home:
 
 def start_supervisor(home: Home, environment: Environment) -> Mark:
     """In a session of its own; it reads from the home what is wanted."""
-    argv = python_argv(_SUPERVISOR, (), sys.executable)
+    argv = python_argv(str(supervisor.__package__), (), sys.executable)
     variables = {**environment.variables, "TANDEM_HOME": str(home.folder)}
     pid = start_detached(Program(argv, home.log, variables))
     mark = Mark.of(pid)

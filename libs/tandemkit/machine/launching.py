@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tandemkit.core.clock import Clock
+from tandemkit.machine import source_host
 from tandemkit.machine.home import Home, write_at_once
 from tandemkit.machine.orders import Order
 from tandemkit.machine.record import Record, record_path
@@ -20,14 +21,13 @@ from tandemkit.supervise.processes import Command
 from tandemkit.supervise.reports import LogSink, Sink
 
 _WRITTEN_BYTES_MAX = 256 * 1024
-_MODULE = "tandemkit.machine.source_host"
 Argv = Callable[[Order, Home], tuple[str, ...]]
 
 
 def from_source(order: Order, home: Home) -> tuple[str, ...]:
     """What a checkout runs."""
     path = home.hosts / f"{order.name}.plan.binpb"
-    return python_argv(_MODULE, (str(path), *order.options(home)), sys.executable)
+    return python_argv(source_host.__name__, (str(path), *order.options(home)), sys.executable)
 
 
 @dataclass(frozen=True)
