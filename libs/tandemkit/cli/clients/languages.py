@@ -90,7 +90,7 @@ async def _java(order: Order, _workplace: Workplace) -> Files:
         "fields": '.setText("hello")' if sample.has_text else "",
     }
     shipped = {
-        f"src/main/proto/{path}": _one_class_a_file(text).encode()
+        f"src/main/proto/{path}": _one_class_a_file(path, text).encode()
         for path, text in order.contracts.texts.items()
     }
     return {**filled("java", _values(order, special)), **shipped}
@@ -143,9 +143,14 @@ def _values(order: Order, special: dict[str, str]) -> dict[str, str]:
     return {**common, **special}
 
 
-def _one_class_a_file(proto: str) -> str:
-    """Java's compiler would otherwise put all messages of a file into one class."""
+def _one_class_a_file(path: str, proto: str) -> str:
+    """Java's compiler would otherwise put all messages of a file into one class; and name what is
+    left of the file as a message of another one may be named.
+    """
+    words = Path(path).stem.split("_")
+    outer = "".join(word.capitalize() for word in words) + "ProtoFile"
     option = "\noption java_multiple_files = true;\n"
+    option += f'option java_outer_classname = "{outer}";\n'
     return _PACKAGE_LINE.sub(lambda line: line[0] + option, proto, count=1)
 
 
