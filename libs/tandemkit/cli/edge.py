@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from tandemkit.cli import envoy
+from tandemkit.cli import carried
 from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.cli.steps import StepFailure, Steps
@@ -175,6 +175,6 @@ def program(environment: Environment) -> Path:
     """Envoy, fetched with a line of progress where it is not here."""
     steps = Steps(sys.stderr, cache_of(environment))
     try:
-        return asyncio.run(envoy.obtain(environment, steps))
+        return asyncio.run(carried.obtain("envoy", environment, steps))
     except StepFailure as failure:
         raise Refusal(f"{failure.step} failed: {failure.reason}", EXIT_NO) from failure

@@ -23,6 +23,7 @@ def value_of(machine: nouns.Machine) -> dict[str, object]:
         "machine": machine.name,
         "profile": machine.profile,
         "generation": machine.generation,
+        "registry": machine.registry,
         "serving": not lacking(machine),
         "agents": [agent.name for host in machine.hosts for agent in host.agents],
         "hosts": [
@@ -84,6 +85,8 @@ def _table(machine: nouns.Machine) -> Iterator[str]:
         for agent in host.agents
     ]
     yield table(rows)
+    if machine.registry.startswith("consul at "):
+        yield f"Consul shows them at {machine.registry.removeprefix('consul at ')}/ui"
 
 
 def _lacking(machine: nouns.Machine) -> Iterator[str]:

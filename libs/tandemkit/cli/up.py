@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import edge, starting
+from tandemkit.cli import edge, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
@@ -23,6 +23,7 @@ from tandemkit.core.environment import Environment
 from tandemkit.machine.home import Home
 
 WITHIN_S = 300.0
+_REGISTRY = ("registry", "registry_address", "registry_secret")
 
 
 @click.command(
@@ -31,6 +32,7 @@ WITHIN_S = 300.0
         "./tandem up",
         "./tandem up -d && ./tandem agents",
         "./tandem up --profile mainpc --advertise 10.8.0.1",
+        "./tandem up -d --registry consul     and its UI shows every agent",
         "./tandem up --edge                then: grpcurl -plaintext 127.0.0.1:8290 list",
         "TANDEM_HOME=/tmp/second ./tandem up -d    a second fleet, on other ports",
     ),
@@ -48,6 +50,7 @@ WITHIN_S = 300.0
     show_default=True,
     help="How long to wait until all serve.",
 )
+@registry_choice.options
 @edge.options
 @as_json
 def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
@@ -59,11 +62,14 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
     """
     asked, address = Asked(said.pop("profile"), said.pop("advertise")), said.pop("address")
     environment = Environment.read()
+    choice = registry_choice.of(*(said.pop(name) for name in _REGISTRY))
     edge_wanted = edge.of(**said)
     if edge_wanted and detach:
         raise Refusal("the edge stands with its command: leave out -d, or --edge.")
     home = prepared(environment)
     plan = wanted(environment, asked)
+    if remark := registry_choice.stood(plan, choice, home, environment):
+        click.echo(f"tandem: {remark}", err=True)
     # Before anything starts, and outside of the loop: it may have to be fetched.
     envoy = edge.program(environment) if edge_wanted else Path()
 

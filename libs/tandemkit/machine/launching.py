@@ -12,8 +12,9 @@ from tandemkit.core.clock import Clock
 from tandemkit.machine import source_host
 from tandemkit.machine.home import Home, write_at_once
 from tandemkit.machine.orders import Order
+from tandemkit.machine.parts import kinds
 from tandemkit.machine.record import Record, record_path
-from tandemkit.machine.sight import Watching
+from tandemkit.machine.sight import Sight, Tell, Watching
 from tandemkit.supervise.cgroups import Cgroup
 from tandemkit.supervise.confinement import CGROUPS, cgroups_at, group_name
 from tandemkit.supervise.detached import Detached, Program, python_argv
@@ -26,6 +27,8 @@ Argv = Callable[[Order, Home], tuple[str, ...]]
 
 def from_source(order: Order, home: Home) -> tuple[str, ...]:
     """What a checkout runs."""
+    if order.part is not None:
+        return kinds.argv(order.part, home)
     path = home.hosts / f"{order.name}.plan.binpb"
     return python_argv(source_host.__name__, (str(path), *order.options(home)), sys.executable)
 
@@ -42,6 +45,14 @@ class Ground:
     argv: Argv = from_source
     # Takes what becomes of the hosts' processes.
     sink: Sink = field(default_factory=LogSink)
+
+    async def watch(self, order: Order, tell: Tell) -> None:
+        """A host for as long as it lives; a server of others until it does what it is there for."""
+        if order.part is None:
+            await self.watching.watch(order.address, tell)
+            return
+        await kinds.watch(order.part, self.home, self.clock).until_it_answers()
+        tell(Sight())
 
 
 class Launch:

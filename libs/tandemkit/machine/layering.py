@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -37,6 +37,7 @@ class Layering:
         self._errands = Errands()
         self._aim: _Aim | None = None
         self._walking: asyncio.Task[None] | None = None
+        self._leaving: list[Post] = []
         # How many layers serve, from the first on, and whether that is as far as it goes for now.
         self.up = 0
         self.is_settled = False
@@ -66,7 +67,12 @@ class Layering:
         if before is not None:
             await asyncio.wait([before])
         for post in sorted(aim.removed, key=lambda one: -one.order.planned.layer):
-            await post.empty()
+            if post.order.part is None:
+                await post.empty()
+            else:
+                # Control stands on it until it has been started anew.
+                self._leaving.append(post)
+        await self._founded(aim)
         for number, layer in enumerate(aim.layers):
             if self._aim is not aim:
                 return
@@ -82,8 +88,33 @@ class Layering:
             self.up = number + 1
             self._news.tell()
         if self._aim is aim:
+            while self._leaving:
+                await self._leaving.pop().empty()
             self.is_settled = True
             self._news.tell()
+
+    async def _founded(self, aim: _Aim) -> None:
+        """Returns when the servers that hosts stand on do what they are there for."""
+        parts = [post for post in aim.posts.values() if post.order.part is not None]
+        await asyncio.gather(*(_man(post, aim.orders[post.name]) for post in parts))
+
+        def met() -> bool:
+            waited_for = (one for one in parts if one.is_filled)
+            return self._aim is not aim or all(post.serves for post in waited_for)
+
+        def stuck() -> bool:
+            return any(post.failures >= _STUCK_FAILURES for post in parts)
+
+        await self._news.until(lambda: met() or stuck())
+        if not met():
+            await self._told_until(met)
+
+    async def _told_until(self, met: Callable[[], bool]) -> None:
+        """Whoever waits is told how it stands; it goes on if it ever comes up."""
+        self.is_settled = True
+        self._news.tell()
+        await self._news.until(met)
+        self.is_settled = False
 
     async def _served(self, aim: _Aim, layer: Layer) -> None:
         awaited = [

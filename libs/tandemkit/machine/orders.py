@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandem.fleet.v1.plan_pb2 import PlannedHost, PlannedMachine
+from tandem.fleet.v1.plan_pb2 import PlannedHost, PlannedMachine, PlannedPart
 from tandemkit.core.errors import Failure
 from tandemkit.fleet.needs import REGISTRY
 from tandemkit.machine.code import Code, digest_of
@@ -39,12 +39,14 @@ class Site:
 @dataclass(frozen=True)
 class Order:
     """One host as it is wanted. Hosts with the same digest need not be started anew; ports are no
-    part of it, for a host keeps those that it has.
+    part of it, for a host keeps those that it has. A server of others is a host without agents,
+    made of its `part`.
     """
 
     planned: PlannedHost
     site: Site
     code: str
+    part: PlannedPart | None = None
 
     @property
     def name(self) -> str:
@@ -55,10 +57,20 @@ class Order:
         """Of one that runs and that no plan knows: it can only be ended."""
         return cls(PlannedHost(name=host), site, "")
 
+    @classmethod
+    def of_part(cls, part: PlannedPart, site: Site) -> Order:
+        """Of a server that the fleet stands on."""
+        return cls(PlannedHost(name=part.name), site, "", part)
+
     @property
     def is_control(self) -> bool:
         """Whether the others cannot be found without it."""
         return any(one.service == REGISTRY for one in self.planned.agents)
+
+    @property
+    def is_never_given_up(self) -> bool:
+        """Whether the others would wait for it however often it fails."""
+        return self.is_control or self.part is not None
 
     @property
     def address(self) -> str:
@@ -71,6 +83,8 @@ class Order:
 
     @cached_property
     def digest(self) -> str:
+        if self.part is not None:
+            return digest_of((self.part.SerializeToString(deterministic=True),))
         planned = PlannedHost()
         planned.CopyFrom(self.planned)
         planned.grpc_port = planned.http_port = planned.layer = 0
@@ -146,13 +160,15 @@ def serves(host: PlannedHost, service: str) -> bool:
 
 
 def orders_of(wanted: nouns.WantedMachine, code: Code) -> dict[str, Order]:
-    """All hosts that need a process of their own. Raises PlanUnusable."""
-    site = site_of(wanted)
-    return {
+    """All that need a process of their own. Raises PlanUnusable."""
+    site, machine = site_of(wanted), planned_machine(wanted)
+    parts = {part.name: Order.of_part(part, site) for part in machine.parts}
+    hosts = {
         host.name: Order(host, site, code.of(one.service for one in host.agents))
-        for host in planned_machine(wanted).hosts
+        for host in machine.hosts
         if not serves(host, MACHINE)
     }
+    return parts | hosts
 
 
 def own_host(wanted: nouns.WantedMachine) -> PlannedHost:

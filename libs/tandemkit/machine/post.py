@@ -24,7 +24,7 @@ from tandemkit.supervise.ward import Escalated, Means
 DRAIN_S, END_S = 10.0, 15.0
 # Until its port answers, which is behind the building of its agents: a model may load for long.
 _READY_S = 600.0
-# The others wait for control, so it is never given up.
+# The others wait for control, and control for its registry's server.
 _FOR_EVER = Policy(restarts_max=None, backoff=Backoff(most_s=2.0))
 _UNKNOWN = pb.AgentStanding(state=pb.AGENT_STATE_NOT_SERVING, cause="its host does not answer yet")
 
@@ -76,8 +76,8 @@ class Post:
 
     @property
     def serves(self) -> bool:
-        agents = self.order.planned.agents
-        return all(self.agent(one.service).state == pb.AGENT_STATE_SERVING for one in agents)
+        states = {self.agent(one.service).state for one in self.order.planned.agents}
+        return self.sight is not None and states <= {pb.AGENT_STATE_SERVING}
 
     def fill(self) -> None:
         """Sees to a process from now on. Harmless where somebody does."""
@@ -131,7 +131,7 @@ class Post:
 
     async def _filled(self) -> None:
         ground = self._ground
-        policy = _FOR_EVER if self.order.is_control else Policy()
+        policy = _FOR_EVER if self.order.is_never_given_up else Policy()
         means = Means(ground.clock, Sinks(ground.sink, self))
         grace_s = DRAIN_S + END_S + END_S
         child = Child("process", self._live, grace_s=grace_s, ready_within_s=_READY_S)
@@ -160,7 +160,7 @@ class Post:
 
         try:
             async with Tasks() as tasks:
-                watch = self._ground.watching.watch(self.order.address, tell)
+                watch = self._ground.watch(self.order, tell)
                 tasks.spawn(f"watch:{self.name}", watch)
                 status = await process.wait()
         except asyncio.CancelledError:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.machine.orders import Order, own_host, site_of
 from tandemkit.machine.post import Post
+from tandemkit.machine.registry_kind import registry_of
 from tandemkit.supervise.judging import Verdict
 from tandemkit.written.pools import pool_name
 
 
 def machine_standing(
-    wanted: pb.WantedMachine, posts: Iterable[Post], pid: int, *, ending: bool
+    wanted: pb.WantedMachine, posts: Collection[Post], pid: int, *, ending: bool
 ) -> pb.Machine:
     """All of it but what the walk through the layers has come to; `pid` is the supervisor's."""
     site = site_of(wanted)
-    hosts = [host_standing(post) for post in posts]
+    hosts = [host_standing(post) for post in posts if post.order.part is None]
     hosts.append(own_standing(Order(own_host(wanted), site, ""), pid, ending=ending))
     return pb.Machine(
         name=wanted.machine,
@@ -25,7 +26,8 @@ def machine_standing(
         hosts=sorted(hosts, key=lambda one: (one.layer, one.host)),
         controls=site.controls,
         pid=pid,
-        registry="embedded",
+        registry=registry_of(wanted),
+        parts=[part_standing(post) for post in posts if post.order.part is not None],
         layers=len(wanted.plan.layers),
         ending=ending,
     )
@@ -54,6 +56,19 @@ def host_standing(post: Post) -> pb.HostStanding:
     if post.pid and post.started_at is not None:
         found.started_at.FromDatetime(post.started_at)
     return found
+
+
+def part_standing(post: Post) -> pb.ServiceStanding:
+    """A server of others; the first of its ports is the one that people want."""
+    state = state_of(post)
+    ports = post.order.part.ports if post.order.part else ()
+    return pb.ServiceStanding(
+        name=post.name,
+        state=state,
+        cause=cause_of(post, state),
+        pid=post.pid,
+        address=f"127.0.0.1:{ports[0].port}" if ports else "",
+    )
 
 
 def state_of(post: Post) -> pb.HostState.ValueType:

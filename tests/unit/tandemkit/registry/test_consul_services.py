@@ -56,8 +56,19 @@ async def test_an_address_of_ipv6_is_written_as_one() -> None:
     assert reached["TCP"] == "[fd00::1]:8200"
 
 
-def test_a_mark_tells_what_is_shown_and_not_how_well_it_is() -> None:
-    """Health is Consul's to ask, so a change of it is no new announcement."""
-    agent, moved = agent_at("10.0.0.1"), agent_at("10.0.0.2")
-    assert agent.mark == replace(agent, is_serving=False).mark
-    assert agent.mark != moved.mark
+def test_a_mark_tells_what_is_shown_and_how_well_it_is() -> None:
+    """Who moved is announced anew, and who stopped serving, or people would see it as well until
+    Consul asks the next time.
+    """
+    agent = agent_at("10.0.0.1")
+    assert agent.mark == agent_at("10.0.0.1").mark
+    assert agent.mark != replace(agent, is_serving=False).mark
+    assert agent.mark != agent_at("10.0.0.2").mark
+
+
+async def test_what_stops_serving_is_critical_before_it_is_asked() -> None:
+    """By a check of another id: of one that it knows Consul keeps what it found last."""
+    well, unwell = agent_at("10.0.0.1"), replace(agent_at("10.0.0.1"), is_serving=False)
+    checks = [(await announced(one))["Checks"][0] for one in (well, unwell)]
+    assert [one["Status"] for one in checks] == ["passing", "critical"]
+    assert checks[0]["CheckID"] != checks[1]["CheckID"]
