@@ -144,7 +144,8 @@ def test_m020_the_ports_of_the_commands_stand_in_the_one_list(ports: PortBook) -
     assert reflection.DEFAULT_ADDRESS.endswith(f":{ports.fixed['control']}")
     assert edge.DEFAULT_ADDRESS.endswith(f":{ports.fixed['edge']}")
     spans = {name: (ports.span(name)[0], ports.span(name)[-1]) for name in ports.ranges}
-    assert spans == {"grpc": (8200, 8300), "http": (9100, 9200)}
+    documents = {"grpc": (8200, 8300), "http": (9100, 9200)}
+    assert spans == {**documents, "registry": (8500, 8599)}
     assert (ports.fixed["gateway"], ports.fixed["web-ui"]) == (10010, 10011)
 
 
