@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -57,6 +58,10 @@ class Checkout:
         done = await self.tandem(*arguments, "--json")
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
+
+    def kill(self, name: str) -> None:
+        """As kill -9 does: nobody is told."""
+        os.kill(self.pids()[name], signal.SIGKILL)
 
     def pids(self) -> dict[str, int]:
         """Of the hosts that run, the supervisor and its keeper."""

@@ -10,7 +10,7 @@ from tandemkit.hosting.agent import Agent
 
 _PROJECT = '[project]\nname = "tandem"\nversion = "0.0.1"\n'
 # Not those of the real list: a fleet may run beside the tests.
-GRPC, HTTP = (18200, 18299), (19100, 19199)
+GRPC, HTTP, REGISTRY = (18200, 18299), (19100, 19199), (18500, 18599)
 
 
 def write_checkout(
@@ -54,6 +54,7 @@ def write_deploy(folder: Path, families: Mapping[str, object]) -> None:
             "ranges": [
                 {"name": "grpc", "first": GRPC[0], "last": GRPC[1]},
                 {"name": "http", "first": HTTP[0], "last": HTTP[1]},
+                {"name": "registry", "first": REGISTRY[0], "last": REGISTRY[1]},
             ],
             "fixed": [{"name": "control", "port": GRPC[0], "range": "grpc"}],
         },
