@@ -172,6 +172,8 @@ class Commands:
         return await self._hosts.command(post.order.address, agent, command)
 
     async def _start(self, posts: Sequence[Post]) -> bool:
+        # One that is half way out would take this for done.
+        await self._news.until(lambda: not any(post.is_draining for post in posts))
         was_so = all(post.is_filled for post in posts)
         for post in posts:
             post.fill()

@@ -63,8 +63,8 @@ class Foreman:
         self.is_ending = self.is_over = False
 
     def begin(self, wanted: pb.WantedMachine) -> Sequence[str]:
-        """With what the one before it wanted: what runs is taken over, and what died meanwhile is
-        started. Returns what was taken over. Raises PlanUnusable.
+        """With what the one before it wanted: what runs is taken over, what it had not done stopping
+        is ended, what died is started. Returns what was taken over. Raises PlanUnusable.
         """
         self._wanted = wanted
         orders = orders_of(wanted, self._code)
@@ -72,13 +72,14 @@ class Foreman:
         for name, order in orders.items():
             post = self._posts[name] = Post(order, self._ground)
             post.is_stopped = name in wanted.stopped_hosts
-            if name in left and left[name].mark.look() is not None:
+            if not post.is_stopped and name in left and left[name].mark.look() is not None:
                 post.fill()
         adopted = [name for name, post in self._posts.items() if post.is_filled]
         gone = {name for name in left if name not in orders}
         strays = [Post(Order.of_stray(name, site_of(wanted)), self._ground) for name in gone]
         # Its code may be newer than theirs: they are replaced when somebody asks for that.
-        self._go({name: post.order for name, post in self._posts.items()}, strays)
+        halted = [one for one in self._posts.values() if one.is_stopped and one.name in left]
+        self._go({name: post.order for name, post in self._posts.items()}, [*halted, *strays])
         if self._ground.home.is_ending:
             self.shut_down()
         return adopted
@@ -156,8 +157,7 @@ class Foreman:
     def machine(self) -> pb.Machine:
         """As it is now."""
         own = self._identity
-        ending = self.is_ending
-        found = machine_standing(self._wanted, self._posts.values(), own.pid, ending=ending)
+        found = machine_standing(self._wanted, self._posts.values(), own.pid, ending=self.is_ending)
         found.settled = self._layering.is_settled and not self.is_ending
         found.layer, found.version = self._layering.up, own.version
         found.started_at.FromDatetime(own.started_at)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import DecodeError
 
 from tandem.control.v1 import machine_pb2 as nouns
 from tandemkit.core.errors import Failure
@@ -114,7 +115,7 @@ class Home:
         """
         try:
             return nouns.WantedMachine.FromString(self._wanted.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, DecodeError):
             return None
 
     def want(self, wanted: nouns.WantedMachine) -> None:

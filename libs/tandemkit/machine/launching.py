@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -73,7 +74,9 @@ class Launch:
         return (found, record) if found and record else None
 
     def start(self, order: Order, starts: int) -> tuple[Detached, Record]:
-        """A new one, which is the `starts`-th. Raises ProcessFailure."""
+        """A new one, which is the `starts`-th. Raises ProcessFailure, and OSError where it
+        cannot be written down.
+        """
         ground = self._ground
         plan = ground.home.hosts / f"{self._host}.plan.binpb"
         write_at_once(plan, order.planned.SerializeToString(deterministic=True))
@@ -82,7 +85,12 @@ class Launch:
         process = Detached.started(Program(argv, self._log.log_path, ground.variables))
         now, layer = ground.clock.now(), order.planned.layer
         record = Record(process.mark, order.digest, starts, now, layer)
-        record.write(self._record)
+        try:
+            record.write(self._record)
+        except OSError:
+            # Nobody would ever find it again.
+            process.signal(signal.SIGKILL)
+            raise
         return process, record
 
     def forget(self) -> None:

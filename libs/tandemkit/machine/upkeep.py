@@ -84,11 +84,17 @@ class Upkeep:
 def rotate(folder: Path) -> None:
     """Each log that has grown too large becomes the one before, whose own predecessor goes: two
     files for each host, however long it runs. Who writes meanwhile goes on in the same file, so a
-    line that falls between the copy and the cut is lost.
+    line that falls between the copy and the cut is lost. One that a full disk has no second room
+    for stays as it is.
     """
     for log in folder.glob("*.log"):
+        before = log.with_suffix(".log.1")
         with suppress(FileNotFoundError):
             if log.stat().st_size > LOG_BYTES_MAX:
-                log.with_suffix(".log.1").write_bytes(log.read_bytes())
+                try:
+                    before.write_bytes(log.read_bytes())
+                except OSError:
+                    before.unlink(missing_ok=True)
+                    continue
                 with log.open("r+b") as file:
                     file.truncate(0)

@@ -50,6 +50,19 @@ async def test_a_stopped_host_stays_so_for_the_next_supervisor(tmp_path: Path) -
         assert list(wanted.stopped_hosts) == ["files"]
 
 
+async def test_a_start_waits_for_the_end_of_a_stop(tmp_path: Path) -> None:
+    """It is not lost to a process that is on its way out."""
+    async with commanded(tmp_path) as it:
+        before = it.machine.host("files").pid
+        stopped = it.begun("stop", "files")
+        await it.machine.until("files", pb.HOST_STATE_DRAINING)
+        started = it.begun("start", "files")
+        await it.machine.news.until(lambda: it.machine.host("files").pid not in {0, before})
+        await it.machine.serve("files")
+        await stopped.outcome
+        assert not (await started.outcome).was_so_already
+
+
 async def test_a_restart_is_another_process(tmp_path: Path) -> None:
     """Answered once that serves."""
     async with commanded(tmp_path) as it:

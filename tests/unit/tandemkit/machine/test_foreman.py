@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,23 @@ from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.machine.foreman import Ending
 from tandemkit.machine.orders import PlanUnusable
 from tandemkit.machine.record import records
+from tandemkit.supervise.marks import look
 from tests.unit.tandemkit.machine.crew import Machine, machine, plan_of, wanted_of
 
 TWO_LAYERS = plan_of({}, {"agents": ["text-tell"]})
+
+
+def children() -> set[int]:
+    """Ours that run."""
+    pid = os.getpid()
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return {one for one in found if look(one) is not None}
+
+
+def wait_for(pids: set[int]) -> None:
+    for pid in pids:
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 async def test_m021_a_layer_waits_for_the_one_before(tmp_path: Path) -> None:
@@ -127,6 +143,34 @@ async def test_hosts_outlive_their_supervisor_and_are_taken_over(tmp_path: Path)
         assert (await second.serve("agents")).pid == kept.pid
         assert (await second.serve("other")).pid != killed.pid
         assert second.host("agents").starts == 1
+
+
+async def test_what_was_being_stopped_is_stopped_by_the_next_supervisor(tmp_path: Path) -> None:
+    """One that died before its host did leaves no host that nobody wants."""
+    first = Machine(tmp_path)
+    first.foreman.begin(wanted_of(TWO_LAYERS))
+    await first.serve("control")
+    await first.serve("agents")
+    await first.foreman.leave()
+    wanted = wanted_of(TWO_LAYERS)
+    wanted.stopped_hosts.append("agents")
+    async with machine(tmp_path) as second:
+        assert second.foreman.begin(wanted) == ["control"]
+        await second.serve("control")
+        await second.news.until(lambda: second.foreman.machine().settled)
+        assert second.state("agents") == pb.HOST_STATE_STOPPED
+        assert set(records(second.home.hosts)) == {"control"}
+
+
+async def test_a_process_that_cannot_be_written_down_is_none(tmp_path: Path) -> None:
+    """A disk that fills up in between leaves nothing that nobody would find again."""
+    async with machine(tmp_path) as one:
+        (tmp_path / "run/hosts/agents.json.new").symlink_to("/dev/full")
+        one.foreman.begin(wanted_of(TWO_LAYERS))
+        await one.serve("control")
+        await one.until("agents", pb.HOST_STATE_FAILED)
+        await asyncio.to_thread(wait_for, children() - {one.host("control").pid})
+        assert children() == {one.host("control").pid}
 
 
 async def test_m021_the_fleet_ends_in_the_reverse_order(tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def test_what_is_wanted_is_there_for_who_comes_next(tmp_path: Path) -> None:
     assert not (tmp_path / "home/running.json").exists()
 
 
+def test_what_cannot_be_read_is_not_wanted(tmp_path: Path) -> None:
+    """A disk that lost the middle of the file costs a plan, which `up` makes again."""
+    home = Home(tmp_path / "home")
+    home.prepare()
+    (home.run / "wanted.binpb").write_bytes(b"\xff\xff\xff")
+    assert home.wanted is None
+
+
 def test_only_its_owner_reads_what_is_in_a_home(tmp_path: Path) -> None:
     """Folders and files alike, whatever the umask says."""
     before = os.umask(0)

@@ -69,3 +69,16 @@ def test_a_log_that_grew_too_large_becomes_the_one_before(
     assert path.read_text() == "now\n"
     assert (tmp_path / "a.log.1").read_text() == "second, long\n"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_log_that_a_full_disk_has_no_second_room_for_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks after the logs looks after more than those, so it goes on."""
+    monkeypatch.setattr("tandemkit.machine.upkeep.LOG_BYTES_MAX", 10)
+    log = tmp_path / "a.log"
+    log.write_text("much too long\n")
+    log.with_suffix(".log.1").symlink_to("/dev/full")
+    rotate(tmp_path)
+    assert log.read_text() == "much too long\n"
+    assert not log.with_suffix(".log.1").is_symlink()
