@@ -4,9 +4,23 @@ it is well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 
 from tandemkit.rpc.contract import Contract
+
+
+class Standing(Enum):
+    """Why a host gets no calls, or gets them though its lease is over."""
+
+    LEFT = "it drained and left"
+    LAPSED = "its lease ended"
+    DAMPED = "its lease ran out too often"
+    KEPT = "its lease ended, and too few of its group would be left without it"
+    DISPLACED = "another host has its address and port"
+    DRAINED_BY_POLICY = "the traffic policy drains it"
+    UNWELL = "the agent does not serve there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +59,11 @@ class Catalogue:
     once instead of waiting.
 
     `front` is the agent whose hosts answer what belongs to no agent, such as reflection and health
-    of the whole fleet; empty: nobody does.
+    of the whole fleet; empty: nobody does. `standings` says of hosts, by name, why they are told as
+    they are where that is not plain; nothing that is told depends on it.
     """
 
     hosts: tuple[Host, ...] = ()
     contracts: tuple[Contract, ...] = ()
     front: str = ""
+    standings: Mapping[str, Standing] = field(default_factory=dict, hash=False)

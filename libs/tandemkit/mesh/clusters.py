@@ -60,7 +60,7 @@ def cluster_of(pool: Pool, calls_max: int) -> Cluster:
 def endpoints_of(pool: Pool, machine: str) -> ClusterLoadAssignment:
     """What a caller on `machine` is told. Priorities have no gaps, for clients refuse those."""
     told = ClusterLoadAssignment(cluster_name=pool.name)
-    for priority, (hosts, zones, tier) in enumerate(_priorities(pool, machine)):
+    for priority, (hosts, zones, tier) in enumerate(priorities_of(pool, machine)):
         # gRPC for Java forgets a locality that comes again at another priority.
         behind = f"behind-{tier}" if tier else ""
         for zone in zones:
@@ -76,7 +76,7 @@ def endpoints_of(pool: Pool, machine: str) -> ClusterLoadAssignment:
     return told
 
 
-def _priorities(pool: Pool, machine: str) -> Iterator[tuple[list[Host], list[str], int]]:
+def priorities_of(pool: Pool, machine: str) -> Iterator[tuple[list[Host], list[str], int]]:
     """Hosts of one priority each, with the zones to put them in and the tier that they are of."""
     for number, tier in enumerate(pool.tiers):
         if pool.sticky:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.mesh.catalogue import Catalogue
+from tandemkit.mesh.past import Past
 from tandemkit.mesh.policy import TrafficPolicy
 from tandemkit.mesh.snapshot import Generation, Snapshot, generation
 from tandemkit.mesh.validation import objections
@@ -38,6 +39,7 @@ class Publication:
         # What is told: no catalogue before the first, and the last good policy.
         self.catalogue: Catalogue | None = None
         self.policy = _NO_POLICY
+        self.past = Past(clock)
         self._clock = clock
         self._wanted: tuple[Catalogue, TrafficPolicy] | None = None
         self._asked = asyncio.Event()
@@ -125,6 +127,7 @@ class Publication:
             self._whole = self._with_retired(now, were)
             self._snapshots = dict(self._whole)
             self._foretold = None
+            self.past.add(catalogue, policy, made.routes.version)
         for event in self._watchers:
             event.set()
         return ()

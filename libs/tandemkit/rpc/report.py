@@ -18,6 +18,7 @@ from tandemkit.rpc.context import IN_PROCESS, Context, time_left_s
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.current import Current
 from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.rpc.spans import UNTRACED, Tracing
 from tandemkit.rpc.tally import Tally
 
@@ -108,11 +109,18 @@ class Report:
             code=code,
             duration_ms=round((stopwatch_s() - call.started_s) * 1000, 3),
             peer=call.context.peer(),
+            instance=_instance(call.context),
             deadline_left_ms=None if left_s is None else round(left_s * 1000),
             trace_id=trace.trace_id(call.traceparent) or None,
             incident=call.incident or None,
             **more,
         )
+
+
+def _instance(context: Context) -> str | None:
+    """The one that the caller asked for by name."""
+    told = context.invocation_metadata() or ()
+    return next((str(value) for key, value in told if key == INSTANCE_HEADER), None)
 
 
 def _end(call: Current, code: grpc.StatusCode, reason: str = "") -> None:

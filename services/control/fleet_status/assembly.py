@@ -6,15 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from services.control.fleet_status.making import Contracts, Making
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import registration_pb2 as nouns
-from tandemkit.mesh.catalogue import Catalogue, Host
+from tandemkit.mesh.catalogue import Catalogue, Host, Standing
 from tandemkit.rpc.contract import Contract
 
 # Whoever serves this agent answers what belongs to none: front.py.
 FRONT = Contract.of(pb.DESCRIPTOR).service.full_name
+
+
+NO_STANDINGS: Mapping[str, Standing] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ def assemble(
     departed: Iterable[nouns.Host],
     contracts: Contracts,
     making: Making,
+    standings: Mapping[str, Standing] = NO_STANDINGS,
 ) -> Assembly:
     """`present` in the order in which they changed; `making` has seen all of both. In place of a
     contract may stand why there is none.
@@ -37,6 +42,7 @@ def assemble(
     left_out: dict[str, str] = {}
     hosts: list[Host] = []
     taken: set[tuple[str, int]] = set()
+    found = dict(standings)
     # The later one has the port: the earlier one's lease has only not run out yet.
     for said in reversed(tuple(present)):
         made = making.of(said)
@@ -48,7 +54,8 @@ def assemble(
         taken.add(made.place)
         left_out |= made.left_out
         if not is_free:
-            left_out[said.name] = "another host has its address and port"
+            left_out[said.name] = Standing.DISPLACED.value
+            found[said.name] = Standing.DISPLACED
     for said in departed:
         made = making.of(said)
         if made.is_placed:
@@ -57,4 +64,4 @@ def assemble(
     hosts.sort(key=lambda host: host.name)
     chosen = making.chosen(contracts)
     front = FRONT if making.serves(FRONT) else ""
-    return Assembly(Catalogue(tuple(hosts), chosen, front), left_out)
+    return Assembly(Catalogue(tuple(hosts), chosen, front, found), left_out)

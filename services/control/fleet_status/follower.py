@@ -158,7 +158,7 @@ class Follower:
             del self._contracts[key]
         for key in sorted(wanted - self._contracts.keys()):
             await self._learn(*key)
-        assembly = assemble(present, departed, self._contracts, self._making)
+        assembly = assemble(present, departed, self._contracts, self._making, self._view.standings)
         self._say_left_out(dict(assembly.left_out))
         self._say_treated(self._view.treatments)
         self.catalogue = assembly.catalogue

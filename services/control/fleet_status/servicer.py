@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
+from services.control.fleet_status.explanation import explanation, target_of
 from services.control.fleet_status.floor import Kind
 from services.control.fleet_status.follower import Follower
 from services.control.fleet_status.policies import PolicyFollower
@@ -50,7 +51,7 @@ class Status(rpc.FleetStatusServiceServicer):
                         instance=placed.instance or AgentName.of(placed.service).short,
                         host=host.name,
                         machine=host.machine,
-                        target=_target(host.address, host.port),
+                        target=target_of(host),
                         version=host.version,
                         serving=host.serving and placed.serving,
                         treatment=treated.get(host.name),
@@ -88,6 +89,23 @@ class Status(rpc.FleetStatusServiceServicer):
             told.policy_stale_time.FromDatetime(policies.stale_since)
         return told
 
+    async def ExplainRoute(
+        self, request: pb.ExplainRouteRequest, context: Context
+    ) -> pb.ExplainRouteResponse:
+        past = self._discovery.publication.past
+        if not request.HasField("time"):
+            request.time.FromDatetime(past.clock.now())
+        found = past.at(request.time.ToDatetime(UTC))
+        if found is None:
+            since = past.begins.isoformat() if past.begins else ""
+            raise CallerError(
+                errors.ERROR_REASON_PUBLICATION_FORGOTTEN,
+                f"what clients were told then is not known; that begins at {since or 'no time'}",
+                field="time",
+                since=since,
+            )
+        return explanation(request, *found)
+
 
 def _page(
     names: Sequence[str], scope: str, request: pb.ListAgentsRequest | pb.ListSubscribersRequest
@@ -100,10 +118,6 @@ def _page(
         raise CallerError(
             errors.ERROR_REASON_PAGE_TOKEN_INVALID, message, field="page_token"
         ) from error
-
-
-def _target(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _treatment(kind: Kind, end: datetime) -> pb.Treatment:

@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.control.fleet_status.damping import Damping
-from services.control.fleet_status.floor import Silent, Told, Treatment, told
+from services.control.fleet_status.floor import Kind, Silent, Told, Treatment, told
 from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.core.clock import Clock
+from tandemkit.mesh.catalogue import Standing
 
 DEPARTED_S = 60.0
+_TREATED = {Kind.DAMPED: Standing.DAMPED, Kind.KEPT: Standing.KEPT}
 
 
 class View:
@@ -44,6 +46,15 @@ class View:
     def treatments(self) -> Mapping[str, Treatment]:
         """By name, the hosts that are not told as their leases alone would have it."""
         return self._told.treatments
+
+    @property
+    def standings(self) -> Mapping[str, Standing]:
+        """By name, why hosts without a life of their own in the registry are told as they are."""
+        silent = {
+            name: Standing.LEFT if one.drained else Standing.LAPSED
+            for name, one in self._silent.items()
+        }
+        return silent | {name: _TREATED[one.kind] for name, one in self.treatments.items()}
 
     def take(self, event: pb.WatchHostsResponse) -> None:
         """All hosts, or one change."""
