@@ -2,6 +2,9 @@
 nothing that outlives its test.
 """
 
+import os
+import sys
+
 import pytest
 from hypothesis import settings
 
@@ -21,6 +24,10 @@ __all__ = [
     "pytest_fixture_setup",
     "pytest_runtest_teardown",
 ]
+
+# Pants names some of its folders from where the test began; processes that a test starts with
+# PYTHONPATH may begin elsewhere.
+sys.path[:] = map(os.path.abspath, sys.path)
 
 # The same examples in each run: a failure is always somebody's change, never the dice.
 settings.register_profile("tandem", derandomize=True, deadline=None, print_blob=True)

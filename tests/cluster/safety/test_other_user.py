@@ -41,7 +41,7 @@ async def found_by_stranger(**asked: Any) -> dict[str, Any]:
         subprocess.run,
         (sys.executable, "-m", stranger.__name__),
         input=json.dumps(asking),
-        env={"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
