@@ -63,8 +63,8 @@ class Foreman:
         self.is_ending = self.is_over = False
 
     def begin(self, wanted: pb.WantedMachine) -> Sequence[str]:
-        """With what the one before it wanted: what runs is taken over, what it had not done stopping
-        is ended, what died is started. Returns what was taken over. Raises PlanUnusable.
+        """With what the one before it wanted: what runs is taken over, what it was stopping is
+        ended, what died is started. Returns what was taken over. Raises PlanUnusable.
         """
         self._wanted = wanted
         orders = orders_of(wanted, self._code)
