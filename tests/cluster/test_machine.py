@@ -4,16 +4,20 @@ pays for it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tandemkit.core.clock import stopwatch_s
+from tandemkit.core.lock import InUse, alone
+from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.checkouts import write_checkout
 from tests.cluster.eventually import eventually
-from tests.cluster.fleets import SERVED, Checkout, detached_fleet
+from tests.cluster.fleets import SERVED, TANDEM, Checkout, detached_fleet
 
 # Each starts processes one after the other, which a busy machine takes its time for.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -33,6 +37,15 @@ async def replaced(fleet: Checkout, name: str, before: int, within_s: float = 10
         return fleet.pids()[name]
 
     await eventually(pid, lambda found: found != before, within_s=within_s)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a command holds it."""
+    try:
+        with alone(path):
+            return False
+    except InUse:
+        return True
 
 
 async def test_m021_a_fleet_comes_up_within_two_minutes() -> None:
@@ -109,5 +122,51 @@ async def test_down_works_without_supervisor_and_keeper(
     os.kill(before["supervisor"], number)
     ended = await fleet.told("down")
     assert set(ended["hosts"]) == {"control", "agents"}
+    assert ended["without_supervisor"]
+    assert fleet.pids() == {}
+
+
+async def test_two_commands_that_start_a_fleet_at_once_start_one(fleet: Checkout) -> None:
+    """The second one finds what the first has begun, and neither ends it."""
+    await fleet.told("down")
+    told = await asyncio.gather(*(fleet.told("up", "-d") for _ in range(2)))
+    assert all(one["serving"] for one in told)
+    assert set(fleet.pids()) == {"control", "agents", "supervisor", "keeper"}
+
+
+async def test_who_interrupts_an_up_that_waits_ends_no_fleet_that_was_there(
+    fleet: Checkout,
+) -> None:
+    """Also while the supervisor does not answer, so that nothing is known of it yet."""
+    before = fleet.pids()
+    os.kill(before["keeper"], signal.SIGSTOP)
+    os.kill(before["supervisor"], signal.SIGSTOP)
+    command = Command((*TANDEM, "up"), fleet.folder / "up.log", env=fleet.variables)
+    async with supervised_process(command) as attached:
+
+        async def waits() -> bool:
+            return is_locked(fleet.home.run / "command.lock")
+
+        await eventually(waits, lambda found: found)
+        os.kill(attached.pid, signal.SIGINT)
+        assert await attached.wait() == 0
+    assert fleet.pids() == before
+
+
+async def test_down_goes_on_by_itself_if_nobody_is_left_who_ends_the_fleet(
+    fleet: Checkout,
+) -> None:
+    """Supervisor and keeper are killed while the hosts drain."""
+    before = fleet.pids()
+    os.kill(before["agents"], signal.SIGSTOP)
+    ending = asyncio.gather(fleet.told("down"))
+
+    async def is_ending() -> bool:
+        return fleet.home.is_ending
+
+    await eventually(is_ending, lambda found: found)
+    for name in ("keeper", "supervisor"):
+        os.kill(before[name], signal.SIGKILL)
+    (ended,) = await ending
     assert ended["without_supervisor"]
     assert fleet.pids() == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -12,7 +12,7 @@ import grpc
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
 from tandemkit.cli.boot import free_port, start_supervisor
-from tandemkit.cli.ending import end_by_hand, end_supervisor
+from tandemkit.cli.ending import end_by_hand, end_supervisor, undisturbed
 from tandemkit.cli.following import answering, machines
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.cli.progress import Show
@@ -30,6 +30,8 @@ from tandemkit.supervise.marks import Mark
 
 _ANSWERS_S, _STARTS_S, _LOOK_S = 10.0, 30.0, 0.02
 _DEEDS = {nouns.DEED_START: "start", nouns.DEED_RESTART: "restart", nouns.DEED_STOP: "stop"}
+# For a `down` until all hosts have drained.
+_ENDS_S = 120.0
 _CLOCK = SystemClock()
 
 
@@ -61,12 +63,24 @@ class Began:
         ]
 
 
-async def begin(environment: Environment, home: Home, start: Start) -> Began:
-    """Returns when a supervisor has what is wanted; Refusal where that does not come about."""
+async def begin(
+    environment: Environment, home: Home, start: Start, is_ours: Callable[[], None]
+) -> Began:
+    """Returns when a supervisor has what is wanted; Refusal where that does not come about. Calls
+    `is_ours` before it starts a fleet that is to end with the command.
+    """
+    async with undisturbed(home, _ENDS_S):
+        return await _begin(environment, home, start, is_ours)
+
+
+async def _begin(
+    environment: Environment, home: Home, start: Start, is_ours: Callable[[], None]
+) -> Began:
     if _runs(home) and not await _is_of_older_code(home, environment):
         return await _apply(home, start)
     if home.wanted is None:
         wanted = _addressed(start)
+        is_ours()
         home.want(wanted)
         home.own(None if start.detach else Mark.of(os.getpid()))
         await _supervised(home, environment)
@@ -74,6 +88,8 @@ async def begin(environment: Environment, home: Home, start: Start) -> Began:
     # Its hosts outlived it: they are taken over as they are, and then changed to what is wanted.
     attached = bool(home.owner and home.owner.look())
     if not attached:
+        if not start.detach:
+            is_ours()
         home.own(None if start.detach else Mark.of(os.getpid()))
     await _supervised(home, environment)
     changed = await _apply(home, start)

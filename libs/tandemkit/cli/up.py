@@ -98,9 +98,11 @@ class _Run:
 
     async def up(self, start: starting.Start) -> int:
         interrupts = Interrupts()
-        began = await interrupts.until(starting.begin(self._environment, self._home, start))
+        ours = asyncio.Event()
+        beginning = starting.begin(self._environment, self._home, start, ours.set)
+        began = await interrupts.until(beginning)
         if began is None:
-            return await self._end()
+            return await self._end() if ours.is_set() else 0
         waiting = starting.settled(self._home, self._shown.show, start.within_s)
         machine = await interrupts.until(waiting)
         self._shown.end()
