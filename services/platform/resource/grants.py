@@ -34,7 +34,6 @@ class Grants:
         while it was down.
         """
         async for _, grant in self._state.all(_PREFIX, ResourceGrant):
-            self.accounts.count(grant)
             self._begin(grant)
             self._tie_again(grant)
 
@@ -58,13 +57,15 @@ class Grants:
             except Failure:
                 self._restore(grant, known)
                 raise
+            except asyncio.CancelledError:
+                # The disk may have it: its term ends it, or whoever asked asks again.
+                self._begin(grant)
+                raise
             self._begin(grant)
             return grant
 
     def renew(self, holder: str) -> list[ResourceGrant]:
-        """All of the holder's that are not over. Raises CallerError where there is none. Nothing is
-        written: what must outlive us did not change.
-        """
+        """All of the holder's that are not over, unwritten. Raises CallerError where none is."""
         found = self.lasting(holder)
         if not found:
             raise refusal.no_grant(holder)
@@ -148,6 +149,9 @@ class Grants:
         return [one for key, one in self._grants.items() if not self._terms.left_s(key)]
 
     def _begin(self, grant: ResourceGrant) -> None:
+        # In the books that are open now: another plan may have come meanwhile.
+        self.accounts.take_back(grant)
+        self.accounts.count(grant)
         grant.expire_time.FromDatetime(self._clock.now() + grant.term.ToTimedelta())
         self._grants[key_of(grant)] = grant
         self._terms.begin(key_of(grant), grant.term.ToNanoseconds() / 1e9)
