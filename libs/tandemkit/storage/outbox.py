@@ -191,6 +191,10 @@ class Outbox:
                 one.tell(Unreachable("the disk refused to keep an event"))
             self._fresh[:0] = [one for one in batch if one.written is None]
             return
+        except asyncio.CancelledError:
+            # Whether they are on disk is not known; the last write of all puts them there once.
+            self._fresh[:0] = batch
+            raise
         if dropped:
             log.event(_LOGGER, logging.ERROR, "outbox.dropped", events=dropped)
         for one in batch:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,6 +39,13 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Outbox
         yield box
 
 
+async def turn() -> None:
+    """Lets all that is due now run once."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_soon(over.set)
+    await over.wait()
+
+
 class Moody:
     """An event store that refuses when a test says so."""
 
@@ -65,6 +75,25 @@ async def test_what_is_put_is_there_after_the_process(tmp_path: Path) -> None:
         ("hosts/b", told(2)),
         ("hosts/a", told(3)),
     ]
+
+
+async def test_what_is_being_written_as_it_ends_is_written(tmp_path: Path) -> None:
+    """The disk has its turn with somebody else at that moment: the last write of all has it."""
+    box, busy = Outbox(tmp_path / "box", SystemClock()), threading.Event()
+    with ThreadPoolExecutor(1) as only:
+        asyncio.get_running_loop().set_default_executor(only)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(box.run())
+            await box.keep("hosts/a", told(1))
+            only.submit(busy.wait, 5)
+            box.put("hosts/a", told(2))
+            await turn()
+            running.cancel()
+            await turn()
+            busy.set()
+        async with opened(tmp_path / "box") as again:
+            await again.filled.wait()
+            assert [one.event for one in await again.first(10)] == [told(1), told(2)]
 
 
 async def test_there_is_no_file_where_there_are_no_events(tmp_path: Path) -> None:
