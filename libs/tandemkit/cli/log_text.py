@@ -39,7 +39,7 @@ def parsed(line: str) -> dict[str, Any] | None:
     """The fields of a line of ours; None for any other one."""
     try:
         told = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) and "event" in told else None
 
@@ -62,10 +62,10 @@ def _text(told: dict[str, Any], *, is_coloured: bool) -> str:
 def _moment(told: object) -> str:
     """The local time of day; what is no time, as it was written."""
     try:
-        moment = datetime.fromisoformat(str(told))
-    except ValueError:
+        moment = datetime.fromisoformat(str(told)).astimezone()
+    except (ValueError, OverflowError):
         return one_line(str(told))
-    return moment.astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3]
+    return moment.strftime("%m-%d %H:%M:%S.%f")[:-3]
 
 
 def word_of(value: object) -> str:

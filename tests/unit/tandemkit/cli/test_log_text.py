@@ -40,6 +40,8 @@ def test_an_exception_stands_below_its_line() -> None:
         "no JSON \x1b[31m",
         '{"event": 5, "x": "\u202e"}',
         "[1, 2]",
+        "[" * 100_000,
+        line(time="0001-01-01T00:00:00+14:00"),
     ],
 )
 def test_nothing_of_a_line_is_obeyed(wrote: str) -> None:
