@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Protocol, TypeAlias
+
+from google.protobuf.message import DecodeError
 
 from services.platform.service_registry.catalogue import Catalogue, Offer
 from tandem.control.v1 import registry_service_pb2 as registry
@@ -129,9 +131,10 @@ class Following:
         registered = self.catalogue.registered
         if told.HasField("snapshot"):
             registered.clear()
-            registered.update(map(_offer, told.snapshot.registrations))
+            registered.update(_offers(told.snapshot.registrations))
         elif told.HasField("changed"):
-            registered.update([_offer(told.changed.registration)])
+            registered.pop(told.changed.registration.key, None)
+            registered.update(_offers([told.changed.registration]))
         else:
             registered.pop(told.removed.key, None)
 
@@ -163,6 +166,13 @@ class Following:
         self._news.set()
 
 
-def _offer(said: registry.Registration) -> tuple[str, Offer]:
-    instance = pb.ServiceInstance.FromString(said.value.content)
-    return said.key, Offer(instance, owner=said.owner)
+def _offers(said: Iterable[registry.Registration]) -> Iterator[tuple[str, Offer]]:
+    """Whoever may write to the registry may have written anything: what is no instance is none."""
+    for one in said:
+        try:
+            instance = pb.ServiceInstance.FromString(one.value.content)
+        except DecodeError as error:
+            cause = str(error)
+            log.event(_LOGGER, logging.WARNING, "services.unreadable", key=one.key, cause=cause)
+        else:
+            yield one.key, Offer(instance, owner=one.owner)

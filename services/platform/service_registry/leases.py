@@ -81,16 +81,26 @@ class Keeper:
         while True:
             try:
                 await self.load()
-                for key, one in tuple(self._kept.items()):
-                    await self._renew(key, one)
             except Failure as error:
                 log.event(_LOGGER, logging.WARNING, "services.not_kept", cause=str(error))
+            for key, one in tuple(self._kept.items()):
+                await self._hold(key, one)
             await self._clock.sleep(KEPT_TTL_S / 3)
+
+    async def _hold(self, key: str, one: _Kept) -> None:
+        """One that cannot be held costs the others nothing."""
+        try:
+            await self._renew(key, one)
+        except Failure as error:
+            log.event(_LOGGER, logging.WARNING, "services.not_kept", key=key, cause=str(error))
 
     async def _renew(self, key: str, one: _Kept) -> None:
         try:
             await self._leases.renew(one.lease)
         except LeaseEnded:
+            note = await self._state.get(_noted(key), pb.KeptService)
+            if note is None or note.lease != one.lease.SerializeToString():
+                return  # somebody let it go, or keeps it by another lease
             # We were away for longer than it lasts.
             lease = await self._leases.open(one.instance, KEPT_TTL_S)
             if self._kept.get(key) is one:

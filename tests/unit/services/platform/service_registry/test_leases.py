@@ -28,6 +28,7 @@ class Registry:
     def __init__(self) -> None:
         self.alive: dict[str, str] = {}
         self.renewals: list[str] = []
+        self.refused: set[str] = set()
         self.away = False
         self._opened = 0
 
@@ -40,6 +41,8 @@ class Registry:
 
     async def renew(self, lease: registry.RegistrationLease) -> None:
         self._answer()
+        if lease.id in self.refused:
+            raise Unreachable("not this one")
         if lease.id not in self.alive:
             raise LeaseEnded
         self.renewals.append(lease.id)
@@ -116,3 +119,27 @@ async def test_what_one_lets_go_of_another_one_does_not_bring_back(state: State)
         await leases.close(lease)
         await rounds(clock, 10)
         assert leases.alive == {}
+
+
+async def test_one_that_cannot_be_held_costs_the_others_nothing(state: State) -> None:
+    """Whichever comes first, the others are renewed."""
+    leases, clock = Registry(), FakeClock()
+    async with keeping(leases, state, clock) as keeper:
+        await keeper.keep(ONE)
+        await keeper.keep(pb.ServiceInstance(service="ollama", id="two", host="h", port=2))
+        leases.refused = {"1"}
+        await until(clock, lambda: "2" in leases.renewals)
+
+
+async def test_what_is_let_go_while_it_is_renewed_does_not_come_back(state: State) -> None:
+    """Its lease has ended because nobody wants it, and not because we were away."""
+    leases = Registry()
+    keeper = Keeper(leases, state, FakeClock())
+    await keeper.keep(ONE)
+    held = keeper._kept[KEY]
+    await keeper.let_go(KEY)
+    await leases.close(held.lease)
+    # As `load` leaves it, where it read before the note went.
+    keeper._kept[KEY] = held
+    await keeper._renew(KEY, held)
+    assert leases.alive == {}

@@ -16,6 +16,7 @@ from services.platform.config_server.agent import AGENT as CONFIG_SERVER
 from services.platform.service_registry.agent import AGENT
 from tandem.control.config.v1 import registry_pb2 as registry_cfg
 from tandem.control.v1 import registration_pb2 as control
+from tandem.control.v1 import registry_service_pb2 as registry
 from tandem.platform.config.v1 import config_server_pb2 as config_cfg
 from tandem.platform.config.v1 import service_registry_pb2 as cfg
 from tandem.platform.v1 import config_value_pb2 as config
@@ -99,6 +100,16 @@ async def test_an_instance_is_replaced_by_its_id(caller: Caller) -> None:
         failed = await refusal(caller.renew(lease))
         assert (failed.code, failed.reason) == (CODE.FAILED_PRECONDITION, "SERVICE_LEASE_LOST")
     await caller.deregister("one")
+
+
+async def test_what_is_no_instance_hides_none(caller: Caller) -> None:
+    """Others write to the registry too; one bad value of theirs ends nothing."""
+    request = registry.OpenRegistrationRequest(key="services/ollama/bad")
+    request.value.schema, request.value.content = "a.B", b"\xff"
+    request.time_to_live.seconds = 30
+    await caller.registry.OpenRegistration(request)
+    await caller.register(1, 30)
+    assert await caller.discover() == [1]
 
 
 async def test_what_cannot_renew_itself_is_kept_over_a_restart(tmp_path: Path) -> None:
