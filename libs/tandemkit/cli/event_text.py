@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
@@ -47,12 +47,16 @@ class Schemas:
         return found
 
     def told(self, content: pb.EventContent) -> dict[str, Any] | None:
-        """The content's fields; None where this checkout does not know what it is."""
+        """The content's fields; None where this checkout does not know what it is, or nobody could
+        say it: a moment out of all time, or a message of a kind that is not there.
+        """
         try:
             message = GetMessageClass(self.kind(content.schema)).FromString(content.content)
-        except (KeyError, DecodeError):
+            return MessageToDict(
+                message, preserving_proto_field_name=True, descriptor_pool=self._pool
+            )
+        except (KeyError, DecodeError, SerializeToJsonError, TypeError):
             return None
-        return MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=self._pool)
 
 
 def event_line(event: pb.Event, schemas: Schemas) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 from click.testing import CliRunner, Result
+from google.protobuf.any_pb2 import Any as Any_
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
@@ -119,6 +120,18 @@ async def test_a_line_says_what_the_content_says(tmp_path: Path) -> None:
     read[0].content.schema = "acme.v1.Unknown"
     assert "bytes of acme.v1.Unknown" in event_line(read[0], SCHEMAS)
     assert json.loads(event_json(read[0], SCHEMAS))["content_base64"]
+
+
+def test_content_that_nobody_can_say_stays_bytes() -> None:
+    """Whoever records such an event hides none of the others."""
+    timeless, boxed = ChildEvent(), Any_(type_url="x/acme.v1.Unknown", value=b"a")
+    timeless.time.seconds = 10**15
+    for message in (timeless, boxed):
+        schema = message.DESCRIPTOR.full_name
+        content = pb.EventContent(schema=schema, content=message.SerializeToString())
+        event = pb.Event(position=1, content=content)
+        assert f"bytes of {schema}" in event_line(event, SCHEMAS)
+        assert json.loads(event_json(event, SCHEMAS))["content_base64"]
 
 
 async def test_new_events_are_followed(tmp_path: Path) -> None:
