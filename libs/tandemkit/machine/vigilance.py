@@ -58,17 +58,20 @@ class Vigilance:
     def _kill(self, one: Watched, finding: Finding) -> None:
         post = self._post(one)
         if post is not None:
-            self._errands.start(self._end(post, finding))
+            self._errands.start(self.end(post, finding))
 
-    async def _end(self, post: Post, finding: Finding) -> None:
-        """First the plan, then the process: what is started next is as the plan then says."""
-        if finding.spins and finding.agent:
-            try:
+    async def end(self, post: Post, finding: Finding) -> None:
+        """First the plan, then the process: what is started next is as the plan then says. Of one
+        that is dead nobody tells twice, so it is killed whatever becomes of the plan.
+        """
+        try:
+            if finding.spins and finding.agent:
                 await self._foreman.part(post.name, finding.agent)
-            except (CannotSplit, Ending, PortsTaken) as error:
-                said = {"host": post.name, "agent": finding.agent, "cause": str(error)}
-                log.event(_LOGGER, logging.WARNING, "agent.stays", **said)
-        await post.strike(finding.cause)
+        except (CannotSplit, Ending, PortsTaken, OSError) as error:
+            said = {"host": post.name, "agent": finding.agent, "cause": str(error)}
+            log.event(_LOGGER, logging.WARNING, "agent.stays", **said)
+        finally:
+            await post.strike(finding.cause)
 
     def _post(self, one: Watched) -> Post | None:
         posts = (post for post in self._foreman.posts() if post.name == one.name)

@@ -12,8 +12,10 @@ from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.machine.foreman import Ending
 from tandemkit.machine.orders import PlanUnusable
 from tandemkit.machine.record import records
+from tandemkit.machine.vigilance import Vigilance
+from tandemkit.supervise.judging import Finding, Verdict
 from tandemkit.supervise.marks import look
-from tests.unit.tandemkit.machine.crew import Machine, machine, plan_of, wanted_of
+from tests.unit.tandemkit.machine.crew import CLOCK, Machine, machine, plan_of, wanted_of
 
 TWO_LAYERS = plan_of({}, {"agents": ["text-tell"]})
 
@@ -171,6 +173,20 @@ async def test_a_process_that_cannot_be_written_down_is_none(tmp_path: Path) -> 
         await one.until("agents", pb.HOST_STATE_FAILED)
         await asyncio.to_thread(wait_for, children() - {one.host("control").pid})
         assert children() == {one.host("control").pid}
+
+
+async def test_a_dead_host_is_killed_also_if_its_plan_cannot_be_written(tmp_path: Path) -> None:
+    """A full disk costs the spinning agent a host of its own, and nobody a host that is dead."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(plan_of({}, {"agents": ["text-tell", "text-sum"]})))
+        await one.serve("control")
+        before = await one.serve("agents")
+        (post,) = (post for post in one.foreman.posts() if post.name == "agents")
+        (tmp_path / "run/wanted.binpb.new").symlink_to("/dev/full")
+        finding = Finding(Verdict.DEAD, "it spins", "text-tell", spins=True)
+        await Vigilance(one.foreman, one.home, CLOCK).end(post, finding)
+        await one.news.until(lambda: one.host("agents").pid not in {0, before.pid})
+        assert "it spins" in one.host("agents").cause
 
 
 async def test_m021_the_fleet_ends_in_the_reverse_order(tmp_path: Path) -> None:
