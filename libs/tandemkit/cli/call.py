@@ -25,6 +25,7 @@ from tandemkit.cli.image_pool import Pools
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.reflection import Contracts, connected, short
 from tandemkit.core.environment import Environment
+from tandemkit.rpc import trace
 from tandemkit.rpc.local import INSTANCE_HEADER
 
 _HEADER = re.compile(r"[0-9a-z_.-]+")
@@ -51,6 +52,7 @@ class CallCommand(click.Command):
         "./tandem call utility-toolbox/ConvertQuantity --quantity.value 3 ...",
         "./tandem call tandem.utility.v1.FilesService/ListFiles -H x-tester:yes",
         "echo '{}' | ./tandem call utility-files/WatchFiles -",
+        "./tandem call utility-toolbox/MeasureText --text hello --trace   and then ./tandem why",
         "./tandem call control-machine/GetMachine --instance control-machine-laptop",
     ),
 )
@@ -70,6 +72,7 @@ class CallCommand(click.Command):
     help="The instance that shall answer, such as utility-files-2.",
     shell_complete=completing.instances,
 )
+@click.option("--trace", is_flag=True, help="Leave a record, and print its id for ./tandem why.")
 @click.option("--deadline-s", type=click.FloatRange(min=0, min_open=True), help="Give up after it.")
 @click.option("-h", "--help", "wants_help", is_flag=True, help="This; of a method, its fields.")
 @running.address
@@ -136,6 +139,8 @@ def _service_value(service: ServiceDescriptor, comments: Comments) -> dict[str, 
 
 def _call(channel: grpc.Channel, method: MethodDescriptor, asked: dict[str, Any]) -> None:
     metadata = metadata_of(asked["headers"], asked["instance"])
+    if asked["trace"]:
+        metadata.append(_begun(metadata))
     requests = _Kept(requests_of(method, asked["words"]))
     try:
         for answer in _answers(channel, method, requests, asked["deadline_s"], metadata):
@@ -146,6 +151,16 @@ def _call(channel: grpc.Channel, method: MethodDescriptor, asked: dict[str, Any]
         if requests.refusal is not None:
             raise requests.refusal from None
         raise
+
+
+def _begun(metadata: Metadata) -> tuple[str, str]:
+    """The header of a trace of which every server keeps a line, wherever it leads."""
+    if any(name == trace.HEADER for name, _value in metadata):
+        raise Refusal(f"--trace begins a trace, and -H {trace.HEADER} names another one.")
+    begun = trace.begun()
+    # Answers are on stdout, which may be read by a program.
+    click.echo(f"trace {trace.trace_id(begun)}", err=True)
+    return trace.HEADER, begun
 
 
 class _Kept:

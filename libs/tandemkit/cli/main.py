@@ -27,6 +27,7 @@ SUMMARIES = {
     "resume": "Let what was suspended serve again.",
     "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
+    "why": "Say what decided where the calls of a trace went.",
     "agents": "List the agents of the fleet, and how and where they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "token": "Show and change the token that callers of the fleet show.",
@@ -44,7 +45,7 @@ _OF_START = frozenset({"up", "down", "plan"})
 _OF_MACHINE = frozenset(
     {"status", "logs", "start", "stop", "restart", "drain", "return", "suspend", "resume"}
 )
-_OF_FLEET = frozenset({"call", "agents", "policy", "events", "token"})
+_OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token"})
 _HELP = """Tandem: typed agents over gRPC that keep answering.
 
 \b
@@ -60,6 +61,7 @@ Examples:
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
   ./tandem policy weigh utility-toolbox v1=90 v2=10
+  ./tandem why 4bf92f3577b34da6a3ce929d0e0e4736   what decided where a call went
   ./tandem clients go ../tandem-go
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 
@@ -157,6 +159,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import call
 
             return call.call
+        case "why":
+            from tandemkit.cli import why
+
+            return why.why
         case "events":
             from tandemkit.cli import events
 
