@@ -55,13 +55,15 @@ def _call(host: str, trace_id: str, told: dict[str, Any] | None) -> Served | Non
     try:
         ended = datetime.fromisoformat(str(told["time"])).astimezone(UTC)
         duration_ms = float(told.get("duration_ms") or 0)
-    except ValueError:
+        began = ended - timedelta(milliseconds=duration_ms)
+    except (ValueError, TypeError, OverflowError):
+        # Anybody may write to a host's log, so a time may be no time.
         return None
     if not str(told["event"]).startswith(_EVENTS):
         return None
     return Served(
         host=host,
-        began=ended - timedelta(milliseconds=duration_ms),
+        began=began,
         duration_ms=duration_ms,
         rpc=str(told["rpc"]).removeprefix("/"),
         code=str(told.get("code") or ""),

@@ -95,7 +95,11 @@ class Status(rpc.FleetStatusServiceServicer):
         past = self._discovery.publication.past
         if not request.HasField("time"):
             request.time.FromDatetime(past.clock.now())
-        found = past.at(request.time.ToDatetime(UTC))
+        try:
+            found = past.at(request.time.ToDatetime(UTC))
+        except ValueError:
+            # Further away than any calendar goes, or split in a way that no clock says it.
+            found = None
         if found is None:
             since = past.begins.isoformat() if past.begins else ""
             raise CallerError(

@@ -48,7 +48,10 @@ def test_calls_of_one_trace_are_found_in_all_logs_in_the_order_of_their_begin(
     inner = line("2026-01-02T03:04:05.900+00:00", duration_ms=100, peer="in-process:7")
     outer = line("2026-01-02T03:04:06.000+00:00", instance="utility-toolbox-2")
     other = line("2026-01-02T03:04:06.000+00:00", trace_id="f" * 32, peer=TRACE)
-    (tmp_path / "a.log").write_text(f"{inner}\n{inner[:-9]}\n{other}\n{TRACE}\n")
+    odd = [line("0001-01-01T00:00:00+14:00"), line("now"), line("", duration_ms=[1])]
+    odd += [line("2026-01-02T03:04:06+00:00", duration_ms=one) for one in (1e300, float("nan"))]
+    lines = (inner, inner[:-9], other, TRACE, *odd)
+    (tmp_path / "a.log").write_text("".join(f"{one}\n" for one in lines))
     (tmp_path / "b.log").write_text(f"{outer}\n")
     first, second = served_of(tmp_path, TRACE)
     assert (first.host, first.instance, first.in_process) == ("b", "utility-toolbox-2", False)

@@ -84,3 +84,14 @@ async def test_a_time_before_control_began_is_refused(tmp_path: Path) -> None:
     failed = failure_of(caught.value)
     assert failed.reason == "PUBLICATION_FORGOTTEN"
     assert failed.metadata["since"]
+
+
+async def test_a_time_of_no_calendar_is_refused(tmp_path: Path) -> None:
+    """It is the caller's mistake and no defect."""
+    async with control(tmp_path) as channel:
+        for seconds in (-(10**17), 10**17):
+            request = pb.ExplainRouteRequest(method=f"{ALPHA}/Ask")
+            request.time.seconds = seconds
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await rpc.FleetStatusServiceStub(channel).ExplainRoute(request)
+            assert failure_of(caught.value).reason == "PUBLICATION_FORGOTTEN"
