@@ -63,11 +63,12 @@ def _settled(home: Home, held: ExitStack) -> pb.WantedMachine:
 def _serve(home: Home, wanted: pb.WantedMachine) -> None:
     own, site = own_host(wanted), site_of(wanted)
     order = Order(own, site, "")
+    # Where it answers stands there before who it is, which commands wait for.
+    home.note(site.machine, site.controls, order.address)
     mark = Mark.of(os.getpid())
     if mark is not None:
         home.say_supervisor(mark)
     home.beat()
-    home.note(site.machine, site.controls, order.address)
     agent = agent_of(MACHINE)
     # Of all that serve this contract, the one of this machine is reached by its name.
     instance = f"{agent.name}-{site.machine}"

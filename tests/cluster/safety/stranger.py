@@ -26,6 +26,12 @@ def become_nobody() -> None:
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
+def import_all() -> None:
+    """What is imported with the first call alone may lie where nobody else may read."""
+    with grpc.insecure_channel("127.0.0.1:1"):
+        pass
+
+
 def opened(path: str) -> str:
     """Reads a file, lists a folder, connects to a socket."""
     try:
@@ -89,6 +95,7 @@ def taken(port: int) -> str:
 
 def main() -> None:
     asked = json.load(sys.stdin)
+    import_all()
     become_nobody()
     said = {
         "files": {path: opened(path) for path in asked["files"]},
