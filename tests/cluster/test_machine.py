@@ -170,3 +170,31 @@ async def test_down_goes_on_by_itself_if_nobody_is_left_who_ends_the_fleet(
     (ended,) = await ending
     assert ended["without_supervisor"]
     assert fleet.pids() == {}
+
+
+async def test_a_supervisor_that_cannot_start_leaves_its_hosts_alone(fleet: Checkout) -> None:
+    """Whoever asked is told why; once it can, they are taken over as they are."""
+    before = fleet.pids()
+    for name in ("keeper", "supervisor"):
+        fleet.kill(name)
+    fleet.home.lock.unlink()
+    fleet.home.lock.mkdir()
+    refused = await fleet.tandem("up", "-d")
+    assert refused.returncode == 1
+    assert "did not start" in refused.stderr
+    hosts = {name: before[name] for name in ("agents", "control")}
+    assert fleet.pids() == hosts
+    fleet.home.lock.rmdir()
+    assert (await fleet.told("up", "-d"))["serving"]
+    assert fleet.pids().items() >= hosts.items()
+
+
+async def test_control_is_not_moved_by_an_up_that_finds_it(fleet: Checkout) -> None:
+    """It says where it is; the port that it has may be asked for again."""
+    before = fleet.pids()
+    moved = await fleet.tandem("up", "-d", "--address", "127.0.0.1:1")
+    assert moved.returncode == 2
+    assert "has its control at" in moved.stderr
+    address = (await fleet.told("up", "-d"))["address"]
+    assert (await fleet.told("up", "-d", "--address", address))["changes"] == []
+    assert fleet.pids() == before

@@ -16,6 +16,7 @@ from tandemkit.cli.ending import end_by_hand, end_supervisor, undisturbed
 from tandemkit.cli.following import answering, machines
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.cli.progress import Show
+from tandemkit.cli.running import controls_of
 from tandemkit.cli.signals import unless
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
@@ -76,6 +77,8 @@ async def begin(
 async def _begin(
     environment: Environment, home: Home, start: Start, is_ours: Callable[[], None]
 ) -> Began:
+    if home.wanted is not None:
+        _check_address(home, start)
     if _runs(home) and not await _is_of_older_code(home, environment):
         return await _apply(home, start)
     if home.wanted is None:
@@ -83,7 +86,9 @@ async def _begin(
         is_ours()
         home.want(wanted)
         home.own(None if start.detach else Mark.of(os.getpid()))
-        await _supervised(home, environment)
+        if why := await _silence_of_new(home, environment):
+            await end_by_hand(home)
+            raise Refusal(f"the supervisor did not start: {why}.", EXIT_NO)
         return Began(attached=False)
     # Its hosts outlived it: they are taken over as they are, and then changed to what is wanted.
     attached = bool(home.owner and home.owner.look())
@@ -91,7 +96,10 @@ async def _begin(
         if not start.detach:
             is_ours()
         home.own(None if start.detach else Mark.of(os.getpid()))
-    await _supervised(home, environment)
+    if why := await _silence_of_new(home, environment):
+        await end_supervisor(home)
+        message = f"the supervisor did not start: {why}; hosts that ran go on without one."
+        raise Refusal(message, EXIT_NO)
     changed = await _apply(home, start)
     return Began(attached or start.detach, changes=changed.changes)
 
@@ -181,24 +189,33 @@ def _addressed(start: Start) -> nouns.WantedMachine:
     return wanted
 
 
-async def _supervised(home: Home, environment: Environment) -> None:
-    """Returns when a new supervisor takes calls; Refusal with its last word where it ends first."""
+def _check_address(home: Home, start: Start) -> None:
+    """Refusal where control is to be elsewhere than it is: those who call it would not follow."""
+    known = controls_of(home.folder)[0]
+    port = start.address.rpartition(":")[2]
+    # Where it listens may differ from where callers find it, but for the port.
+    if port not in {"", "0", known.rpartition(":")[2]}:
+        message = (
+            f"the fleet of {home.folder} has its control at {known}: "
+            "./tandem down ends it, and then --address counts."
+        )
+        raise Refusal(message)
+
+
+async def _silence_of_new(home: Home, environment: Environment) -> str:
+    """Starts a supervisor. Returns when it takes calls, or why it does not."""
     began = home.log.stat().st_size if home.log.exists() else 0
     process = Detached.found(start_supervisor(home, environment))
-    why: str | None = None
     if process is not None:
         try:
             why = await unless(process.wait(), _silence(home))
-            if why == "":
-                return
         finally:
             process.let_go()
-    if why is None:
-        with home.log.open("rb") as log:
-            log.seek(began)
-            why = last_line(log.read().decode(errors="replace")) or "it says nothing"
-    await end_by_hand(home)
-    raise Refusal(f"the supervisor did not start: {why}.", EXIT_NO)
+        if why is not None:
+            return why
+    with home.log.open("rb") as log:
+        log.seek(began)
+        return last_line(log.read().decode(errors="replace")) or "it says nothing"
 
 
 async def _silence(home: Home) -> str:

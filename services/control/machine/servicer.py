@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -103,7 +104,8 @@ class Supervision(rpc.MachineServiceServicer):
         except Failure as error:
             raise _refusal(error) from error
         log = Log(self._logs / f"{host}.log")
-        lines = log.tail(request.lines_max, matches)
+        # A log of which few lines match is read as a whole.
+        lines = await asyncio.to_thread(log.tail, request.lines_max, matches)
         for start in range(0, len(lines), _LINES_MAX):
             yield pb.ReadLogResponse(host=host, lines=lines[start : start + _LINES_MAX])
         if request.follow:
