@@ -11,6 +11,8 @@ from tandemkit.registry.consul_http import ConsulHttp, Request
 
 CHECK_INTERVAL_S = 10.0
 _CHECK_WITHIN_S = 2.0
+# Of a check that nobody has to repeat.
+_FOR_GOOD = "87600h"
 # Consul's own floor: it removes a critical service after a minute at the earliest.
 _GONE_AFTER = "1m"
 # What is ours among the services of a Consul agent, whose it is, and as what it was announced.
@@ -73,11 +75,13 @@ class ConsulServices:
         ]
 
     async def announce(self, agent: ServedAgent) -> None:
-        """Adds or replaces it. What its checks found last stays; of a new one its own word holds
-        until the first check.
+        """Adds or replaces it. What its checks found last stays, but for what it says itself, which
+        holds at once; of a new one its word is all there is until the first check.
         """
         path, replace = "/v1/agent/service/register", {"replace-existing-checks": "true"}
         await self._http.ask(Request("PUT", path, replace, self._service(agent), again=True))
+        path = f"/v1/agent/check/update/{quote(self._said(agent), safe='')}"
+        await self._http.ask(Request("PUT", path, body={"Status": _status(agent)}, again=True))
 
     async def withdraw(self, one: Shown) -> None:
         """Takes it away at once; harmless where it is gone."""
@@ -88,6 +92,9 @@ class ConsulServices:
     def _identity(self, agent: str) -> str:
         """Two fleets may share a Consul."""
         return f"{self._fleet}:{agent}"
+
+    def _said(self, agent: ServedAgent) -> str:
+        return f"{self._identity(agent.key)}:said"
 
     def _service(self, agent: ServedAgent) -> dict[str, Any]:
         said = {"host": agent.host, "instance": agent.instance, "service": agent.service}
@@ -103,22 +110,20 @@ class ConsulServices:
         }
 
     def _checks(self, agent: ServedAgent) -> list[dict[str, str]]:
-        """Its health, and whether its host is there: who is ill stays in sight as critical, and
-        only whose host is gone Consul removes.
+        """Its health as Consul finds it, whether its host is there, and what it says: who is ill
+        stays in sight as critical, and only whose host is gone Consul removes.
         """
         where = f"[{agent.address}]" if ":" in agent.address else agent.address
         where, within = f"{where}:{agent.port}", _duration(_CHECK_WITHIN_S)
         identity = self._identity(agent.key)
         health = {
-            # Of a check that it knows Consul keeps the state until it asks the next time; by
-            # another id the agent's own word holds at once.
-            "CheckID": f"{identity}:{'health' if agent.is_serving else 'unwell'}",
+            "CheckID": f"{identity}:health",
             "Name": "gRPC health",
             "GRPC": f"{where}/{agent.service}",
             "Interval": _duration(self._interval_s),
             "Timeout": within,
-            # Until its first answer.
-            "Status": "passing" if agent.is_serving else "critical",
+            # Until its first answer; of a check that it knows Consul keeps the state.
+            "Status": _status(agent),
         }
         reached = {
             "CheckID": f"{identity}:reached",
@@ -129,7 +134,17 @@ class ConsulServices:
             "Status": "passing",
             "DeregisterCriticalServiceAfter": _GONE_AFTER,
         }
-        return [health, reached]
+        said = {
+            "CheckID": self._said(agent),
+            "Name": "what it says",
+            "TTL": _FOR_GOOD,
+            "Status": _status(agent),
+        }
+        return [health, reached, said]
+
+
+def _status(agent: ServedAgent) -> str:
+    return "passing" if agent.is_serving else "critical"
 
 
 def _duration(duration_s: float) -> str:

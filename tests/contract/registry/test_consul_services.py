@@ -90,10 +90,16 @@ async def test_a_served_agent_passes_its_check_and_leaves(
     """
     async with serving_host(tmp_path) as port, shown_in(consul) as services:
         # Its own word is that it does not serve, so only a check makes it passing.
-        agent = served(port, is_serving=False)
-        await services.announce(agent)
+        await services.announce(served(port, is_serving=False))
         await until_health_is(consul, {"tandem:a:probe-probe": "passing"})
-        (found,) = json.loads(await consul.ask("health/service/probe-probe?passing"))
+
+        async def passing() -> Any:
+            return json.loads(await consul.ask("health/service/probe-probe?passing"))
+
+        assert await passing() == []
+        agent = served(port)
+        await services.announce(agent)
+        (found,) = await eventually(passing, bool)
         shown = found["Service"]
         assert (shown["Address"], shown["Port"]) == ("127.0.0.1", port)
         assert shown["Tags"] == ["machine=laptop", "version=v1.2"]
