@@ -9,7 +9,7 @@ from pathlib import Path
 _PROC = Path("/proc")
 _WRITTEN = re.compile(r"([0-9]+) ([0-9]+) (\S+)")
 # Dead and waiting for a parent that may never ask; and on its way out.
-_OVER = frozenset("ZXx")
+OVER = frozenset("ZXx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,20 @@ class Mark:
 
 def look(pid: int) -> Look | None:
     """At whatever process has that number now; None where none runs."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # Its name stands in parentheses and may hold anything.
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in _OVER:
+    fields = stat_of(pid)
+    if fields is None or fields[0] in OVER:
         return None
     return Look(fields[0], int(fields[19]), int(fields[11]) + int(fields[12]))
+
+
+def stat_of(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on; None where no process has that number."""
+    try:
+        told = (_PROC / str(pid) / "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # Its name stands in parentheses and may hold anything, bytes that are no text too.
+    return told.rpartition(b")")[2].decode().split()
 
 
 def boot() -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+
+from tandemkit.supervise.marks import stat_of
 
 # What the kernel calls a thread that computes or would, one that waits for a device, one that a
 # signal stopped, and one that a debugger holds.
 RUNS, WAITS_FOR_DEVICE, STOPPED, TRACED = "R", "D", "T", "t"
-_PROC = Path("/proc")
-# Fields of /proc/PID/stat behind the name, which may hold anything.
+# Fields of /proc/PID/stat behind the name.
 _STATE, _USER, _SYSTEM, _STARTED, _RESIDENT = 0, 11, 12, 19, 21
 
 
@@ -29,10 +29,11 @@ class VitalSigns:
     def of(cls, pid: int) -> VitalSigns | None:
         """None where there is no such process, or none that can be asked about."""
         try:
-            told = _PROC.joinpath(str(pid), "stat").read_text()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            fields = stat_of(pid)
+        except PermissionError:
             return None
-        fields = told.rpartition(")")[2].split()
+        if fields is None:
+            return None
         ticks = int(fields[_USER]) + int(fields[_SYSTEM])
         return cls(
             state=fields[_STATE],

@@ -9,12 +9,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tandemkit.core.errors import Failure
+from tandemkit.supervise.marks import OVER, boot, stat_of
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+# It does not change while a process lives.
+_boot = cache(boot)
 
 
 class NoSuchProcess(Failure):
@@ -118,17 +119,9 @@ def owner_of(task: asyncio.Task[Any]) -> Owner:
 
 
 def _started_ticks(pid: int) -> int:
-    try:
-        said = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError) as error:
-        raise NoSuchProcess("no process has this number", pid=pid) from error
-    # The name of a program stands in brackets and may hold anything, brackets too.
-    fields = said.rpartition(b")")[2].split()
-    if fields[0] in {b"Z", b"X"}:
+    fields = stat_of(pid)
+    if fields is None:
+        raise NoSuchProcess("no process has this number", pid=pid)
+    if fields[0] in OVER:
         raise NoSuchProcess("the process is over", pid=pid)
     return int(fields[19])
-
-
-@cache
-def _boot() -> str:
-    return _BOOT.read_text("ascii").strip()
