@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 
 from tandem.control.v1 import fleet_status_service_pb2 as status_pb
 from tandem.control.v1 import machine_pb2 as nouns
@@ -27,6 +23,7 @@ from tandemkit.testing.agents import fake_agent
 from tandemkit.testing.machine import fake_machine, fake_machine_at, machine_of
 from tandemkit.testing.parts import free_ports, short_folder
 from tests.unit.services.control.traffic_policy.policies import policies_at
+from tests.unit.tandemkit.cli.beside import type_
 
 FILES = "tandem.utility.v1.FilesService"
 
@@ -56,11 +53,6 @@ def agent_on(service: str, machine: str, target: str, **more: Any) -> status_pb.
     one = {"instance": f"{machine}-one", "host": f"hosts/{machine}-agents", "serving": True, **more}
     told.instances.add(machine=machine, target=target, **one)
     return told
-
-
-async def type_(command: click.Command, *words: str) -> Result:
-    invoke = functools.partial(CliRunner().invoke, command, words, standalone_mode=False)
-    return await asyncio.to_thread(invoke)
 
 
 async def test_each_agent_is_listed_with_where_it_runs(tmp_path: Path) -> None:

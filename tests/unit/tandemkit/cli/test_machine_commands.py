@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tandem.utility.v1 import toolbox_service_pb2
@@ -19,10 +16,8 @@ from tandemkit.cli.commands import DEEDS, command_of
 from tandemkit.cli.contract_comments import IMAGE
 from tandemkit.cli.logs import logs
 from tandemkit.cli.output import Refusal
-from tandemkit.testing.machine import FakeMachine, fake_machine, machine_of
 from tandemkit.testing.parts import short_folder
-
-AGENTS = ("utility-files", "utility-toolbox")
+from tests.unit.tandemkit.cli.beside import AGENTS, machine, type_
 
 
 @pytest.fixture
@@ -30,19 +25,6 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with short_folder() as folder:
         monkeypatch.setenv("TANDEM_HOME", str(folder))
         yield folder
-
-
-@asynccontextmanager
-async def machine(home: Path) -> AsyncIterator[FakeMachine]:
-    told = machine_of("laptop", control=("control-registry",), agents=AGENTS)
-    async with fake_machine(home, told) as fake:
-        yield fake
-
-
-async def type_(command: click.Command, *words: str) -> Result:
-    """As the entry point calls it: the exit code is what the command returns."""
-    invoke = functools.partial(CliRunner().invoke, command, words, standalone_mode=False)
-    return await asyncio.to_thread(invoke)
 
 
 async def run(name: str, *words: str) -> Result:

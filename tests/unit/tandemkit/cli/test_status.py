@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import json
 import os
 import pwd
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 
 from tandem.control.v1 import machine_pb2 as nouns
 from tandemkit.cli import machine_link
@@ -26,10 +21,9 @@ from tandemkit.core.environment import Environment
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.testing.clock import FakeClock
-from tandemkit.testing.machine import SOCKET, FakeMachine, fake_machine, fake_machine_at, machine_of
+from tandemkit.testing.machine import SOCKET, fake_machine_at, machine_of
 from tandemkit.testing.parts import free_ports, short_folder
-
-AGENTS = ("utility-files", "utility-toolbox")
+from tests.unit.tandemkit.cli.beside import AGENTS, machine, type_
 
 
 @pytest.fixture
@@ -37,19 +31,6 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with short_folder() as folder:
         monkeypatch.setenv("TANDEM_HOME", str(folder))
         yield folder
-
-
-@asynccontextmanager
-async def machine(home: Path) -> AsyncIterator[FakeMachine]:
-    told = machine_of("laptop", control=("control-registry",), agents=AGENTS)
-    async with fake_machine(home, told) as fake:
-        yield fake
-
-
-async def type_(command: click.Command, *words: str) -> Result:
-    """As the entry point calls it: the exit code is what the command returns."""
-    invoke = functools.partial(CliRunner().invoke, command, words, standalone_mode=False)
-    return await asyncio.to_thread(invoke)
 
 
 async def test_status_exits_0_only_when_all_serves(home: Path) -> None:
