@@ -27,7 +27,7 @@ class Agent:
 
     `contract` is the descriptor of the file that declares the service. `calls` are the contracts of
     the agents that must serve before this one can, `soft_calls` those that it can do without for a
-    while.
+    while. `calls_any` says that others tell it whom to call: `scope.caller()` reaches every agent.
     """
 
     contract: FileDescriptor
@@ -35,6 +35,7 @@ class Agent:
     settings: type[Message] | None = None
     calls: tuple[FileDescriptor, ...] = ()
     soft_calls: tuple[FileDescriptor, ...] = ()
+    calls_any: bool = False
 
     @cached_property
     def promise(self) -> Contract:

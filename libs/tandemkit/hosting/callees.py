@@ -9,6 +9,8 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor
 
 from tandemkit.core.errors import Bug
+from tandemkit.hosting.agent_caller import AgentCaller
+from tandemkit.hosting.fleet_methods import FleetMethods
 from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Contract
 
@@ -18,10 +20,18 @@ Stub = TypeVar("Stub")
 class Callees:
     """Makes the stubs of one agent. All agents of a host share the mesh."""
 
-    def __init__(self, caller: str, declared: Iterable[FileDescriptor], mesh: Mesh) -> None:
+    def __init__(
+        self,
+        caller: str,
+        declared: Iterable[FileDescriptor],
+        mesh: Mesh,
+        anybody: FleetMethods | None = None,
+    ) -> None:
+        """`anybody` for an agent that may call whom it did not name."""
         self._caller = caller
         self._declared = {Contract.of(file).service.full_name for file in declared}
         self._mesh = mesh
+        self._anybody = anybody
 
     def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """Raises Bug for an agent that is not declared."""
@@ -33,6 +43,16 @@ class Callees:
                 undeclared=service,
             )
         return self._mesh.stub(make)
+
+    def caller(self) -> AgentCaller:
+        """Raises Bug for an agent that does not say so."""
+        if self._anybody is None:
+            raise Bug(
+                "an agent that makes calls which others describe declares it: add "
+                "`calls_any=True` to its AGENT",
+                agent=self._caller,
+            )
+        return AgentCaller(self._mesh, self._anybody)
 
 
 class _Listener:

@@ -13,6 +13,7 @@ import grpc
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.core.token import Token
+from tandemkit.hosting.agent_caller import AgentCaller
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.http_port import Pages
 from tandemkit.hosting.kept import Kept
@@ -109,6 +110,12 @@ class Scope:
         declares it neither in `calls` nor in `soft_calls`.
         """
         return self._callees.stub(make)
+
+    def caller(self) -> AgentCaller:
+        """Makes calls of any agent that are given as messages. Raises Bug where AGENT does not say
+        `calls_any=True`.
+        """
+        return self._callees.caller()
 
     async def state(self) -> State:
         """What the instance must still know after its process has died: messages by key, in the

@@ -15,6 +15,7 @@ from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.fleet_methods import FleetMethods
 from tandemkit.hosting.http_port import Pages
 from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.needs import Fleet, Needs
@@ -37,6 +38,7 @@ from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.supervise.ward import Means
 
 if TYPE_CHECKING:
+    from tandemkit.hosting.agent import Agent
     from tandemkit.hosting.host import Placed
 
 # The namespace of the process registry in which agents stand.
@@ -67,6 +69,14 @@ class Site:
     processes: ProcessRegistry
     pages: dict[str, Pages]
     where: Where
+
+    def callees(self, agent: Agent) -> Callees:
+        """Whom the agent may call: its own contract too, for there may be another instance."""
+        declared = (agent.contract, *agent.calls, *agent.soft_calls)
+        anybody = None
+        if agent.calls_any:
+            anybody = FleetMethods(self.mesh, self.clock, has_fleet=bool(self.controls))
+        return Callees(agent.name, declared, self.mesh, anybody)
 
 
 class Tenant:
@@ -209,12 +219,9 @@ class Tenant:
 
     def _scope(self, tasks: Tasks, kept: Kept) -> Scope:
         agent, site, name = self._placed.agent, self._site, self._placed.name
-        # Its own contract too: another instance of it may be called.
-        declared = (agent.contract, *agent.calls, *agent.soft_calls)
-        callees = Callees(agent.name, declared, site.mesh)
         shown = Shown(site.pages, self.standing.accounts)
         own = (name, site.clock, self._folder(), site.processes, site.where)
-        scope = Scope(*own, tasks, site.server, callees, kept, shown)
+        scope = Scope(*own, tasks, site.server, site.callees(agent), kept, shown)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
         scope.begins_when(needs.met)
         return scope
