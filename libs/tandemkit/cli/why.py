@@ -81,7 +81,7 @@ def why(*, trace: str, headers: tuple[str, ...], caller: str | None, as_json: bo
 
 def _trace_id(said: str) -> str:
     wanted = said.strip().lower()
-    wanted = tracing.trace_id(tracing.arrived(((tracing.HEADER, wanted),))) or wanted
+    wanted = tracing.trace_id(tracing.well_formed(wanted)) or wanted
     if _ID.fullmatch(wanted) is None:
         raise Refusal(f"{said!r} is no trace id, which is 32 hexadecimal digits.")
     return wanted

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.errors import CallerError, Failure, TransientError
-from tandemkit.rpc import failure, quick, remote, trace, validation
+from tandemkit.rpc import arrival, failure, quick, remote, trace, validation
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.current import SERVING, Current
@@ -111,8 +111,8 @@ def wrapped(door: Door, serve: Serve) -> Serve:
         surely_good, run = _yes, _checking(door, run)
 
     async def answer(request: Any, context: Context) -> Message | None:
-        traceparent = trace.arrived(context.invocation_metadata())
-        current = Current(method, context, traceparent, stopwatch_s())
+        traceparent, asked = arrival.read(context.invocation_metadata())
+        current = Current(method, context, traceparent, stopwatch_s(), method.priority)
         tally.started += 1
         SERVING.set(current)
         if traceparent:
@@ -123,6 +123,8 @@ def wrapped(door: Door, serve: Serve) -> Serve:
             report.begin(current)
         ended: Refusal | None = None
         try:
+            if asked is not None:
+                current.priority = arrival.priority(asked)  # refuses what is none
             call = room.enter(current.started_s)  # refuses, and then there is nobody to leave
             try:
                 if request is None or not surely_good(request):

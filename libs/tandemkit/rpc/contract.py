@@ -19,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tandem.options.v1 import options_pb2 as options
 from tandemkit.core.names import AgentName
+from tandemkit.rpc.priority import Priority
 
 # What a unary call may take where its contract does not say.
 UNARY_DEADLINE_S = 30.0
@@ -39,6 +40,7 @@ class Method:
     concurrent_calls_max: int
     retryable: bool
     public: bool
+    priority: Priority
 
     @classmethod
     def of(cls, method: MethodDescriptor) -> Method:
@@ -59,6 +61,7 @@ class Method:
             concurrent_calls_max=said.Extensions[options.limits].concurrent_calls_max,
             retryable=said.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
             public=said.Extensions[options.public],
+            priority=Priority.of(said.Extensions[options.priority]),
         )
 
 

@@ -1,5 +1,5 @@
-"""The call that is being served, for what its handler calls in turn: its trace goes on, and its
-time is shared.
+"""The call that is being served, for what its handler calls in turn: its trace and its class go on,
+and its time is shared.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc.context import Context, time_left_s
 from tandemkit.rpc.contract import Method
+from tandemkit.rpc.priority import Priority
 from tandemkit.rpc.spans import Span
 
 
@@ -21,6 +22,7 @@ class Current:
     context: Context
     traceparent: str
     started_s: float
+    priority: Priority
     incident: str = ""
     span: Span | None = None
 

@@ -10,7 +10,7 @@ import grpc
 
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import Clock
-from tandemkit.rpc import budget, failure, retries, trace
+from tandemkit.rpc import budget, failure, priority, retries, trace
 from tandemkit.rpc.breaker import Breaker, State
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.current import SERVING
@@ -42,9 +42,11 @@ class Terms:
 
 
 class Line:
-    """One method, as its callers meet it. `deadline_s` and `retryable` are the contract's."""
+    """One method, as its callers meet it. `deadline_s`, `retryable` and `priority` are the
+    contract's; a method whose contract is unknown has no class that goes without saying.
+    """
 
-    __slots__ = ("breaker", "deadline_s", "path", "retryable", "terms")
+    __slots__ = ("breaker", "deadline_s", "path", "priority", "retryable", "terms")
 
     def __init__(self, path: str, terms: Terms) -> None:
         method = _described(path)
@@ -53,6 +55,7 @@ class Line:
         self.breaker = Breaker(terms.target, path, terms.clock)
         self.deadline_s = method.deadline_s if method else None
         self.retryable = method.retryable if method else False
+        self.priority = method.priority if method else None
 
     def admit(
         self, asked_s: float | None, headers: Headers
@@ -69,6 +72,8 @@ class Line:
                 headers, span = self._traced(headers, "")
         else:
             rest_s = current.rest_s()
+            if headers or current.priority is not self.priority:
+                headers = priority.handed_on(headers, current.priority, self.priority)
             if current.traceparent:
                 headers, span = self._traced(headers, current.traceparent)
         timeout_s = budget.allowance_s(rest_s, self.deadline_s, asked_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from tandemkit.core import ids
 
@@ -13,16 +12,9 @@ _FORM = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ODD = frozenset("13579bdf")
 
 
-def arrived(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
-    """The header that the caller sent; empty where it sent none that is well formed. Runs for every
-    call, so it makes up no id.
-    """
-    for key, value in metadata or ():
-        if key == HEADER:
-            if isinstance(value, str) and _FORM.fullmatch(value):
-                return value
-            return ""
-    return ""
+def well_formed(header: str | bytes) -> str:
+    """The header as its caller sent it; empty where it is malformed."""
+    return header if isinstance(header, str) and _FORM.fullmatch(header) else ""
 
 
 def sampled(traceparent: str) -> bool:

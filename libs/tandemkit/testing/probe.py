@@ -60,6 +60,8 @@ def _declare() -> FileDescriptor:
         )
         if name == "Echo":
             method.options.idempotency_level = MethodOptions.NO_SIDE_EFFECTS
+        if name == "Collect":
+            method.options.Extensions[options.priority] = options.PRIORITY_BATCH
         if name in {"Narrow", "Burst"}:
             method.options.Extensions[options.deadline].FromMilliseconds(DEADLINE_MS)
             method.options.Extensions[options.limits].concurrent_calls_max = CALLS_MAX

@@ -14,7 +14,7 @@ import grpc
 
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.errors import TransientError
-from tandemkit.rpc import trace
+from tandemkit.rpc import arrival
 from tandemkit.rpc.client import Mesh, mesh_on
 from tandemkit.rpc.context import time_left_s
 from tandemkit.rpc.contract import Contract
@@ -75,7 +75,7 @@ class Relay(Probe):
         return await self._relay(request, context)
 
     async def _relay(self, request: Any, context: Any) -> Any:
-        traceparent = trace.arrived(context.invocation_metadata())
+        traceparent = arrival.read(context.invocation_metadata())[0]
         self.came.append(Came(time_left_s(context), traceparent))
         if self.failing:
             self.failing -= 1

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandemkit.rpc import trace
+from tandemkit.rpc import arrival, trace
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def arrived(header: str) -> str:
     """What is taken from a call that came with `header`."""
-    return trace.arrived((("other", b"x"), (trace.HEADER, header)))
+    return arrival.read((("other", b"x"), (trace.HEADER, header)))[0]
 
 
 @given(flags=st.integers(0, 255))
@@ -58,5 +58,5 @@ def test_a_trace_that_begins_here_is_recorded() -> None:
 
 def test_a_call_without_a_trace_is_not_sampled() -> None:
     """No header, no record."""
-    assert not trace.arrived(None)
+    assert arrival.read(None) == ("", None)
     assert not trace.sampled("")
