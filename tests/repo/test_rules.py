@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from tandemkit.audit.finding import Finding
 from tests.repo.checkout import root
 from tools.rules import book
 from tools.rules.descriptors import Contracts
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tandemkit.audit.syntax import Module
 from tandemkit.core.names import AgentName
-from tools.rules.syntax import Module
 from tools.rules.tree import Tree
 
 _CONTRACT = re.compile(r"protos/(?P<stem>tandem/[a-z0-9_]+/v[0-9]+/[a-z0-9_]+_service)\.proto")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from tandemkit.audit.finding import Finding
 from tools.rules import (
     call_graph,
     conventions,
@@ -19,7 +20,7 @@ from tools.rules import (
     words,
 )
 from tools.rules.descriptors import Contracts
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 TextRule = Callable[[Tree], Iterable[Finding]]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from tandemkit.audit.finding import Finding
 from tandemkit.core import layers
 from tools.rules import agents
 from tools.rules.agents import Declaration
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 RULE = "calls"
 

@@ -12,8 +12,8 @@ from google.protobuf.descriptor_pb2 import (
     ServiceDescriptorProto,
 )
 
+from tandemkit.audit.finding import Finding
 from tools.rules.descriptors import Contracts, Element
-from tools.rules.tree import Finding
 
 RULE = "contract"
 

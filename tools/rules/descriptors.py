@@ -24,8 +24,9 @@ from google.protobuf.descriptor_pb2 import (
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
+from tandemkit.audit.finding import Finding
 from tools.contracts import image
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 # Field numbers of descriptor.proto, of which a SourceCodeInfo path is made.
 _MESSAGE, _ENUM, _SERVICE = 4, 5, 6

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tools.rules.tree import Finding, Tree
+from tandemkit.audit.finding import Finding
+from tools.rules.tree import Tree
 
 _ROLL = "tandemkit.supervise.roll"
 # What only its door may import, and tests: by the beginning of its full name.

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import yaml
 
+from tandemkit.audit.finding import Finding
 from tandemkit.core.names import AgentName
 from tools.rules import agents
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 RULE = "five-facts"
 

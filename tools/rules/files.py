@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tools.rules.tree import Finding, Tree
+from tandemkit.audit.finding import Finding
+from tools.rules.tree import Tree
 
 _STUB = re.compile(r"_pb2(_grpc)?\.pyi?$|\.pb\.(go|cc|h)$|_pb\.(js|d\.ts)$")
 _FOREIGN_FOLDER = re.compile(

@@ -6,8 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tools.rules.syntax import Module
-from tools.rules.tree import Finding, Tree
+from tandemkit.audit.finding import Finding
+from tandemkit.audit.syntax import Module
+from tools.rules.tree import Tree
 
 # build-support makes the environment that the kit is imported from, so it cannot ask the kit.
 _ENVIRONMENT_ALLOWED = ("libs/tandemkit/core/environment.py", "build-support/")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from tandemkit.audit.finding import Finding
+from tandemkit.audit.syntax import Import, Module
 from tools.rules import agents
-from tools.rules.syntax import Import, Module
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 RULE = "layers"
 
@@ -16,7 +17,7 @@ _LAYERS = (
     ("core",),
     ("supervise",),
     ("rpc",),
-    ("reach", "written"),
+    ("audit", "reach", "written"),
     ("registry", "telemetry", "storage", "ml"),
     ("mesh",),
     ("hosting",),
@@ -25,7 +26,7 @@ _LAYERS = (
     ("cli",),
 )
 _RANK = {name: rank for rank, names in enumerate(_LAYERS) for name in names}
-_OPEN_TO_SERVICES = frozenset(name for name in _RANK if name not in {"fleet", "cli"})
+_OPEN_TO_SERVICES = frozenset(name for name in _RANK if name not in {"audit", "fleet", "cli"})
 _SHARED_PROTOS = ("tandem.type.", "tandem.options.", "tandem.fleet.")
 _NEVER_IMPORTED = ("tests", "tools", "deploy")
 _MESSAGE_SIDE = ("agent", "servicer")

@@ -6,8 +6,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tandemkit.audit.finding import Finding
 from tools.rules import sizes, suppressions
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 RULE = "ratchet"
 PATH = "tests/repo/ratchet.toml"

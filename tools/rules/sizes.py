@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.rules.syntax import Module
+from tandemkit.audit.syntax import Module
 from tools.rules.tree import Tree
 
 LINES_OF_FUNCTION_MAX = 70

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from google.protobuf.message import Message
 
+from tandemkit.audit.finding import Finding
 from tandemkit.fleet.stanzas import Fleet, Kinds
 from tools.rules import agents
 from tools.rules.descriptors import Contracts
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 RULE = "fleet"
 _FAMILY = "tandem.fleet.v1.Family"

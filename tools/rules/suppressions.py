@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from tools.rules.syntax import Module
-from tools.rules.tree import Finding, Tree
+from tandemkit.audit.finding import Finding
+from tandemkit.audit.syntax import Module
+from tools.rules.tree import Tree
 
 RULE = "suppression"
 

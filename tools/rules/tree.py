@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tools.rules.syntax import Module
+from tandemkit.audit.syntax import Module
 
 # Pants leaves its launchers next to the sources in a sandbox; no repository tracks them.
 _NEVER_TRACKED = (".git", ".git/", ".cache/", "*.pex/", "*.pex", "*.pex_*", "/__pex_*")
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Finding:
-    """One broken rule, at one line."""
-
-    path: str
-    line: int
-    rule: str
-    message: str
-    # 0 where the line says enough.
-    column: int = 0
-
-    def __str__(self) -> str:
-        column = f":{self.column}" if self.column else ""
-        return f"{self.path}:{self.line}{column}: {self.rule}: {self.message}"
 
 
 class Tree:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from tandemkit.audit.finding import Finding
+from tandemkit.audit.syntax import Module
 from tools.rules.descriptors import Contracts
-from tools.rules.syntax import Module
-from tools.rules.tree import Finding, Tree
+from tools.rules.tree import Tree
 
 _BANNED = frozenset(
     {"base", "common", "data", "handler", "handlers", "helper", "helpers", "impl", "info"}

@@ -32,6 +32,7 @@ SUMMARIES = {
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "token": "Show and change the token that callers of the fleet show.",
     "clients": "Write a client package for another language.",
+    "audit": "Look for what a tree of sources should leave to the platform.",
     "doctor": "Say what is present, what is missing and how to get it.",
     "setup": "Install what tests, models or the edge need.",
     "tools": "Build Consul and grpcurl once, or use those on PATH.",
@@ -212,11 +213,15 @@ def _of_repository(name: str) -> click.Command:
 
             return command.clients
         case _:
-            return _of_pins(name)
+            return _of_sources(name)
 
 
-def _of_pins(name: str) -> click.Command:
+def _of_sources(name: str) -> click.Command:
     match name:
+        case "audit":
+            from tandemkit.cli import audit
+
+            return audit.audit
         case "pin":
             from tandemkit.cli import pin
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from textwrap import dedent
 
-from tools.rules.tree import Finding, Tree
+from tandemkit.audit.finding import Finding
+from tools.rules.tree import Tree
 
 Rule = Callable[[Tree], Iterable[Finding]]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.rules.tree import Finding, Tree
+from tandemkit.audit.finding import Finding
+from tools.rules.tree import Tree
 
 _IGNORED = "# What no commit holds.\n/dist/\n__pycache__/\n*.py[co]\n/build-support/*.lock\n"
 

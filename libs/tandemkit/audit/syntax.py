@@ -66,14 +66,14 @@ class Module:
                 if origin != name.name:
                     found.append(Import(name.name, "", plain.lineno))
         for sourced in self.of(ast.ImportFrom):
-            package = self._absolute(sourced)
+            package = self.absolute(sourced)
             for name in sourced.names:
                 origin = f"{package}.{name.name}"
                 alias = name.asname or name.name
                 found.append(Import(origin, alias, sourced.lineno))
         return tuple(found)
 
-    def _absolute(self, node: ast.ImportFrom) -> str:
+    def absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
             return node.module or ""
         parts = self.name.split(".")
