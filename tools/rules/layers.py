@@ -18,7 +18,7 @@ _LAYERS = (
     ("supervise",),
     ("rpc",),
     ("audit", "reach", "written"),
-    ("registry", "telemetry", "storage", "ml"),
+    ("registry", "telemetry", "storage", "ml", "secrecy"),
     ("mesh",),
     ("hosting",),
     ("fleet",),

@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from tandemkit.core.redaction import redacted
+
 _FIELDS = "tandem_fields"
 
 
@@ -21,7 +23,7 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
 
 class JsonLines(logging.Formatter):
     """One JSON object a line, in ASCII, so that no break in a value, Unicode's included, can forge
-    a line.
+    a line. Secrets that the process knows are not in it.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -34,7 +36,7 @@ class JsonLines(logging.Formatter):
         line.update(getattr(record, _FIELDS, {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return redacted(json.dumps(line, default=str))
 
 
 def write_to(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:

@@ -122,6 +122,8 @@ class Describing:
             cpu_cores=self._limits.cores_of(part, one, room),
             layer=self._layer_of[fields.name],
             waits_for=self._graph.waits_for[fields.name],
+            secrets=fields.secrets,
+            optional_secrets=fields.optional_secrets,
         )
         if fields.HasField("stall_max"):
             found.stall_max.CopyFrom(fields.stall_max)

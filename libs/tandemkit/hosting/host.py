@@ -27,6 +27,7 @@ from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.busy import BusyFace, BusyPort
 from tandemkit.hosting.child_events import Origin
 from tandemkit.hosting.contracts import StoredContract
+from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.face import Face, Identity, Known
 from tandemkit.hosting.heed import Heard, Heed
 from tandemkit.hosting.holding import Holding, origins
@@ -60,11 +61,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An agent, the settings that it runs with here, and its name if not the default one."""
+    """An agent, the settings that it runs with here, its name if not the default one, and the
+    secrets that it needs.
+    """
 
     agent: Agent
     settings: Message | None
     instance: str = ""
+    needed: Needed = field(default_factory=Needed)
 
     @property
     def name(self) -> str:
@@ -77,7 +81,8 @@ class Place:
     by, which fleet it belongs to, if any, how its calls are traced, where it answers over HTTP, if
     anywhere, which store of state the fleet has, the file that its pulse is felt in, if it is, the
     token that its callers show (None lets everybody in who reaches it), the limits of its process,
-    in words, the socket that it listens on besides, if any, and the profile that the fleet runs.
+    in words, the socket that it listens on besides, if any, the profile that the fleet runs, and
+    the folder with a file for each secret that it was given, if any.
     """
 
     address: str
@@ -93,6 +98,7 @@ class Place:
     limits: tuple[str, ...] = ()
     besides: Path | None = None
     profile: str = ""
+    secrets: Path | None = None
 
 
 def _where(place: Place) -> Where:
@@ -141,6 +147,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             processes,
             known.pages,
             _where(place),
+            place.secrets,
         )
         async with tenants(in_layers(placed), site) as manned:
             oversight = Oversight(manned, server.health, news, place.clock)

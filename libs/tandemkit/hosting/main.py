@@ -7,12 +7,13 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 import uvloop
 
-from tandemkit.core import environment, log
+from tandemkit.core import dumps, environment, log
 from tandemkit.core.clock import SystemClock
+from tandemkit.core.redaction import Veiled
 from tandemkit.core.token import FILE_NAME, Token, TokenRefused
 from tandemkit.hosting import confining, settings
 from tandemkit.hosting.confining import confined
@@ -59,6 +60,8 @@ def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
     except (settings.BadSettings, BadMembership, HttpRefused, TokenRefused) as error:
         raise _refused(error) from error
     log.write_to(sys.stderr)
+    if any(one.needed.names for one in placed):
+        _keep_secrets()
     limits = confined(said)
     place = Place(
         said.listen,
@@ -74,8 +77,16 @@ def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
         limits,
         said.socket,
         said.profile,
+        said.secrets,
     )
     uvloop.run(_serve(placed, place))
+
+
+def _keep_secrets() -> None:
+    """Of a process that is going to know some."""
+    dumps.forbid_looking()
+    sys.stdout = cast("TextIO", Veiled(sys.stdout))
+    sys.stderr = cast("TextIO", Veiled(sys.stderr))
 
 
 def _refused(error: Exception) -> SystemExit:
@@ -148,6 +159,12 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
         type=Path,
         help="JSON file after tandem.fleet.v1.StateStore: the PostgreSQL or Redis in which agents "
         "keep their state (default: files below --state)",
+    )
+    parser.add_argument(
+        "--secrets",
+        type=Path,
+        help="folder with a file for each secret that its agents need, called by its name "
+        "(default: none)",
     )
     parser.add_argument(
         "--grace-s",

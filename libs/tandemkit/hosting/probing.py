@@ -6,6 +6,7 @@ import logging
 
 from tandemkit.core import log
 from tandemkit.core.errors import Failure
+from tandemkit.core.redaction import redacted
 from tandemkit.hosting.news import News
 from tandemkit.hosting.scope import Scope, Unanswered
 from tandemkit.hosting.standing import Standing
@@ -51,7 +52,7 @@ class Probe:
         self._has_served = self._has_served or error is None
         hangs = self._has_served and isinstance(error, Unanswered)
         self._unanswered = self._unanswered + 1 if hangs else 0
-        cause = None if error is None else str(error)
+        cause = None if error is None else redacted(str(error))
         was, self._standing.cause = self._standing.cause, cause
         self._health.put(self._standing.service, serving=self._standing.may_serve)
         if cause == was:

@@ -12,9 +12,11 @@ import grpc
 
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
+from tandemkit.core.secret import Secret
 from tandemkit.core.token import Token
 from tandemkit.hosting.agent_caller import AgentCaller
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.entrusted import Entrusted, FollowedSecret
 from tandemkit.hosting.http_port import Pages
 from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.working import Workshop
@@ -71,6 +73,7 @@ class Scope:
     _callees: Callees
     _kept: Kept
     _shown: Shown
+    _entrusted: Entrusted
     # What is asked until it has answered well once, and what for as long as the instance lives.
     _conditions: list[Check] = field(default_factory=list)
     _checks: list[Check] = field(default_factory=list)
@@ -127,6 +130,18 @@ class Scope:
         if state.check not in self._checks:
             self.ready_when(state.check)
         return state
+
+    def secret(self, name: str) -> FollowedSecret:
+        """One that the stanza declares, in `secrets` or `optional_secrets`, followed from now on:
+        its value is what `reveal()` returns at that moment. Raises Bug for any other.
+        """
+        return self._entrusted.follow(name)
+
+    def require_secret(self, name: str) -> Secret:
+        """Its value of now. Raises SecretMissing, a ValueError `Missing required ...`, where it has
+        none: an optional one, for a required one is there before the agent is built.
+        """
+        return self._entrusted.follow(name).secret
 
     @property
     def near(self) -> Near:

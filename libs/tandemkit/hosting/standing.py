@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from tandemkit.core.redaction import redacted
 from tandemkit.rpc.health import Health
 from tandemkit.supervise.reports import Asked
 from tandemkit.supervise.workers import Account
@@ -63,7 +64,7 @@ class Standing:
         # A group says only how many it has.
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        said = f"{type(error).__name__}: {error}"[:_FAILURE_CHARS_MAX]
+        said = redacted(f"{type(error).__name__}: {error}")[:_FAILURE_CHARS_MAX]
         self.cause = f"it failed and is built again: {said}"
 
     def condition(self, health: Health) -> tuple[Condition, str | None]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
+from tandemkit.hosting.entrusted import Entrusted
+from tandemkit.hosting.equipping import Lacking, equipped
 from tandemkit.hosting.fleet_methods import FleetMethods
 from tandemkit.hosting.http_port import Pages
 from tandemkit.hosting.kept import Kept
@@ -54,7 +57,7 @@ _FINISHED_WITHIN_S, _LOOK_S = 10.0, 0.05
 class Site:
     """What all agents of a host share. `news` is set whenever one of them serves, or does not any
     more; `sink` takes what becomes of them; `pages` are what the host says over HTTP besides its
-    own, by the path that they begin with.
+    own, by the path that they begin with. `secrets` is the folder of those that the host was given.
     """
 
     server: Server
@@ -69,6 +72,7 @@ class Site:
     processes: ProcessRegistry
     pages: dict[str, Pages]
     where: Where
+    secrets: Path | None = None
 
     def callees(self, agent: Agent) -> Callees:
         """Whom the agent may call: its own contract too, for there may be another instance."""
@@ -77,6 +81,18 @@ class Site:
         if agent.calls_any:
             anybody = FleetMethods(self.mesh, self.clock, has_fleet=bool(self.controls))
         return Callees(agent.name, declared, self.mesh, anybody)
+
+    def enroll(self, name: str) -> None:
+        """Whoever looks for the agent by name finds this life of it, until that is over."""
+        life = asyncio.current_task()
+        if life is not None:
+            self.processes.register_task(Key(AGENTS, name), life)
+
+    def folder(self, name: str) -> Path:
+        """In which the agent keeps its state."""
+        folder = self.state_dir / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
 
 
 class Tenant:
@@ -127,10 +143,12 @@ class Tenant:
 
     async def _live(self, life: Life) -> None:
         agent, site = self._placed.agent, self._site
-        kept = Kept(site.store, self.name, self._folder())
+        kept = Kept(site.store, self.name, site.folder(self.name))
         async with kept, Tasks() as tasks:
-            self._enroll()
-            scope = self._scope(tasks, kept)
+            site.enroll(self.name)
+            entrusted = Entrusted(self.name, self._placed.needed, site.secrets, site.clock)
+            await equipped(entrusted, site.clock, partial(self._lack, life))
+            scope = self._scope(tasks, kept, entrusted)
             async with agent.build(scope, self._placed.settings) as servicer:
                 with self._seated(servicer):
                     self.reaches_host = scope.reaches_host
@@ -145,6 +163,17 @@ class Tenant:
                 # What runs in the background ends before anything that it uses.
                 await tasks.end()
         raise asyncio.CancelledError
+
+    def _lack(self, life: Life, lacking: Lacking) -> None:
+        """It is not built yet. The host goes on, and its callers hear why."""
+        if self._seat is None:
+            self._seat = self._site.server.mount(self._placed.agent.promise, None)
+        self.standing.cause = lacking.cause
+        self._seat.leave(lacking.refusal)
+        self._show(serving=False)
+        life.ready()
+        if not self.built.done():
+            self.built.set_result(None)
 
     @contextmanager
     def _seated(self, servicer: object) -> Iterator[None]:
@@ -206,22 +235,11 @@ class Tenant:
             why=standing.asked.why,
         )
 
-    def _enroll(self) -> None:
-        """Whoever looks for it by name finds this life of it, until that is over."""
-        life = asyncio.current_task()
-        if life is not None:
-            self._site.processes.register_task(Key(AGENTS, self.name), life)
-
-    def _folder(self) -> Path:
-        folder = self._site.state_dir / self.name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
-
-    def _scope(self, tasks: Tasks, kept: Kept) -> Scope:
+    def _scope(self, tasks: Tasks, kept: Kept, entrusted: Entrusted) -> Scope:
         agent, site, name = self._placed.agent, self._site, self._placed.name
         shown = Shown(site.pages, self.standing.accounts)
-        own = (name, site.clock, self._folder(), site.processes, site.where)
-        scope = Scope(*own, tasks, site.server, site.callees(agent), kept, shown)
+        own = (name, site.clock, site.folder(self.name), site.processes, site.where)
+        scope = Scope(*own, tasks, site.server, site.callees(agent), kept, shown, entrusted)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))
         scope.begins_when(needs.met)
         return scope

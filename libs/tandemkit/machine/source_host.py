@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from tandem.fleet.v1.plan_pb2 import PlannedAgent, PlannedHost
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.host import Placed
 from tandemkit.hosting.main import serve_placed
 from tandemkit.machine.loading import agent_of
@@ -35,7 +36,8 @@ def placed_of(host: PlannedHost) -> Iterator[Placed]:
     """Its agents with their settings. Raises LookupError where one of them is not there."""
     for one in host.agents:
         agent = agent_of(one.service)
-        yield Placed(agent, _settings(agent, one), one.name)
+        needed = Needed(tuple(one.secrets), tuple(one.optional_secrets))
+        yield Placed(agent, _settings(agent, one), one.name, needed)
 
 
 def _settings(agent: Agent, planned: PlannedAgent) -> Message | None:

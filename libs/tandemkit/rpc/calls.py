@@ -139,7 +139,7 @@ def wrapped(door: Door, serve: Serve) -> Serve:
                 raise
             refusal = ended
         except Exception as error:
-            refusal = ended or door.refusal(error, current)
+            refusal = failure.veiled(ended or door.refusal(error, current))
         else:
             took_s = stopwatch_s() - current.started_s
             add_ok(took_s)

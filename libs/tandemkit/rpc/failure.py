@@ -5,7 +5,7 @@ each other kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -14,7 +14,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tandem.options.v1 import options_pb2 as options
 from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core import redaction
 from tandemkit.core.errors import Bug, CallerError, TransientError
+from tandemkit.core.redaction import redacted
 
 # Trailers past 8 KiB are refused by gRPC itself, and the caller would see that instead of our
 # answer.
@@ -71,6 +73,20 @@ class Refusal:
             status.details.add().Pack(retry)
         details = (DETAILS_HEADER, status.SerializeToString())
         return (details, (PUSHBACK_HEADER, NEVER)) if self.final else (details,)
+
+
+def veiled(refusal: Refusal) -> Refusal:
+    """Without secrets of this process: what callers see was written by whoever raised it."""
+    if redaction.is_idle():
+        return refusal
+    return replace(
+        refusal,
+        message=redacted(refusal.message),
+        metadata={key: redacted(value) for key, value in refusal.metadata.items()},
+        violations=[
+            Violation(redacted(one.field), redacted(one.description)) for one in refusal.violations
+        ],
+    )
 
 
 class Refused(Exception):

@@ -17,13 +17,13 @@ from tandemkit.rpc.room import Room
 
 class Seat:
     """The place of one agent in a server, which outlives its servicers. Raises Bug for one that
-    does not implement the contract.
+    does not implement the contract. Without a servicer it is to be left at once, until one comes.
     """
 
-    def __init__(self, contract: Contract, servicer: object) -> None:
+    def __init__(self, contract: Contract, servicer: object | None) -> None:
         self._contract = contract
         self._rooms = {method.name: Room(method) for method in contract.methods}
-        self._serves = self._implementations(servicer)
+        self._serves = {} if servicer is None else self._implementations(servicer)
 
     @property
     def rooms(self) -> tuple[Room, ...]:

@@ -62,9 +62,9 @@ class Server:
         self._server.add_generic_rpc_handlers((self._gate,))
         self._services: list[str] = []
 
-    def mount(self, contract: Contract, servicer: object) -> Seat:
+    def mount(self, contract: Contract, servicer: object | None) -> Seat:
         """Adds an agent, NOT_SERVING until told otherwise; another servicer may take its seat
-        later. Raises Bug where it does not implement its contract.
+        later, also where there is none yet. Raises Bug where it does not implement its contract.
         """
         seat = Seat(contract, servicer)
         service = contract.service.full_name

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
+from tandemkit.core.redaction import redacted
 
 _TEXT_LENGTH_MAX = 500
 _CHAIN_LENGTH_MAX = 10
@@ -81,6 +82,7 @@ class Exited:
 
     @classmethod
     def of(cls, returncode: int, log_tail: str) -> Exited:
+        log_tail = redacted(log_tail)
         if returncode >= 0:
             return cls(returncode, "", log_tail)
         return cls(None, _signal_name(-returncode), log_tail)
@@ -217,7 +219,9 @@ def _link(error: BaseException) -> Link:
     where = ""
     for frame, line in walk_tb(error.__traceback__):
         where = f"{frame.f_globals.get('__name__', '?')}:{line}"
-    return Link(type(error).__qualname__, str(error)[:_TEXT_LENGTH_MAX], where)
+    # Cut behind that: half a secret would not be known as one.
+    message = redacted(str(error))[:_TEXT_LENGTH_MAX]
+    return Link(type(error).__qualname__, message, where)
 
 
 def _signal_name(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from tandemkit.core.redaction import redacted
 from tandemkit.telemetry.sdk import (
     Context,
     NonRecordingSpan,
@@ -71,7 +72,7 @@ class CallSpan:
         number: int = code.value[0]
         self._span.set_attribute("rpc.grpc.status_code", number)
         if reason:
-            self._span.set_attribute(_REASON, reason)
+            self._span.set_attribute(_REASON, redacted(reason))
         if code in self._errors:
             self._span.set_attribute("error.type", code.name)
             self._span.set_status(Status(StatusCode.ERROR))

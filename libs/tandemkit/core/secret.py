@@ -1,0 +1,77 @@
+"""A value that shows itself to nobody who does not ask for it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hmac import compare_digest
+from typing import NoReturn, Self
+
+from tandemkit.core import redaction
+from tandemkit.core.errors import Failure
+
+NAME = r"[a-z][a-z0-9_]{0,62}"
+
+
+class SecretMissing(Failure, ValueError):
+    """No provider has it, or none was asked yet."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(
+            "Missing required secret; ./tandem secret check says where it is looked for",
+            names=", ".join(names),
+        )
+
+
+class Secret:
+    """`reveal` is the only way to the value. Whoever prints, formats, logs, compares or copies it
+    shows or learns nothing; it cannot be pickled or turned into JSON.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        """The value is hidden in whatever this process writes from now on."""
+        redaction.hide(value)
+        self.__value = value
+
+    def reveal(self) -> str:
+        """The value, for whoever needs it now; it is not to be kept."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return redaction.MASK
+
+    __str__ = __repr__
+
+    def __format__(self, _form: str) -> str:
+        return redaction.MASK
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return compare_digest(self.reveal().encode(), other.reveal().encode())
+
+    def __hash__(self) -> int:
+        raise TypeError("a secret is no key: whoever groups by it tells which are equal")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a secret is not copied to where nobody asked for it: reveal() it there")
+
+
+def variable_of(name: str) -> str:
+    """The variable of the launcher's environment that may hold it."""
+    return name.upper()
+
+
+def require_secret(known: Mapping[str, Secret], name: str) -> Secret:
+    """The one of that name. Raises SecretMissing, which is a ValueError `Missing required ...`."""
+    found = known.get(name)
+    if found is None or not found.reveal():
+        raise SecretMissing(name)
+    return found
