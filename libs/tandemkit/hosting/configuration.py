@@ -4,18 +4,10 @@ told last is kept on disk, so the agent has it, marked stale, also where nobody 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import random
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import grpc
-from google.protobuf.message import DecodeError
 
 from tandem.platform.v1 import config_server_service_pb2 as pb
 from tandem.platform.v1 import config_server_service_pb2_grpc as rpc
@@ -24,13 +16,9 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.hosting.scope import Scope
-from tandemkit.rpc.remote import RemoteFailure
+from tandemkit.hosting.told import Copy, Listener
 from tandemkit.supervise.alarm import Turns
 
-_PAUSE_S_MIN, _PAUSE_S_MAX = 0.05, 2.0
-# The server says something every 2 s. gRPC's keepalive does not see a process that froze: its
-# kernel goes on to answer for it.
-SILENT_S_MAX = 5.0
 _LOGGER = logging.getLogger("tandemkit.hosting")
 
 
@@ -60,10 +48,12 @@ class Configuration:
         asked: pb.WatchConfigValuesRequest,
         file: Path,
         clock: Clock,
-        draw: Callable[[], float] = random.random,
     ) -> None:
-        self._stub, self._asked, self._file = stub, asked, file
-        self._clock, self._draw = clock, draw
+        self._asked, self._clock = asked, clock
+        self._copy = Copy(file, nouns.ConfigCopy)
+        self._listener = Listener(
+            "the config server", lambda: stub.WatchConfigValues(asked), self._take, self._lost
+        )
         self._entries: dict[str, nouns.ConfigEntry] = {}
         self._version = 0
         self._told: datetime | None = None
@@ -87,8 +77,8 @@ class Configuration:
             raise Unconfigured("no config server has told anything yet")
 
     async def load(self) -> None:
-        """What an earlier life kept; none where it cannot be read."""
-        copy = await asyncio.to_thread(self._kept)
+        """What an earlier life kept."""
+        copy = await self._copy.load()
         if copy is None or copy.prefix != self._asked.prefix:
             return
         self._entries = {entry.key: entry for entry in copy.entries}
@@ -97,24 +87,7 @@ class Configuration:
 
     async def run(self) -> None:
         """Follows until cancelled."""
-        failures = 0
-        while True:
-            call: Any = self._stub.WatchConfigValues(self._asked)
-            cause = "the config server ended the stream"
-            try:
-                async for told in _in_time(call):
-                    failures = 0
-                    await self._take(told)
-            except grpc.aio.AioRpcError as error:
-                cause = RemoteFailure.of(error).message
-            except TimeoutError:
-                cause = "the config server is silent"
-            finally:
-                call.cancel()
-            failures += 1
-            self._lost(cause)
-            doubled_s = min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2.0 ** min(failures, 10))
-            await self._clock.sleep(doubled_s * (0.5 + self._draw() / 2))
+        await self._listener.run(self._clock)
 
     async def _take(self, told: pb.WatchConfigValuesResponse) -> None:
         said = told.WhichOneof("event") is not None or told.stale is not self._stale
@@ -135,39 +108,13 @@ class Configuration:
             entries=self._entries.values(), version=self._version, prefix=self._asked.prefix
         )
         copy.told_time.FromDatetime(told)
-        try:
-            await asyncio.to_thread(_replace, self._file, copy.SerializeToString())
-        except OSError as error:
-            # What is in memory serves all the same; only a restart would know less.
-            cause = error.strerror
-            log.event(_LOGGER, logging.WARNING, "config.copy_not_kept", cause=cause)
+        await self._copy.keep(copy)
 
     def _lost(self, cause: str) -> None:
         if not self._stale:
             self._stale = True
             log.event(_LOGGER, logging.WARNING, "config.followed_stale", cause=cause)
             self._turns.tell()
-
-    def _kept(self) -> nouns.ConfigCopy | None:
-        try:
-            return nouns.ConfigCopy.FromString(self._file.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, DecodeError) as error:
-            log.event(_LOGGER, logging.WARNING, "config.copy_unreadable", cause=str(error))
-            return None
-
-
-async def _in_time(call: Any) -> AsyncIterator[pb.WatchConfigValuesResponse]:
-    """Raises TimeoutError where nothing comes."""
-    messages = aiter(call)
-    while True:
-        try:
-            async with asyncio.timeout(SILENT_S_MAX):
-                told = await anext(messages)
-        except StopAsyncIteration:
-            return
-        yield told
 
 
 async def follow(scope: Scope, prefix: str) -> Configuration:
@@ -181,13 +128,3 @@ async def follow(scope: Scope, prefix: str) -> Configuration:
     await found.load()
     scope.spawn("config", found.run())
     return found
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """The old content or the new one, whenever the machine stops."""
-    new = file.with_suffix(".new")
-    with new.open("wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    new.replace(file)

@@ -1,52 +1,20 @@
-"""What is set at run time, in the registry: one record in force, which holds the change that made
-it, and the changes before it. A crash between two writes loses nothing.
-"""
+"""What is set at run time: orders, as they become records and changes of the registry."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 from services.platform.config_server.resolution import whose
 from tandem.platform.v1 import config_value_pb2 as nouns
 from tandem.platform.v1 import errors_pb2 as errors
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError
+from tandemkit.hosting.chronicle import Chronicle, Shape, version_of
+from tandemkit.hosting.values import Overtaken
 
-KEPT_MAX = 1000
-RECORD_KEY = "config/current"
-_CHANGES = "config/changes/"
-# Writers who do not care for the version try again; each round one of them wins.
-_ATTEMPTS_MAX = 50
-
-
-class Overtaken(Exception):
-    """Somebody else wrote in between."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A value's content, and its version in the registry; None and 0 where there is none."""
-
-    content: bytes | None
-    version: int
-
-
-class Values(Protocol):
-    """What is asked of the registry. All raise TransientError where it does not answer."""
-
-    async def read(self, key: str) -> Stored:
-        """A value as last written."""
-
-    async def write(self, key: str, schema: str, content: bytes, expected: int) -> None:
-        """Over that version only, else raises Overtaken; CallerError where it is too large."""
-
-    async def remove(self, key: str) -> None:
-        """Harmless where there is none."""
-
-    def watch(self, key: str) -> AsyncGenerator[Stored, None]:
-        """The value as it is, and whenever it is another one."""
+SHAPE = Shape("config", nouns.ConfigRecord, nouns.ConfigChange)
+Records: TypeAlias = Chronicle[nouns.ConfigRecord, nouns.ConfigChange]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,75 +30,29 @@ class Order:
 
 
 class Ledger:
-    def __init__(self, values: Values, clock: Clock) -> None:
-        self._values, self._clock = values, clock
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self.records, self._clock = records, clock
 
     async def change(self, order: Order) -> nouns.ConfigRecord:
         """The record in force afterwards: a new one, unless it was so already."""
-        latest = nouns.ConfigRecord()
-        for _ in range(_ATTEMPTS_MAX):
-            stored = await self._values.read(RECORD_KEY)
-            latest = record_of(stored)
+
+        def made(latest: nouns.ConfigRecord) -> nouns.ConfigRecord | None:
             before = _found(latest, order)
             if before == order.value:
-                return latest
-            if order.expected_version not in {None, latest.change.version}:
-                break
-            record = self._record(latest, before, order)
-            try:
-                await self._replace(latest, stored.version, record)
-            except Overtaken:
-                continue
-            return record
-        message = "the configuration has another version"
-        reason = errors.ERROR_REASON_CONFIG_VERSION_CONFLICT
-        raise CallerError(reason, message, latest_version=latest.change.version)
+                return None
+            if order.expected_version not in {None, version_of(latest)}:
+                raise _conflict(version_of(latest))
+            return self._record(latest, before, order)
 
-    async def versions(self) -> range:
-        """Those of the changes that are kept, the latest first."""
-        latest = record_of(await self._values.read(RECORD_KEY)).change.version
-        return range(latest, max(0, latest - KEPT_MAX), -1)
-
-    async def changes(self, versions: Iterable[int]) -> list[nouns.ConfigChange]:
-        """Those of them that are still kept."""
-        latest = record_of(await self._values.read(RECORD_KEY)).change
-        found = []
-        for version in versions:
-            if version == latest.version:
-                found.append(latest)
-                continue
-            content = (await self._values.read(f"{_CHANGES}{version}")).content
-            if content is not None:
-                found.append(nouns.ConfigChange.FromString(content))
-        return found
-
-    def watch(self) -> AsyncGenerator[Stored, None]:
-        """The record in force, now and whenever it is another one."""
-        return self._values.watch(RECORD_KEY)
-
-    async def _replace(
-        self, latest: nouns.ConfigRecord, stored_version: int, record: nouns.ConfigRecord
-    ) -> None:
-        if latest.change.version:
-            await self._archive(latest.change)
-        if record.change.version > KEPT_MAX:
-            await self._values.remove(f"{_CHANGES}{record.change.version - KEPT_MAX}")
-        schema = nouns.ConfigRecord.DESCRIPTOR.full_name
-        content = record.SerializeToString(deterministic=True)
-        await self._values.write(RECORD_KEY, schema, content, stored_version)
-
-    async def _archive(self, change: nouns.ConfigChange) -> None:
-        schema = nouns.ConfigChange.DESCRIPTOR.full_name
-        content = change.SerializeToString(deterministic=True)
         try:
-            await self._values.write(f"{_CHANGES}{change.version}", schema, content, 0)
-        except Overtaken:
-            return  # a version is one change, whoever archives it
+            return await self.records.edit(made)
+        except Overtaken as error:
+            raise _conflict() from error
 
     def _record(
         self, latest: nouns.ConfigRecord, before: nouns.ConfigValue | None, order: Order
     ) -> nouns.ConfigRecord:
-        version = latest.change.version + 1
+        version = version_of(latest) + 1
         change = nouns.ConfigChange(
             version=version,
             note=order.note,
@@ -152,9 +74,10 @@ class Ledger:
         return nouns.ConfigRecord(overrides=left, change=change)
 
 
-def record_of(stored: Stored) -> nouns.ConfigRecord:
-    """An empty one, of version 0, where nobody has set anything yet."""
-    return nouns.ConfigRecord.FromString(stored.content or b"")
+def _conflict(latest_version: int | None = None) -> CallerError:
+    known = {} if latest_version is None else {"latest_version": str(latest_version)}
+    message = "the configuration has another version"
+    return CallerError(errors.ERROR_REASON_CONFIG_VERSION_CONFLICT, message, **known)
 
 
 def _is_same(one: nouns.ConfigOverride, order: Order) -> bool:

@@ -82,10 +82,10 @@ class ConfigServer(rpc.ConfigServerServiceServicer):
     async def ListConfigChanges(
         self, request: pb.ListConfigChangesRequest, _context: Context
     ) -> pb.ListConfigChangesResponse:
-        names = [f"{_CEILING - version:016}" for version in await self._ledger.versions()]
+        names = [f"{_CEILING - version:016}" for version in await self._ledger.records.versions()]
         size = min(request.page_size or _CHANGES_PAGE, _CHANGES_PAGE_MAX)
         page = _page(names, "changes", request.page_token, size)
-        changes = await self._ledger.changes(_CEILING - int(name) for name in page.names)
+        changes = await self._ledger.records.changes(_CEILING - int(name) for name in page.names)
         return pb.ListConfigChangesResponse(changes=changes, next_page_token=page.next_token)
 
     async def WatchConfigValues(
@@ -122,7 +122,7 @@ class ConfigServer(rpc.ConfigServerServiceServicer):
         order = Order(request.key, request.target, value, request.note, context.peer(), expected)
         record = await self._ledger.change(order)
         # Whoever wrote finds it here at once, and watchers need not wait for the registry's word.
-        self._standing.take(record)
+        self._standing.told.take(record)
         return record.change.version
 
     def _view(self) -> View:

@@ -6,25 +6,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 from services.platform.config_server.book import Book, Source, Unusable, book, inline, source
-from services.platform.config_server.ledger import Ledger, Stored, record_of
+from services.platform.config_server.ledger import Records
 from services.platform.config_server.resolution import View
 from tandem.platform.config.v1 import config_server_pb2 as cfg
-from tandem.platform.v1 import config_value_pb2 as nouns
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
-from tandemkit.core.errors import Failure, TransientError
+from tandemkit.core.errors import Failure
+from tandemkit.hosting.chronicle import Following
 from tandemkit.supervise.alarm import Turns
 
 # How often a file is looked at: a stat each, no more.
 LOOK_EVERY_S = 2.0
-_PAUSE_S_MIN, _PAUSE_S_MAX = 0.1, 2.0
 _LOGGER = logging.getLogger("services.platform.config_server")
 _Stamp: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -37,17 +35,15 @@ class Standing:
     def __init__(
         self,
         settings: cfg.ConfigServerSettings,
-        ledger: Ledger,
+        records: Records,
         clock: Clock,
-        draw: Callable[[], float] = random.random,
     ) -> None:
         self.problems: Sequence[str] = ("no file was read yet",)
-        self._settings, self._ledger = settings, ledger
-        self._clock, self._draw = clock, draw
+        # What is set at run time.
+        self.told = Following(records, clock, self._look_again)
+        self._settings, self._clock = settings, clock
         self._files = [Path(name) for name in settings.files]
         self._book: Book | None = None
-        self._record: nouns.ConfigRecord | None = None
-        self._stale = True
         self._view: View | None = None
         self._turns = Turns()
 
@@ -68,13 +64,6 @@ class Standing:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._turns.next()
-
-    def take(self, record: nouns.ConfigRecord) -> None:
-        """A record that is in force, from whoever knows it first."""
-        if self._record is not None and record.change.version < self._record.change.version:
-            return
-        self._record = record
-        self._look_again()
 
     async def read(self) -> None:
         """Reads all files. What cannot be used is told, and what they said before stays."""
@@ -101,40 +90,12 @@ class Standing:
                 await self.read()
                 log.event(_LOGGER, logging.INFO, "config.files_read", usable=not self.problems)
 
-    async def follow(self) -> None:
-        """Follows the registry until cancelled."""
-        failures = 0
-        while True:
-            try:
-                async with aclosing(self._ledger.watch()) as told:
-                    async for stored in told:
-                        failures = 0
-                        self._told(stored)
-                cause = "the registry ended the stream"
-            except TransientError as error:
-                cause = str(error)
-            failures += 1
-            self._lost(cause)
-            pause_s = min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2.0 ** min(failures, 10))
-            await self._clock.sleep(pause_s * (0.5 + self._draw() / 2))
-
-    def _told(self, stored: Stored) -> None:
-        self._stale = False
-        self._record = record_of(stored)
-        self._look_again()
-
-    def _lost(self, cause: str) -> None:
-        if self._stale:
-            return
-        self._stale = True
-        log.event(_LOGGER, logging.WARNING, "config.stale", cause=cause)
-        self._look_again()
-
     def _look_again(self) -> None:
-        if self._book is None or self._record is None:
+        told = self.told
+        if self._book is None or told.record is None:
             return
         profile = self._settings.profile
-        self._view = View.of(self._book, profile, self._record, stale=self._stale)
+        self._view = View.of(self._book, profile, told.record, stale=told.stale)
         self._turns.tell()
 
 

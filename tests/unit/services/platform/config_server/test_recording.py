@@ -9,7 +9,7 @@ import pytest
 
 from services.control.registry.agent import AGENT as REGISTRY
 from services.platform.config_server.agent import AGENT
-from services.platform.config_server.recording import STREAM
+from services.platform.config_server.ledger import SHAPE
 from services.platform.event_store import AGENT as EVENT_STORE
 from tandem.platform.v1 import config_server_service_pb2 as pb
 from tandem.platform.v1 import config_value_pb2 as nouns
@@ -31,7 +31,7 @@ async def recorded(
 ) -> list[nouns.ConfigChange]:
     """All, once there are so many."""
     while True:
-        answer = await store.ReadStream(events.ReadStreamRequest(stream=STREAM))
+        answer = await store.ReadStream(events.ReadStreamRequest(stream=SHAPE.name))
         if len(answer.events) >= count:
             return [nouns.ConfigChange.FromString(one.content.content) for one in answer.events]
         await asyncio.to_thread(lambda: None)
