@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import traffic_policy_pb2 as policy
-from tandemkit.cli.checkout import root_of
 from tandemkit.cli.credential import token_made
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.cli.plan import blueprint
@@ -36,7 +35,7 @@ class Asked:
 def wanted(environment: Environment, asked: Asked) -> nouns.WantedMachine:
     """The plan of this machine; Refusal with every mistake of the files."""
     try:
-        plan = planned(blueprint(root_of(environment)), asked.profile)
+        plan = planned(blueprint(environment), asked.profile)
     except PlanRefused as refused:
         raise Refusal(str(refused), EXIT_NO) from refused
     except NoSuchProfile as unknown:

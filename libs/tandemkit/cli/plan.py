@@ -19,18 +19,23 @@ from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import Blueprint, NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
-from tandemkit.fleet.stanzas import Fleet, Kinds
+from tandemkit.fleet.stanzas import Fleet, Kinds, secrets_in
 from tandemkit.hosting.agent import Agent
 from tandemkit.machine.loading import agent_of
 from tandemkit.rpc.contract import Contract
+from tandemkit.written import dotenv
 from tandemkit.written.pools import pool_name
 from tandemkit.written.ports import PortBook
+from tandemkit.written.variables import Variables
 
 DEFAULT_PROFILE = "laptop"
 
 
-def blueprint(root: Path) -> Blueprint:
-    """Everything below deploy/ of a checkout, and the calls that its agents declare."""
+def blueprint(environment: Environment) -> Blueprint:
+    """Everything below deploy/ of a checkout, and the calls that its agents declare. Refusal where
+    the file of variables cannot be read.
+    """
+    root = root_of(environment)
     agents: dict[str, Agent] = {}
 
     def settings(service: str) -> Message | None:
@@ -42,13 +47,23 @@ def blueprint(root: Path) -> Blueprint:
     stanzas = _texts(root, deploy.glob("fleet/*.yaml"))
     layout = _texts(root, deploy.glob("fleet/*/*.yaml"))
     ports = deploy / "ports.yaml"
-    fleet = Fleet.read(stanzas, Kinds(stanza_pb2.Family, settings))
+    variables = Variables(environment.variables, dotenv_of(environment), secrets_in(stanzas))
+    fleet = Fleet.read(stanzas, Kinds(stanza_pb2.Family, settings), variables)
     return Blueprint(
         fleet,
-        Layout.read(layout),
-        PortBook.read(str(ports.relative_to(root)), ports.read_text("utf-8")),
+        Layout.read(layout, variables),
+        PortBook.read(str(ports.relative_to(root)), ports.read_text("utf-8"), variables),
         {service: _calls(agent) for service, agent in agents.items()},
+        variables,
     )
+
+
+def dotenv_of(environment: Environment) -> dict[str, str]:
+    """What the file of variables in TANDEM_HOME says; Refusal where it cannot be used."""
+    try:
+        return dotenv.read(environment.home / dotenv.NAME)
+    except dotenv.BadDotenv as bad:
+        raise Refusal(f"{bad}.") from bad
 
 
 def _texts(root: Path, found: Iterator[Path]) -> dict[str, str]:
@@ -69,6 +84,8 @@ def screen(plan: pb.Plan) -> str:
     for machine in plan.machines:
         blocks += [_summary(machine), table([_HEADER, *_rows(machine)])]
     blocks.append(table([("layer", "starts", "then serves"), *_layers(plan)]))
+    if plan.variables:
+        blocks.append(table([("variable", "stands for", "from", "at"), *_variables(plan)]))
     blocks += [f"Note: {remark}." for remark in plan.remarks]
     return "\n\n".join(blocks)
 
@@ -81,6 +98,12 @@ def value_of(plan: pb.Plan) -> dict[str, object]:
     return value
 
 
+_ORIGINS = {
+    pb.VARIABLE_ORIGIN_ENVIRONMENT: "environment",
+    pb.VARIABLE_ORIGIN_FILE: dotenv.NAME,
+    pb.VARIABLE_ORIGIN_DEFAULT: "default",
+    pb.VARIABLE_ORIGIN_MISSING: "missing",
+}
 _HEADER = ("host", "agent", "group", "gRPC", "HTTP", "MiB", "pool", "GPU", "cores", "layer")
 
 
@@ -114,6 +137,11 @@ def _rows(machine: pb.PlannedMachine) -> Iterator[tuple[str, ...]]:
             )
 
 
+def _variables(plan: pb.Plan) -> Iterator[tuple[str, ...]]:
+    for one in plan.variables:
+        yield one.name, one.value or "-", _ORIGINS[one.origin], " ".join(one.places)
+
+
 def _cores(one: pb.PlannedHost | pb.PlannedAgent) -> str:
     return cores.written(tuple(one.cpu_cores)) or "all"
 
@@ -139,7 +167,7 @@ def plan(*, profile: str, as_json: bool) -> None:
     Exits 1 where a file is wrong: every mistake with its file, line, column, and what to do.
     """
     try:
-        found = planned(blueprint(root_of(Environment.read())), profile)
+        found = planned(blueprint(Environment.read()), profile)
     except PlanRefused as refused:
         raise Refusal(str(refused), EXIT_NO) from refused
     except NoSuchProfile as unknown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hmac import compare_digest
 from typing import NoReturn, Self
@@ -9,6 +10,11 @@ from typing import NoReturn, Self
 from tandemkit.core import redaction
 from tandemkit.core.errors import Failure
 
+_LOOKS_SECRET = re.compile(
+    r"((^|_)(API_?KEY|TOKEN|PASSPHRASE|SECRET|SECRET_ID|CREDENTIALS?"
+    r"|(SECRET|PRIVATE|ACCESS|SIGNING)_KEY)|PASSWORD|PASSWD)$",
+    re.IGNORECASE,
+)
 NAME = r"[a-z][a-z0-9_]{0,62}"
 
 
@@ -62,6 +68,11 @@ class Secret:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a secret is not copied to where nobody asked for it: reveal() it there")
+
+
+def looks_secret(variable: str) -> bool:
+    """Whether a variable of an environment is called as such that hold secrets are."""
+    return _LOOKS_SECRET.search(variable) is not None
 
 
 def variable_of(name: str) -> str:

@@ -15,6 +15,7 @@ from tandem.fleet.v1.profile_pb2 import Pool, Profile
 from tandemkit.written.marked import Entry, Mistake, Reader, read
 from tandemkit.written.near import hint
 from tandemkit.written.pools import pools_of
+from tandemkit.written.variables import Variables
 
 _Item = TypeVar("_Item", Machine, HostGroup)
 
@@ -30,11 +31,11 @@ class Layout:
     mistakes: list[Mistake] = field(default_factory=list)
 
     @classmethod
-    def read(cls, files: Mapping[str, str]) -> Layout:
+    def read(cls, files: Mapping[str, str], variables: Variables | None = None) -> Layout:
         """The texts of `layout/*.yaml` and `profiles/*.yaml` by their paths."""
-        layout = cls()
+        layout, known = cls(), variables or Variables()
         for path, text in files.items():
-            layout._add(PurePath(path), Reader(path), text)
+            layout._add(PurePath(path), Reader(path, known), text)
         layout._check_references()
         return layout
 

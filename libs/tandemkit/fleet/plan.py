@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1.profile_pb2 import Profile
@@ -12,12 +12,14 @@ from tandemkit.fleet.describing import Describing
 from tandemkit.fleet.hosts import Wanted
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.limits import Limits
+from tandemkit.fleet.naming import Naming
 from tandemkit.fleet.needs import Calls, Graph, Scene, graph
 from tandemkit.fleet.serving import Serving
 from tandemkit.fleet.stanzas import Fleet
 from tandemkit.written.marked import Entry, Mistake
 from tandemkit.written.near import hint
 from tandemkit.written.ports import PortBook
+from tandemkit.written.variables import Variables
 
 
 class PlanRefused(Exception):
@@ -34,12 +36,15 @@ class NoSuchProfile(LookupError):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """All that is written down about a fleet. `calls` is what each service's agent declares."""
+    """All that is written down about a fleet. `calls` is what each service's agent declares, and
+    `variables` what its files named.
+    """
 
     fleet: Fleet
     layout: Layout
     ports: PortBook
     calls: Mapping[str, Calls]
+    variables: Variables = field(default_factory=Variables)
 
 
 def plan(blueprint: Blueprint, profile: str) -> pb.Plan:
@@ -68,6 +73,10 @@ class _Planner:
         wanted = self._wanted(profile)
         self._hosts = wanted.hosts
         self.mistakes += wanted.mistakes
+        run = [one for host in self._hosts for one in host.members]
+        uses, name = blueprint.variables.uses, profile.fields.name
+        self._naming = Naming(uses, name, blueprint.fleet.stanzas, run)
+        self.mistakes += [] if profile.fields.lenient else self._naming.mistakes
         self._graph = self._needs()
         self.mistakes += self._graph.cycles
         # Who is missing may stand in the very lines that could not be read.
@@ -82,8 +91,13 @@ class _Planner:
         found = describing.plan(self._profile.fields.name, rooms)
         if describing.mistakes:
             raise PlanRefused(describing.mistakes)
-        if self._profile.fields.HasField("state"):
-            found.state.CopyFrom(self._profile.fields.state)
+        profile = self._profile.fields
+        if profile.HasField("state"):
+            found.state.CopyFrom(profile.state)
+        if profile.HasField("secrets"):
+            found.secret_sources.CopyFrom(profile.secrets)
+        found.variables.extend(self._naming.described())
+        found.remarks.extend(self._naming.remarks)
         return found
 
     def _wanted(self, profile: Entry[Profile]) -> Wanted:

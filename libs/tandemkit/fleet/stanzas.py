@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from tandemkit.core.names import AgentName
 from tandemkit.written.marked import Entry, Mistake, Reader, value_of
+from tandemkit.written.variables import Use, Variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,12 @@ class Stanza:
 
     entry: Entry[Any]
     settings: Message | None
+    # The characters of its file.
+    span: range = range(0)
+
+    def names(self, use: Use) -> bool:
+        """Whether the variable was used in this stanza."""
+        return use.path == self.entry.places.path and use.at in self.span
 
     @property
     def fields(self) -> Any:
@@ -52,11 +59,13 @@ class Fleet:
     _taken: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, files: Mapping[str, str], kinds: Kinds) -> Fleet:
+    def read(
+        cls, files: Mapping[str, str], kinds: Kinds, variables: Variables | None = None
+    ) -> Fleet:
         """The texts of the files by their paths, which errors name."""
-        fleet = cls(kinds)
+        fleet, known = cls(kinds), variables or Variables()
         for path, text in files.items():
-            fleet._add(Reader(path), text)
+            fleet._add(Reader(path, known), text)
         return fleet
 
     def _add(self, reader: Reader, text: str) -> None:
@@ -87,7 +96,23 @@ class Fleet:
             message = f"`{fields.name}` is no instance of {fields.service}: {wanted}"
             reader.object_to(name_at, message)
         _fill(reader, settings, value_of(node, "settings"), fields.service)
-        self.stanzas.append(Stanza(entry, settings))
+        span = range(node.start_mark.index, node.end_mark.index)
+        self.stanzas.append(Stanza(entry, settings, span))
+
+
+def secrets_in(files: Mapping[str, str]) -> frozenset[str]:
+    """The secrets that any stanza declares: which variables are none for files has to be known
+    before they are read.
+    """
+    found: set[str] = set()
+    for path, text in files.items():
+        root = Reader(path).root(text) if "secrets" in text else None
+        for _index, node in _stanza_nodes(root) if root else ():
+            for key in ("secrets", "optional_secrets"):
+                listed = value_of(node, key)
+                if isinstance(listed, yaml.SequenceNode):
+                    found |= {str(one.value) for one in listed.value}
+    return frozenset(found)
 
 
 def _fill(reader: Reader, settings: Message | None, given: yaml.Node | None, service: str) -> None:

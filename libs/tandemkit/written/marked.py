@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from tandemkit.rpc import validation
 from tandemkit.written import merging
 from tandemkit.written.near import hint
+from tandemkit.written.variables import Variables
 
 _LAST_PART = re.compile(r"(\[[^\[\]]*\]|(^|\.)[^.\[\]]*)$")
 _ANY = "google.protobuf.Any"
@@ -65,10 +66,11 @@ class Entry(Generic[Fields_co]):
 @dataclass
 class Reader:
     """Turns the YAML nodes of one file into messages. What does not fit becomes a mistake, not an
-    end.
+    end. Its values may name `variables`.
     """
 
     path: str
+    variables: Variables = field(default_factory=Variables)
     mistakes: list[Mistake] = field(default_factory=list)
 
     def root(self, text: str) -> yaml.MappingNode | None:
@@ -80,6 +82,8 @@ class Reader:
             return None
         if isinstance(node, yaml.MappingNode):
             merging.resolve(node, self.object_to)
+            for mark, said in self.variables.expand(node, self.path):
+                self.object_to(mark, said)
             return node
         self.object_to(node.start_mark if node else None, "a mapping of fields is needed here")
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tandem.fleet.v1.ports_pb2 import FixedPort, PortRange, Ports
 from tandemkit.written.marked import Entry, Mistake, Reader, read
 from tandemkit.written.near import hint
+from tandemkit.written.variables import Variables
 
 CONTROL = "control"
 
@@ -23,9 +24,9 @@ class PortBook:
     mistakes: list[Mistake] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: str, text: str) -> PortBook:
+    def read(cls, path: str, text: str, variables: Variables | None = None) -> PortBook:
         """One that holds what is right with the file, and its mistakes."""
-        reader = Reader(path)
+        reader = Reader(path, variables or Variables())
         file = read(reader, Ports(), text)
         return cls._of(file, reader.mistakes)
 

@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 import yaml
 from google.protobuf import json_format
 
-from services.platform.config_server.expansion import Unexpandable, expanded
 from services.platform.config_server.kinds import Misfit, parsed
 from tandem.platform.config.v1 import config_server_pb2 as cfg
 from tandem.platform.v1 import config_value_pb2 as nouns
 from tandemkit.core.errors import Failure
 from tandemkit.rpc.validation import violations
+from tandemkit.written import expansion
+from tandemkit.written.expansion import Unexpandable, expanded
 
 # A layer of the files: which one, and whose.
 Place: TypeAlias = tuple[nouns.ConfigLayer.ValueType, str]
@@ -112,7 +113,7 @@ class _Binding:
         self.declarations: dict[str, cfg.ConfigDeclaration] = {}
         self.layers: dict[Place, dict[str, Said]] = {}
         self.problems: list[str] = []
-        self._variables = variables
+        self._meaning = expansion.of(variables)
 
     def declare(self, one: Source) -> None:
         for said in one.file.declarations:
@@ -138,7 +139,7 @@ class _Binding:
             self.problems.append(f"{one.name}: `{key}` has two values in one layer")
             return
         try:
-            text = expanded(written, self._variables)
+            text = expanded(written, self._meaning)
             value = parsed(text, self.declarations[key].kind)
         except (Unexpandable, Misfit) as error:
             self.problems.append(f"{one.name}: `{key}`: {error}")

@@ -10,8 +10,9 @@ from tandem.fleet.v1 import stanza_pb2
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import REGISTRY, Calls
 from tandemkit.fleet.plan import Blueprint, PlanRefused, plan
-from tandemkit.fleet.stanzas import Fleet, Kinds
+from tandemkit.fleet.stanzas import Fleet, Kinds, secrets_in
 from tandemkit.written.ports import PortBook
+from tandemkit.written.variables import Variables
 
 STANZAS = """\
 agents:
@@ -135,6 +136,8 @@ class Planted:
 
     files: Mapping[str, str] = field(default_factory=lambda: dict(FILES))
     calls: Mapping[str, Calls] = field(default_factory=lambda: dict(CALLS))
+    # Of whoever plans.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def changed(self, path: str, before: str, after: str) -> Planted:
         """With one text replaced, once."""
@@ -161,9 +164,11 @@ class Planted:
     def blueprint(self) -> Blueprint:
         """What the planner reads."""
         layout = {path: text for path, text in self.files.items() if path.count("/") > 1}
-        fleet = Fleet.read({FLEET: self.files[FLEET]}, Kinds(stanza_pb2.Family, _no_settings))
-        ports = PortBook.read("ports.yaml", self.files["ports.yaml"])
-        return Blueprint(fleet, Layout.read(layout), ports, self.calls)
+        stanzas = {FLEET: self.files[FLEET]}
+        known = Variables(self.environment, {}, secrets_in(stanzas))
+        fleet = Fleet.read(stanzas, Kinds(stanza_pb2.Family, _no_settings), known)
+        ports = PortBook.read("ports.yaml", self.files["ports.yaml"], known)
+        return Blueprint(fleet, Layout.read(layout, known), ports, self.calls, known)
 
 
 def _no_settings(_service: str) -> None:

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.platform.config_server.book import Unusable, book, inline, source
-from services.platform.config_server.expansion import Unexpandable, expanded
 from services.platform.config_server.kinds import Misfit, fits, parsed
 from tandem.platform.config.v1 import config_server_pb2 as cfg
 from tandem.platform.v1 import config_value_pb2 as nouns
+from tandemkit.written import expansion
+from tandemkit.written.expansion import Unexpandable, expanded
 from tests.unit.services.platform.config_server.config_servers import declaration, layer
 
 SECRET = "a secret stands in a file of its own: name that by its absolute path"
@@ -35,7 +36,7 @@ _NAMES = st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True)
 )
 def test_variables_stand_for_what_was_handed_over(text: str, meant: str) -> None:
     """As in a shell, with `$$` for a dollar."""
-    assert expanded(text, KNOWN) == meant
+    assert expanded(text, expansion.of(KNOWN)) == meant
 
 
 @pytest.mark.parametrize(
@@ -55,19 +56,19 @@ def test_variables_stand_for_what_was_handed_over(text: str, meant: str) -> None
 def test_what_cannot_be_expanded_says_why(text: str, why: str) -> None:
     """The process's own environment is nobody's to read, and a secret stays one."""
     with pytest.raises(Unexpandable, match=why):
-        expanded(text, KNOWN)
+        expanded(text, expansion.of(KNOWN))
 
 
 @given(st.text())
 def test_any_text_can_be_written(text: str) -> None:
     """With its dollars doubled it means itself."""
-    assert expanded(text.replace("$", "$$"), KNOWN) == text
+    assert expanded(text.replace("$", "$$"), expansion.of(KNOWN)) == text
 
 
 @given(_NAMES, st.text(), st.text(st.characters(exclude_characters="$}")))
 def test_a_variable_is_put_in_as_it_is(name: str, text: str, otherwise: str) -> None:
     """What it stands for is no text to expand again."""
-    found = expanded(f"<${{{name}:-{otherwise}}}>", {name: text})
+    found = expanded(f"<${{{name}:-{otherwise}}}>", expansion.of({name: text}))
     assert found == f"<{text or otherwise}>"
 
 
@@ -75,7 +76,7 @@ def test_a_variable_is_put_in_as_it_is(name: str, text: str, otherwise: str) -> 
 def test_no_text_breaks_it(text: str) -> None:
     """It is expanded or refused."""
     try:
-        expanded(text, KNOWN)
+        expanded(text, expansion.of(KNOWN))
     except Unexpandable as error:
         assert error.message
 
