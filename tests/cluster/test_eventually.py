@@ -22,6 +22,9 @@ class PassingClock:
     async def sleep(self, duration_s: float) -> None:
         self._passed_s += duration_s
 
+    async def sleep_until(self, moment: datetime) -> None:
+        await self.sleep(max(0.0, (moment - self.now()).total_seconds()))
+
 
 async def test_the_first_state_that_holds_is_returned() -> None:
     """What fails or does not hold yet is looked at again."""

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from tandemkit.core import wall_timer
+
 # For how long something took, never for when it is due: a stopwatch that no test needs to turn
 # back.
 stopwatch_s = time.perf_counter
@@ -24,6 +26,11 @@ class Clock(Protocol):
     async def sleep(self, duration_s: float) -> None:
         """Returns once `duration_s` seconds of this clock have passed."""
 
+    async def sleep_until(self, moment: datetime) -> None:
+        """Returns once `now` is not before `moment`, also where somebody sets the wall clock
+        meanwhile: for what is due at a time that people name.
+        """
+
 
 class SystemClock:
     """The machine's own time."""
@@ -36,3 +43,6 @@ class SystemClock:
 
     async def sleep(self, duration_s: float) -> None:
         await asyncio.sleep(duration_s)
+
+    async def sleep_until(self, moment: datetime) -> None:
+        await wall_timer.shows(moment)

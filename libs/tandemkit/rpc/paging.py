@@ -1,4 +1,4 @@
-"""Pages over a sorted list of names."""
+"""Pages over names in their order."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ def page_of(names: Sequence[str], *, scope: str, token: str, size: int) -> Page:
     A token holds the last name given out, so it stays right when names come and go, and a digest of
     `scope` (the listing and its filter), so it fits no other listing.
     """
-    start = bisect.bisect_right(names, _name_in(token, scope)) if token else 0
+    start = bisect.bisect_right(names, name_in(token, scope)) if token else 0
     page = names[start : start + size]
     more = start + size < len(names)
-    return Page(names=page, next_token=_token_after(page[-1], scope) if more else "")
+    return Page(names=page, next_token=token_after(page[-1], scope) if more else "")
 
 
-def _token_after(name: str, scope: str) -> str:
+def token_after(name: str, scope: str) -> str:
+    """Asks for what stands behind `name`, for listings that are never held whole."""
     return base64.urlsafe_b64encode(_digest(scope) + name.encode()).decode()
 
 
-def _name_in(token: str, scope: str) -> str:
+def name_in(token: str, scope: str) -> str:
+    """The name that a token stands behind. Raises TokenInvalid."""
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
         name = raw[_SCOPE_BYTES:].decode()

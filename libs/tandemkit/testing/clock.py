@@ -15,6 +15,7 @@ class FakeClock:
         self._start = start
         self._elapsed_s = 0.0
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._wall_sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._elapsed_s)
@@ -27,20 +28,39 @@ class FakeClock:
         self._sleepers.append((self._elapsed_s + duration_s, future))
         await future
 
+    async def sleep_until(self, moment: datetime) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._wall_sleepers.append((moment, future))
+        await future
+
+    async def set_wall(self, moment: datetime) -> None:
+        """As somebody who sets the machine's clock: no time passes, but `now` is another."""
+        self._start += moment - self.now()
+        await self.advance(0)
+
     async def advance(self, duration_s: float) -> None:
         """Moves time on, waking every sleeper at its own moment and letting it run before time goes
         further.
         """
         until_s = self._elapsed_s + duration_s
         await self._settle()
-        while due := sorted((s for s in self._sleepers if s[0] <= until_s), key=lambda s: s[0]):
-            wakes_s, future = due[0]
-            self._sleepers.remove(due[0])
+        while due := [one for one in self._waiting() if one[0] <= until_s]:
+            wakes_s, future = min(due, key=lambda one: one[0])
             self._elapsed_s = max(self._elapsed_s, wakes_s)
             if not future.done():
                 future.set_result(None)
             await self._settle()
         self._elapsed_s = until_s
+
+    def _waiting(self) -> list[tuple[float, asyncio.Future[None]]]:
+        """Who still sleeps, and until when by this clock's seconds."""
+        self._sleepers = [one for one in self._sleepers if not one[1].done()]
+        self._wall_sleepers = [one for one in self._wall_sleepers if not one[1].done()]
+        by_wall = [
+            ((moment - self._start).total_seconds(), future)
+            for moment, future in self._wall_sleepers
+        ]
+        return [*self._sleepers, *by_wall]
 
     @staticmethod
     async def _settle() -> None:

@@ -20,6 +20,7 @@ from services.utility.toolbox.paging import page_of
 from tandem.utility.v1 import calendar_pb2 as pb
 from tandem.utility.v1 import toolbox_service_pb2_grpc as rpc
 from tandemkit.rpc.context import Context
+from tandemkit.written.zones import zone_names
 
 ZONES_PAGE_DEFAULT = 100
 ZONES_PAGE_MAX = 1_000
@@ -159,7 +160,7 @@ class CalendarCalls(rpc.ToolboxServiceServicer):
     ) -> pb.ListTimeZonesResponse:
         prefix = request.name_prefix
         page = page_of(
-            [name for name in zones.zone_names() if name.startswith(prefix)],
+            [name for name in zone_names() if name.startswith(prefix)],
             scope=f"zones:{prefix}",
             token=request.page_token,
             size=min(request.page_size or ZONES_PAGE_DEFAULT, ZONES_PAGE_MAX),

@@ -1,19 +1,15 @@
-"""Time zones, and the local times that a change of the clock skips or repeats.
-
-The zones come from the tzdata package, not from the machine, so that all replicas agree.
-"""
+"""Local times that a change of the clock skips or repeats."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache
-from importlib import resources
 from zoneinfo import ZoneInfo
 
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
+from tandemkit.written.zones import zone_of
 
 
 class Policy(Enum):
@@ -55,35 +51,17 @@ class Moment:
         return zone
 
 
-@cache
-def zone_names() -> tuple[str, ...]:
-    """All zones by name, in order of code points."""
-    listed = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii")
-    return tuple(sorted(listed.split()))
-
-
-@cache
-def _known_names() -> frozenset[str]:
-    return frozenset(zone_names())
-
-
 def zone(name: str, *, field: str) -> ZoneInfo:
-    """The zone of that name, or TIME_ZONE_UNKNOWN. Names are checked before any file is opened."""
-    if name not in _known_names():
+    """The zone of that name, or TIME_ZONE_UNKNOWN."""
+    found = zone_of(name)
+    if found is None:
         raise CallerError(
             errors.ERROR_REASON_TIME_ZONE_UNKNOWN,
             "there is no such time zone",
             field=field,
             time_zone=name,
         )
-    return _load(name)
-
-
-@cache
-def _load(name: str) -> ZoneInfo:
-    path = resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
-    with path.open("rb") as source:
-        return ZoneInfo.from_file(source, key=name)
+    return found
 
 
 def see(instant: datetime, place: ZoneInfo) -> Moment:

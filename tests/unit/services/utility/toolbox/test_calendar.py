@@ -13,9 +13,10 @@ from services.utility.toolbox.calendar.parsing import Order
 from services.utility.toolbox.calendar.writing import Style
 from tandem.utility.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError
+from tandemkit.written.zones import zone_names
 
 CIVIL = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29))
-ZONES = st.sampled_from(zones.zone_names()).map(lambda name: zones.zone(name, field=""))
+ZONES = st.sampled_from(zone_names()).map(lambda name: zones.zone(name, field=""))
 DAYS = st.dates(date(1990, 1, 1), date(2030, 12, 31))
 WEEKENDS = st.frozensets(st.integers(1, 7), max_size=6)
 HOLIDAYS = st.lists(st.dates(date(2009, 12, 1), date(2010, 3, 1)), max_size=20)
