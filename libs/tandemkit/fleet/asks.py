@@ -6,6 +6,7 @@ from typing import Any
 
 from tandem.fleet.v1 import resources_pb2 as kinds
 from tandem.fleet.v1.group_pb2 import HostGroup
+from tandem.fleet.v1.runtime_pb2 import RUNTIME_PYTHON, RUNTIME_UNSPECIFIED, Runtime
 
 # An agent without a model, and an interpreter with gRPC, as the schema promises.
 _AGENT_MEMORY_MIB = 8
@@ -24,6 +25,11 @@ def agent_memory_mib(stanza: Any) -> int:
 def host_memory_mib(group: HostGroup) -> int:
     """Of one process without its agents."""
     return group.memory_mib or _HOST_MEMORY_MIB
+
+
+def runtime(group: HostGroup) -> Runtime.ValueType:
+    """What its processes are written in, as plans say it."""
+    return RUNTIME_UNSPECIFIED if group.runtime == RUNTIME_PYTHON else group.runtime
 
 
 def pool(stanza: Any) -> kinds.MemoryPool.ValueType:

@@ -40,7 +40,9 @@ def claimed(
         for host in hosts:
             if host.name in settled:
                 continue
-            first = held.enter_context(_claim(host.grpc_port, grpc, book, (GRPC, address)))
+            first = held.enter_context(
+                _claim(host.grpc_port, grpc, book, (host.port_range or GRPC, address))
+            )
             second = held.enter_context(_claim(host.http_port, http, book, (HTTP, address)))
             _note(found, host, (first, second))
             host.grpc_port, host.http_port = first.port, second.port

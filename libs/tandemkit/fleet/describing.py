@@ -64,10 +64,16 @@ class Describing:
                 planned_percent=room.gpu_planned(gpu.name),
             )
         hosts = sorted(room.hosts, key=lambda one: (self._layer(one), one.name))
-        grpc = self._numbers(room, hosts, GRPC)
-        http = self._numbers(room, hosts, HTTP)
-        for host, grpc_port, http_port in zip(hosts, grpc, http, strict=False):
-            found.hosts.append(self._host(room, host, (grpc_port, http_port)))
+        by_range: dict[str, list[WantedHost]] = {GRPC: []}
+        for host in hosts:
+            by_range.setdefault(host.port_range or GRPC, []).append(host)
+        grpc = {
+            host.name: port
+            for name, some in by_range.items()
+            for host, port in zip(some, self._numbers(room, some, name), strict=True)
+        }
+        for host, http_port in zip(hosts, self._numbers(room, hosts, HTTP), strict=True):
+            found.hosts.append(self._host(room, host, (grpc[host.name], http_port)))
         return found
 
     def _numbers(self, room: Room, hosts: Sequence[WantedHost], name: str) -> Iterator[int]:
@@ -104,6 +110,8 @@ class Describing:
             layer=self._layer(host),
             agents=agents,
             memory_mib_max=host.memory_mib_max,
+            runtime=host.runtime,
+            port_range=host.port_range,
         )
 
     def _layer(self, host: WantedHost) -> int:

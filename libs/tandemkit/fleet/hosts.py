@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from tandem.fleet.v1.group_pb2 import HostGroup
 from tandem.fleet.v1.profile_pb2 import PlacedGroup, Profile
 from tandem.fleet.v1.resources_pb2 import MemoryPool
+from tandem.fleet.v1.runtime_pb2 import Runtime
 from tandemkit.fleet import asks
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.written.marked import Entry, Mistake
@@ -43,6 +44,16 @@ class WantedHost:
         """The agent that it serves alone and whose limits are its own, if it is such a one."""
         alone = self.members[0] if len(self.members) == 1 else None
         return alone if alone is not None and asks.is_limited(alone.fields) else None
+
+    @property
+    def runtime(self) -> Runtime.ValueType:
+        """What its program is written in, which all of its groups say."""
+        return asks.runtime(self.parts[0].group.fields)
+
+    @property
+    def port_range(self) -> str:
+        """Where its gRPC port is taken from: as the first of its groups says."""
+        return str(self.parts[0].group.fields.port_range)
 
     @property
     def members(self) -> tuple[Stanza, ...]:
@@ -162,6 +173,7 @@ class Wanted:
                 first = f"`{entries[0].fields.group}` has {counts[0]}"
                 said = f"{count} processes, and on the same host {first}: say `replicas` alike"
                 self.mistakes.append(entry.mistake("replicas", said))
+            self._check_alike(entries[0], entry)
         machines = self._machines(entries)
         for number in range(counts[0]):
             every = (self._part(entry, number) for entry in entries)
@@ -175,6 +187,13 @@ class Wanted:
             else:
                 said = f"process {number + 1} of `{name}` has no agent: its agents' `replicas` are "
                 self.mistakes.append(entries[0].mistake("replicas", f"{said}{number} at most"))
+
+    def _check_alike(self, first: Entry[PlacedGroup], entry: Entry[PlacedGroup]) -> None:
+        """A process has one program."""
+        ours, theirs = (self._groups[one.fields.group].fields for one in (entry, first))
+        if asks.runtime(ours) != asks.runtime(theirs):
+            said = f"`{ours.name}` and `{theirs.name}` are of different runtimes: give it a host"
+            self.mistakes.append(entry.mistake("host", f"{said} of its own"))
 
     def _part(self, entry: Entry[PlacedGroup], number: int) -> Part:
         group = entry.fields.group

@@ -23,7 +23,7 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 from tandemkit.core.token import Token
-from tandemkit.hosting.contracts import STORE_WITHIN_S, StoredContract, keep_contracts
+from tandemkit.hosting.contracts import STORE_WITHIN_S, Contracts, keep_contracts
 from tandemkit.hosting.vouching import HEADER, Credential, NotVouched
 from tandemkit.rpc import channel
 from tandemkit.rpc.bearing import bearing
@@ -47,7 +47,8 @@ class Announcement:
     controls: Sequence[str]
     ttl_s: float
     roster: Roster
-    contracts: Sequence[StoredContract]
+    # Those of all that the roster has named.
+    contracts: Contracts
     # Set whenever the roster may have changed.
     news: asyncio.Event
     token: Token | None = None
@@ -128,10 +129,10 @@ class Announcer:
         """Until the host leaves, or a control before this `place` answers again; the lease here
         then runs out behind the one that is taken there.
         """
-        await keep_contracts(stub, self._said.contracts, self._said.store_within_s)
+        known = self._said.roster()
+        await self._keep_contracts(stub, self._said.store_within_s)
         if self._leaving.is_set():
             return
-        known = self._said.roster()
         show = self._said.credential
         call: Any = stub.HoldLease(metadata=((HEADER, show(known)),) if show else None)
         # A control that ends says so on the stream: the next renewal would only hear of it late.
@@ -148,7 +149,7 @@ class Announcer:
                 await self._said.news.wait()
                 self._said.news.clear()
                 if not self._leaving.is_set():
-                    known = await self._say(call, known)
+                    known = await self._say(stub, call, known)
                 if place and self._clock.monotonic_s() >= look_s:
                     if await self._nearer_answers(place):
                         return
@@ -173,21 +174,32 @@ class Announcer:
             with suppress(grpc.aio.AioRpcError, TimeoutError):
                 async with asyncio.timeout(within_s), channel.shared(control) as wire:
                     stub = self._stub(wire)
-                    await keep_contracts(stub, self._said.contracts, within_s)
+                    await self._keep_contracts(stub, within_s)
                     return True
         return False
 
-    async def _say(self, call: Any, known: nouns.Host) -> nouns.Host:
+    async def _say(
+        self, stub: rpc.RegistryServiceAsyncStub, call: Any, known: nouns.Host
+    ) -> nouns.Host:
         """Renews, with what is new if anything is."""
         now = self._said.roster()
         if now == known:
             request = pb.HoldLeaseRequest(renew=pb.HoldLeaseRequest.Renew())
         else:
-            request = pb.HoldLeaseRequest(change=pb.HoldLeaseRequest.Change(host=now))
+            change = pb.HoldLeaseRequest.Change(host=now)
+            if _services(now) - _services(known):
+                # Of agents that were added: nobody knows their contracts, or vouched for them.
+                await self._keep_contracts(stub, self._said.answer_within_s)
+                show = self._said.credential
+                change.credential = show(now) if show else b""
+            request = pb.HoldLeaseRequest(change=change)
         await self._step(call, request)
         # Only now: two hosts of one name would else take the lease from each other without a pause.
         self._failures = 0
         return now
+
+    async def _keep_contracts(self, stub: rpc.RegistryServiceAsyncStub, within_s: float) -> None:
+        await keep_contracts(stub, self._said.contracts.known(), within_s)
 
     async def _step(self, call: Any, request: pb.HoldLeaseRequest) -> None:
         try:
@@ -209,6 +221,10 @@ class Announcer:
             fields = {"cause": str(error)}
         level = logging.WARNING if self._failures == 1 else logging.INFO
         log.event(_LOGGER, level, "host.unannounced", control=control, **fields)
+
+
+def _services(host: nouns.Host) -> set[str]:
+    return {one.service for one in host.placements}
 
 
 @asynccontextmanager

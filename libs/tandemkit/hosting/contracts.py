@@ -5,7 +5,7 @@ reflection of the whole fleet are made from them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import grpc
@@ -50,9 +50,26 @@ class StoredContract:
         return cls(hashlib.sha256(content).hexdigest(), value)
 
 
+class Contracts:
+    """Those that a host told of so far, each made once."""
+
+    def __init__(self) -> None:
+        self._by_file: dict[str, StoredContract] = {}
+
+    def of(self, file: FileDescriptor) -> StoredContract:
+        found = self._by_file.get(file.name)
+        if found is None:
+            found = self._by_file[file.name] = StoredContract.of(file)
+        return found
+
+    def known(self) -> tuple[StoredContract, ...]:
+        """All of them."""
+        return tuple(self._by_file.values())
+
+
 async def keep_contracts(
     stub: rpc.RegistryServiceAsyncStub,
-    contracts: Sequence[StoredContract],
+    contracts: Iterable[StoredContract],
     within_s: float = STORE_WITHIN_S,
 ) -> None:
     """Stores what is not there yet, each within so much time. A digest names one content, so what

@@ -80,7 +80,8 @@ class Face:
     def _health(self) -> Answer:
         agents = [self._agent(one) for one in self._known.standings.values()]
         usage = process.Usage.now()
-        serves = all(one["status"] == Condition.SERVING for one in agents)
+        planned = [one for one in agents if not self._known.standings[str(one["name"])].added]
+        serves = all(one["status"] == Condition.SERVING for one in planned)
         status = Condition.SERVING if serves else Condition.NOT_SERVING
         said = {
             "status": Condition.DRAINING if self._known.health.draining else status,
@@ -116,7 +117,7 @@ class Face:
     def _agents(self) -> Iterator[Family]:
         health, standings = self._known.health, self._known.standings.values()
         labelled = [(one, {"agent": one.name, "service": one.service}) for one in standings]
-        ups = [Sample(int(health.serving(one.service)), labels) for one, labels in labelled]
+        ups = [Sample(int(health.serving(one.key)), labels) for one, labels in labelled]
         yield Family("tandem_agent_up", GAUGE, "1 where the agent serves, else 0.", ups)
         restarts = [Sample(one.restarts, labels) for one, labels in labelled]
         meaning = "How often the agent was built again."

@@ -23,10 +23,11 @@ from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.platform.v1.event_store_service_pb2_grpc import EventStoreServiceStub
 from tandemkit.core.clock import Clock
 from tandemkit.core.token import Token
+from tandemkit.hosting.adding import Adding, Program, program_of
 from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.busy import BusyFace, BusyPort
 from tandemkit.hosting.child_events import Origin
-from tandemkit.hosting.contracts import StoredContract
+from tandemkit.hosting.contracts import Contracts
 from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.face import Face, Identity, Known
 from tandemkit.hosting.heed import Heard, Heed
@@ -39,8 +40,9 @@ from tandemkit.hosting.news import News
 from tandemkit.hosting.oversight import HOST_SERVICE, Oversight
 from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.scope import Where
+from tandemkit.hosting.site import Site
 from tandemkit.hosting.standing import Standing
-from tandemkit.hosting.tenants import Site, tenants
+from tandemkit.hosting.tenants import Tenants, tenants
 from tandemkit.hosting.vouching import Credential, by_file, by_key, key_beside
 from tandemkit.mesh.bootstrap import TARGET
 from tandemkit.rpc import channel
@@ -99,6 +101,8 @@ class Place:
     besides: Path | None = None
     profile: str = ""
     secrets: Path | None = None
+    # The agents that may be added to the host; None: instances of those that it is made of.
+    program: Program | None = None
 
 
 def _where(place: Place) -> Where:
@@ -150,14 +154,16 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             place.secrets,
         )
         async with tenants(in_layers(placed), site) as manned:
-            oversight = Oversight(manned, server.health, news, place.clock)
+            program = place.program or program_of(one.agent for one in placed)
+            adding = Adding(manned, program, Placed)
+            oversight = Oversight(manned, adding, server.health, news, place.clock)
             server.plumb(HOST_SERVICE, oversight, news.set)
             port = await server.start(place.address, place.besides)
             try:
                 async with AsyncExitStack() as announcing:
                     if place.membership is not None:
                         changed = announcing.enter_context(news.heard())
-                        said = _announcement(placed, place.membership, server, port, changed)
+                        said = _announcement(manned, place.membership, server, port, changed)
                         said = replace(said, credential=_credential(place))
                         await announcing.enter_async_context(announced(said, place.clock, tasks))
                         heard = Heard(said.controls, place.membership.host.name, server)
@@ -170,26 +176,29 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
 
 
 def _announcement(
-    placed: Sequence[Placed], membership: Membership, server: Server, port: int, news: asyncio.Event
+    manned: Tenants, membership: Membership, server: Server, port: int, news: asyncio.Event
 ) -> Announcement:
-    contracts = {one.name: StoredContract.of(one.agent.contract) for one in placed}
+    contracts = Contracts()
+    for tenant in manned.by_name.values():
+        contracts.of(tenant.placed.agent.contract)
 
     def roster() -> nouns.Host:
         host = nouns.Host()
         host.CopyFrom(membership.host)
         host.port = port
-        for one in placed:
-            service = one.agent.promise.service.full_name
+        for one in manned.by_name.values():
+            agent, standing = one.placed.agent, one.standing
             host.placements.add(
-                service=service,
-                instance=one.name if one.name != one.agent.name else "",
-                serving=server.health.serving(service),
-                contract_digest=contracts[one.name].digest,
+                service=standing.service,
+                instance=one.name if one.name != agent.name else "",
+                serving=server.health.serving(standing.key),
+                contract_digest=contracts.of(agent.contract).digest,
             )
         return host
 
-    stored = tuple({one.digest: one for one in contracts.values()}.values())
-    return Announcement(membership.controls, membership.lease_s, roster, stored, news, server.token)
+    return Announcement(
+        membership.controls, membership.lease_s, roster, contracts, news, server.token
+    )
 
 
 def _credential(place: Place) -> Credential | None:

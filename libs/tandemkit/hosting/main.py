@@ -16,6 +16,7 @@ from tandemkit.core.clock import SystemClock
 from tandemkit.core.redaction import Veiled
 from tandemkit.core.token import FILE_NAME, Token, TokenRefused
 from tandemkit.hosting import confining, settings
+from tandemkit.hosting.adding import Program
 from tandemkit.hosting.confining import confined
 from tandemkit.hosting.host import Place, Placed
 from tandemkit.hosting.http_port import HttpRefused, listening
@@ -44,12 +45,20 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     _run(placed, said)
 
 
-def serve_placed(placed: Sequence[Placed], arguments: Sequence[str] | None = None) -> None:
-    """The same for agents that have their settings and names already."""
-    _run(placed, _parser([one.agent for one in placed]).parse_args(arguments))
+def serve_placed(
+    placed: Sequence[Placed],
+    arguments: Sequence[str] | None = None,
+    program: Program | None = None,
+) -> None:
+    """The same for agents that have their settings and names already, and for those of `program`
+    that may be added to them.
+    """
+    _run(placed, _parser([one.agent for one in placed]).parse_args(arguments), program)
 
 
-def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
+def _run(
+    placed: Sequence[Placed], said: argparse.Namespace, program: Program | None = None
+) -> None:
     try:
         store = settings.store(said.state_store)
         membership = membership_of(said, [one.agent for one in placed])
@@ -78,6 +87,7 @@ def _run(placed: Sequence[Placed], said: argparse.Namespace) -> None:
         said.socket,
         said.profile,
         said.secrets,
+        program,
     )
     uvloop.run(_serve(placed, place))
 

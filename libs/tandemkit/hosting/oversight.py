@@ -8,14 +8,17 @@ import asyncio
 import difflib
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
+from datetime import timedelta
 
 from tandem.control.v1 import errors_pb2 as errors
 from tandem.control.v1 import host_service_pb2 as pb
 from tandem.control.v1 import host_service_pb2_grpc as rpc
 from tandem.control.v1 import machine_pb2 as nouns
+from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError
+from tandemkit.hosting.adding import Adding
 from tandemkit.hosting.news import News
 from tandemkit.hosting.standing import Condition, worded
 from tandemkit.hosting.tenants import Tenant, Tenants
@@ -38,8 +41,11 @@ _NEAR_MAX = 3
 
 
 class Oversight(rpc.HostServiceServicer):
-    def __init__(self, tenants: Tenants, health: Health, news: News, clock: Clock) -> None:
-        self._tenants, self._health, self._news, self._clock = tenants, health, news, clock
+    def __init__(
+        self, tenants: Tenants, adding: Adding, health: Health, news: News, clock: Clock
+    ) -> None:
+        self._tenants, self._adding = tenants, adding
+        self._health, self._news, self._clock = health, news, clock
 
     async def WatchHost(
         self, _request: pb.WatchHostRequest, _context: Context
@@ -62,9 +68,20 @@ class Oversight(rpc.HostServiceServicer):
         self, request: pb.CommandAgentRequest, _context: Context
     ) -> pb.CommandAgentResponse:
         tenant = self._tenant(request.agent)
-        asked = Asked(request.note.author, request.note.reason)
+        asked = _asked(request.note)
         was_so = await self._do(request.verb, tenant, asked)
         return pb.CommandAgentResponse(agent=self._standing(tenant), was_so_already=was_so)
+
+    async def AddAgent(self, request: pb.AddAgentRequest, _context: Context) -> pb.AddAgentResponse:
+        asked = _asked(request.note)
+        tenant, was_so = await self._adding.add(request.agent, asked, _ANSWER_WITHIN_S)
+        return pb.AddAgentResponse(agent=self._standing(tenant), was_so_already=was_so)
+
+    async def RemoveAgent(
+        self, request: pb.RemoveAgentRequest, _context: Context
+    ) -> pb.RemoveAgentResponse:
+        was_so = await self._adding.remove(request.name, _asked(request.note), _ANSWER_WITHIN_S)
+        return pb.RemoveAgentResponse(was_so_already=was_so)
 
     def _tenant(self, name: str) -> Tenant:
         known = self._tenants.by_name
@@ -123,13 +140,23 @@ class Oversight(rpc.HostServiceServicer):
     def _standing(self, tenant: Tenant) -> nouns.AgentStanding:
         standing = tenant.standing
         condition, cause = standing.condition(self._health)
-        return nouns.AgentStanding(
+        said = nouns.AgentStanding(
             name=standing.name,
             service=standing.service,
             state=nouns.AgentState.Value(f"AGENT_STATE_{condition}"),
             cause=cause or "",
             restarts=standing.restarts,
+            added=standing.added,
+            calls_in_progress=tenant.seating.calls,
         )
+        ago_s = tenant.seating.called_s_ago
+        if ago_s is not None:
+            said.last_call_time.FromDatetime(self._clock.now() - timedelta(seconds=ago_s))
+        return said
+
+
+def _asked(note: policy.ChangeNote) -> Asked:
+    return Asked(note.author, note.reason)
 
 
 def _turned(tenant: Tenant, before: Condition, after: Condition, asked: Asked) -> bool:

@@ -54,7 +54,7 @@ class Probe:
         self._unanswered = self._unanswered + 1 if hangs else 0
         cause = None if error is None else redacted(str(error))
         was, self._standing.cause = self._standing.cause, cause
-        self._health.put(self._standing.service, serving=self._standing.may_serve)
+        self._health.put(self._standing.key, serving=self._standing.may_serve)
         if cause == was:
             return
         if cause is None:

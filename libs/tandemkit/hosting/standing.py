@@ -42,6 +42,13 @@ class Standing:
     asked: Asked | None = None
     # What its own processes did, over all of its lives.
     accounts: list[Account] = field(default_factory=list)
+    # Whether somebody added it to its running host.
+    added: bool = False
+
+    @property
+    def key(self) -> str:
+        """By which the server tells its health: of a contract only one instance is planned."""
+        return self.name if self.added else self.service
 
     @property
     def restarts(self) -> int:
@@ -73,7 +80,7 @@ class Standing:
             return Condition.DRAINING, self.cause or "its host drains"
         if self.wanted is not Condition.SERVING:
             return self.wanted, f"{self.wanted.lower()} by {worded(self.asked)}"
-        if health.serving(self.service):
+        if health.serving(self.key):
             return Condition.SERVING, None
         return Condition.NOT_SERVING, self.cause
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,12 +21,15 @@ _AGAIN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One host at a moment. `agents` are by the contract's full name."""
+    """One host at a moment. `agents` are those of its plan, by the contract's full name; others
+    were added.
+    """
 
     agents: Mapping[str, nouns.AgentStanding] = field(default_factory=dict)
     is_draining: bool = False
     memory_bytes: int = 0
     cpu_s: float = 0.0
+    added: Sequence[nouns.AgentStanding] = ()
 
 
 Tell = Callable[[Sight], None]
@@ -62,6 +65,7 @@ class HostWatching:
 
 
 def _sight(told: pb.WatchHostResponse) -> Sight:
-    agents = {one.service: one for one in told.agents}
+    agents = {one.service: one for one in told.agents if not one.added}
+    added = tuple(one for one in told.agents if one.added)
     cpu_s = told.cpu.ToTimedelta().total_seconds()
-    return Sight(agents, told.draining, told.memory_bytes, cpu_s)
+    return Sight(agents, told.draining, told.memory_bytes, cpu_s, added)

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from google.protobuf.message import Message
-
-from tandem.fleet.v1.plan_pb2 import PlannedAgent, PlannedHost
-from tandemkit.hosting.agent import Agent
+from tandem.fleet.v1.plan_pb2 import PlannedHost
+from tandemkit.hosting.adding import settings_of
 from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.host import Placed
 from tandemkit.hosting.main import serve_placed
@@ -29,7 +27,7 @@ def main() -> None:
     except (OSError, LookupError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
-    serve_placed(placed, arguments)
+    serve_placed(placed, arguments, agent_of)
 
 
 def placed_of(host: PlannedHost) -> Iterator[Placed]:
@@ -37,17 +35,7 @@ def placed_of(host: PlannedHost) -> Iterator[Placed]:
     for one in host.agents:
         agent = agent_of(one.service)
         needed = Needed(tuple(one.secrets), tuple(one.optional_secrets))
-        yield Placed(agent, _settings(agent, one), one.name, needed)
-
-
-def _settings(agent: Agent, planned: PlannedAgent) -> Message | None:
-    if agent.settings is None:
-        return None
-    settings = agent.settings()
-    if planned.HasField("settings") and not planned.settings.Unpack(settings):
-        found = planned.settings.TypeName()
-        raise LookupError(f"{planned.name} is planned with {found}, and takes another message")
-    return settings
+        yield Placed(agent, settings_of(agent, one), one.name, needed)
 
 
 if __name__ == "__main__":

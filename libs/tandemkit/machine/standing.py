@@ -152,3 +152,5 @@ def _agents(post: Post, state: pb.HostState.ValueType) -> Iterable[pb.AgentStand
             restarts=sight.restarts,
             layer=one.layer,
         )
+    if down is None and post.sight is not None:
+        yield from post.sight.added

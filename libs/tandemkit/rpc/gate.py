@@ -18,6 +18,8 @@ from tandemkit.core.token import HEADER, Token
 from tandemkit.rpc import failure
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.local import INSTANCE_HEADER
+from tandemkit.rpc.room import restarting
 
 if TYPE_CHECKING:
     # Only its stubs take parameters.
@@ -34,14 +36,27 @@ class Gate(grpc.GenericRpcHandler):
     def __init__(self, token: Token | None) -> None:
         self._token = token
         self._handlers: dict[str, Handler] = {}
+        # By path and by the name that a call has to say; and whose name a call may say besides.
+        self._named: dict[str, dict[str, Handler]] = {}
+        self._unnamed: dict[str, str] = {}
         self._public_paths: set[str] = set()
         self._public_services: set[str] = set()
 
-    def put(self, path: str, handler: Handler, *, public: bool) -> None:
-        """One more method of an agent."""
-        self._handlers[path] = handler
+    def put(self, path: str, handler: Handler, *, public: bool, name: str = "") -> None:
+        """One more method of an agent, which answers as `name` and where a call says no name."""
+        self._handlers[path], self._unnamed[path] = handler, name
         if public:
             self._public_paths.add(path)
+
+    def add(self, path: str, handler: Handler, *, public: bool, name: str) -> None:
+        """A method of an instance that answers only where a call says its name."""
+        self._named.setdefault(path, {})[name] = handler
+        if public:
+            self._public_paths.add(path)
+
+    def drop(self, path: str, name: str) -> None:
+        """Takes that back. Calls that still say the name are refused: others may have it."""
+        del self._named[path][name]
 
     def open(self, service: str) -> None:
         """Of this service, which is none of our contracts, every method is public."""
@@ -53,7 +68,26 @@ class Gate(grpc.GenericRpcHandler):
             refuse = _refusal(token, call.invocation_metadata)
             if refuse is not None and path[1:].partition("/")[0] not in self._public_services:
                 return _ending(path, refuse())
+        if path in self._named:
+            return self._of_instance(path, call.invocation_metadata)
         return self._handlers.get(path)
+
+    def _of_instance(self, path: str, metadata: Metadata) -> Handler | None:
+        """Never the handler of another instance than the call asks for."""
+        name = next((value for key, value in metadata or () if key == INSTANCE_HEADER), "")
+        if name in ("", self._unnamed.get(path)):
+            return self._handlers.get(path)
+        return self._named[path].get(str(name)) or _ending(path, restarting())
+
+
+class Absent(grpc.GenericRpcHandler):
+    """Behind all others: ends a call for an instance of an agent that the server does not serve.
+    It did, or will, and others do; UNIMPLEMENTED would say that nobody ever does.
+    """
+
+    def service(self, call: grpc.HandlerCallDetails) -> Handler | None:
+        named = any(key == INSTANCE_HEADER for key, _value in call.invocation_metadata or ())
+        return _ending(call.method, restarting()) if named else None
 
 
 def _refusal(token: Token, metadata: Metadata) -> Callable[[], Refusal] | None:

@@ -30,15 +30,28 @@ class Health:
     def __init__(self) -> None:
         self.elsewhere: Elsewhere | None = None
         self._statuses: dict[str, int] = {}
+        # Which of them the whole does not depend on.
+        self._apart = {WHOLE}
         self._changed = asyncio.Event()
         self._draining = False
 
-    def put(self, service: str, *, serving: bool) -> None:
-        """Changes one service's status; a draining server's statuses stay NOT_SERVING."""
+    def put(self, service: str, *, serving: bool, apart: bool = False) -> None:
+        """Changes one service's status; a draining server's statuses stay NOT_SERVING. The whole
+        does not depend on one that is `apart`.
+        """
+        if apart:
+            self._apart.add(service)
         self._statuses[service] = SERVING if serving and not self._draining else NOT_SERVING
-        whole = all(status == SERVING for name, status in self._statuses.items() if name != WHOLE)
+        counted = self._statuses.items()
+        whole = all(status == SERVING for name, status in counted if name not in self._apart)
         self._statuses[WHOLE] = SERVING if whole else NOT_SERVING
         self.wake()
+
+    def forget(self, service: str) -> None:
+        """There is none of that name any more."""
+        self._apart.discard(service)
+        if self._statuses.pop(service, None) is not None:
+            self.wake()
 
     def serving(self, service: str) -> bool:
         """Whether `service` serves as far as the outside has been told."""
@@ -63,6 +76,25 @@ class Health:
         """
         self._changed.set()
         self._changed = asyncio.Event()
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What answers for it on the wire."""
+        serves = (
+            ("Check", grpc.unary_unary_rpc_method_handler, self.Check),
+            ("Watch", grpc.unary_stream_rpc_method_handler, self.Watch),
+        )
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: make(
+                    serve,
+                    request_deserializer=health_pb2.HealthCheckRequest.FromString,
+                    response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+                )
+                for name, make, serve in serves
+            },
+        )
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context

@@ -4,7 +4,7 @@ the messages are the same on the wire, and PyPI's package carries v1alpha alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any
 
 import grpc
@@ -86,9 +86,9 @@ class _Reflection:
     """
 
     def __init__(
-        self, own: Iterable[str], pools: _Pools, elsewhere: Elsewhere | None, streams: Streams
+        self, own: Collection[str], pools: _Pools, elsewhere: Elsewhere | None, streams: Streams
     ) -> None:
-        self._own, self._elsewhere = frozenset(own), elsewhere
+        self._own, self._elsewhere = own, elsewhere
         self._pools, self._streams = pools, streams
 
     async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Context) -> None:
@@ -98,7 +98,7 @@ class _Reflection:
 
     async def _answers(self, request: Any, context: Context) -> AsyncIterator[Any]:
         also = self._elsewhere.services if self._elsewhere else ()
-        servicer = ReflectionServicer(self._own.union(also), self._pools)
+        servicer = ReflectionServicer({*self._own, *SERVICES, *also}, self._pools)
         async for answer in servicer.ServerReflectionInfo(_only(request), context):
             symbol = request.file_containing_symbol
             if self._elsewhere and symbol and answer.HasField("error_response"):
@@ -111,13 +111,15 @@ async def _only(request: Any) -> AsyncIterator[Any]:
 
 
 def handlers(
-    services: Iterable[str], streams: Streams, elsewhere: Elsewhere | None = None
+    services: Collection[str], streams: Streams, elsewhere: Elsewhere | None = None
 ) -> tuple[grpc.GenericRpcHandler, ...]:
-    """What answers reflection for `services`, for itself, and for what is elsewhere."""
+    """What answers reflection for `services`, which may become more, for itself, and for what is
+    elsewhere.
+    """
     pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
     _describe_v1(pool)
     pools = _Pools(pool, elsewhere)
-    servicer = _Reflection((*services, *SERVICES), pools, elsewhere, streams)
+    servicer = _Reflection(services, pools, elsewhere, streams)
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,

@@ -45,13 +45,19 @@ class Report:
         self.slow_s = slow_s
         self.share = tracing.share
         self.tallies: list[Tally] = []
+        self._by_path: dict[str, Tally] = {}
         self._recorder = tracing.recorder
         self._draw = draw
 
     def tally(self, method: Method) -> Tally:
-        """What counts the calls of one more method, among those that are shown."""
-        self.tallies.append(made := Tally(method.path))
-        return made
+        """What counts the calls of one more method, among those that are shown: of all instances
+        in the server together.
+        """
+        found = self._by_path.get(method.path)
+        if found is None:
+            found = self._by_path[method.path] = Tally(method.path)
+            self.tallies.append(found)
+        return found
 
     def chosen(self, context: Context) -> bool:
         """Whether a call without a trace begins one. A caller in this process had the choice, and

@@ -37,6 +37,8 @@ class Room:
         self._ended: dict[Call, Refusal] = {}
         self._unbroken: set[Call] = set()
         self._timed = False
+        # When the latest call came, by the stopwatch; none yet.
+        self.entered_s: float | None = None
         # A timer keeps the context that it was set in, and with it the call that set it.
         self._context = contextvars.Context()
 
@@ -48,6 +50,7 @@ class Room:
             raise Refused(self._full())
         call = asyncio.current_task()
         assert call is not None
+        self.entered_s = started_s
         if self._limit_s is None:
             self._due_s[call] = 0.0
         else:
@@ -83,8 +86,9 @@ class Room:
         self._end_all(refusal)
 
     @property
-    def is_busy(self) -> bool:
-        return bool(self._due_s)
+    def calls(self) -> int:
+        """How many are in progress."""
+        return len(self._due_s)
 
     def reopen(self) -> None:
         """Lets in what policy and contract do."""

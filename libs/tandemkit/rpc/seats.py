@@ -4,6 +4,7 @@ for a while.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -29,6 +30,11 @@ class Seat:
     def rooms(self) -> tuple[Room, ...]:
         return tuple(self._rooms.values())
 
+    @property
+    def service(self) -> str:
+        """Full name of the contract's."""
+        return str(self._contract.service.full_name)
+
     def room(self, method: Method) -> Room:
         return self._rooms[method.name]
 
@@ -52,10 +58,35 @@ class Seat:
         for room in self.rooms:
             room.close(refusal)
 
+    def holds(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the task is a call in progress here. May be asked from any thread."""
+        return any(room.holds(task) for room in self.rooms)
+
+    def limit(self, calls_max: int) -> None:
+        """Calls of one method in progress that policy lets in; 0: as the contract says."""
+        for room in self.rooms:
+            room.limit(calls_max)
+
+    def drain(self) -> None:
+        """Ends calls that have no end of their own."""
+        for room in self.rooms:
+            room.drain()
+
     @property
     def is_busy(self) -> bool:
         """Whether calls are in progress."""
-        return any(room.is_busy for room in self.rooms)
+        return self.calls > 0
+
+    @property
+    def calls(self) -> int:
+        """How many are in progress."""
+        return sum(room.calls for room in self.rooms)
+
+    @property
+    def entered_s(self) -> float | None:
+        """When the latest call came, by the stopwatch; None where none has."""
+        entered = (room.entered_s for room in self.rooms)
+        return max((one for one in entered if one is not None), default=None)
 
     def leave(self, refusal: Refusal) -> None:
         """Calls in progress end, and others are refused, until somebody takes it again."""

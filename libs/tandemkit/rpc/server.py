@@ -5,12 +5,11 @@ orderly end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2
 
 from tandemkit.core.errors import Bug
 from tandemkit.core.token import Token
@@ -18,12 +17,11 @@ from tandemkit.rpc import admin, reflection
 from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.elsewhere import Elsewhere, Strangers
-from tandemkit.rpc.gate import Gate
+from tandemkit.rpc.gate import Absent, Gate
 from tandemkit.rpc.health import SERVICE as HEALTH
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.local import LocalAgents, LocalMethod
 from tandemkit.rpc.report import Report
-from tandemkit.rpc.room import Room
 from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.streams import Streams
 
@@ -53,40 +51,60 @@ class Server:
         self.health = Health()
         self.local = LocalAgents(self.health.serving)
         self._report = report or Report()
-        self._rooms: list[tuple[str, Room]] = []
+        # By the key of their health: the service, or the name of an instance that was added.
+        self._seats: dict[str, Seat] = {}
+        self._calls_max: Mapping[str, int] = {}
         self._drains: list[Callable[[], None]] = []
         self._elsewhere: Elsewhere | None = None
         self._others: list[str] = []
         self._server = grpc.aio.server(options=_OPTIONS)
         self._gate = Gate(token)
         self._server.add_generic_rpc_handlers((self._gate,))
-        self._services: list[str] = []
+        # What it has described, also what came and went.
+        self._described: dict[str, None] = {}
 
-    def mount(self, contract: Contract, servicer: object | None) -> Seat:
-        """Adds an agent, NOT_SERVING until told otherwise; another servicer may take its seat
-        later, also where there is none yet. Raises Bug where it does not implement its contract.
+    def mount(self, contract: Contract, servicer: object | None, name: str = "") -> Seat:
+        """Adds an agent, called `name`, NOT_SERVING until told otherwise; another servicer may take
+        its seat later, also where there is none yet. Raises Bug for one of another contract.
         """
         seat = Seat(contract, servicer)
         service = contract.service.full_name
-        if service in self._services:
+        if service in self._seats:
             raise Bug("a server has one servicer for each contract", service=service)
-        for method in contract.methods:
-            handler = self._handler(contract, method, seat)
-            self._gate.put(method.path, handler, public=method.public)
-        self._services.append(service)
+        for method, door, answer in _answers(contract, seat, self._report):
+            self.local.put(LocalMethod(method, door.parse, answer))
+            handler = _wire(door, answer)
+            self._gate.put(method.path, handler, public=method.public, name=name)
+        self._seated(service, seat)
         self.health.put(service, serving=False)
         return seat
+
+    def add(self, contract: Contract, servicer: object | None, name: str) -> Seat:
+        """The same for one more instance, at any time: it answers calls that say its name, and it
+        is `name` whose health is told.
+        """
+        seat = Seat(contract, servicer)
+        for method, door, answer in _answers(contract, seat, self._report):
+            handler = _wire(door, answer)
+            self._gate.add(method.path, handler, public=method.public, name=name)
+        self._seated(name, seat)
+        self.health.put(name, serving=False, apart=True)
+        return seat
+
+    def remove(self, contract: Contract, name: str) -> None:
+        """Ends what `add` began."""
+        for method in contract.methods:
+            self._gate.drop(method.path, name)
+        del self._seats[name]
+        self.health.forget(name)
 
     def plumb(self, contract: Contract, servicer: object, drain: Callable[[], None]) -> None:
         """Adds a contract of ours that is no agent: the server itself answers it, beside health and
         reflection. So it has no health and no limits by policy, and its calls are not counted.
         `drain` ends its streams when the server does.
         """
-        seat, report = Seat(contract, servicer), Report()
-        handlers = {}
-        for method in contract.methods:
-            door = Door(contract, method, seat.room(method), report)
-            handlers[method.name] = _wire(door, wrapped(door, seat.serve(method)))
+        answers = _answers(contract, Seat(contract, servicer), Report())
+        handlers = {method.name: _wire(door, answer) for method, door, answer in answers}
         name = contract.service.full_name
         self.also(grpc.method_handlers_generic_handler(name, handlers), drain)
 
@@ -112,46 +130,38 @@ class Server:
         """Calls of one method in progress that policy lets in, by service; a service that is not
         named has its contract's limits alone.
         """
-        for service, room in self._rooms:
-            room.limit(calls_max.get(service, 0))
+        self._calls_max = calls_max
+        for seat in self._seats.values():
+            seat.limit(calls_max.get(seat.service, 0))
 
     def served(self, task: asyncio.Task[Any]) -> str | None:
-        """The service whose call the task serves, if it does. May be asked from any thread."""
-        rooms = tuple(self._rooms)
-        return next((service for service, room in rooms if room.holds(task)), None)
+        """The service whose call the task serves, or the name of an instance that was added; None
+        where it serves none. May be asked from any thread.
+        """
+        return next((key for key, seat in tuple(self._seats.items()) if seat.holds(task)), None)
 
     async def start(self, address: str, besides: Path | None = None) -> int:
         """Listens on `host:port` or `unix:/path` and returns the port, which is the kernel's choice
         for port 0; `besides` is a socket that its owner alone can reach.
         """
-        probes = {
-            "Check": grpc.unary_unary_rpc_method_handler(
-                self.health.Check,
-                request_deserializer=health_pb2.HealthCheckRequest.FromString,
-                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-            "Watch": grpc.unary_stream_rpc_method_handler(
-                self.health.Watch,
-                request_deserializer=health_pb2.HealthCheckRequest.FromString,
-                response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-        }
-        self._add(grpc.method_handlers_generic_handler(HEALTH, probes))
-        described = (*self._services, HEALTH, *admin.SERVICES)
+        self._add(self.health.handler)
+        for service in (HEALTH, *admin.SERVICES):
+            self._described[service] = None
         streams = Streams()
         self._drains.append(streams.drain)
         for handler in (
             *admin.handlers(streams),
-            *reflection.handlers(described, streams, self._elsewhere),
+            *reflection.handlers(self._described.keys(), streams, self._elsewhere),
         ):
             self._add(handler)
         for service in (HEALTH, *admin.PUBLIC, *reflection.SERVICES):
             self._gate.open(service)
         if self._elsewhere is not None:
             # Behind all others: it takes what they leave.
-            known = (*self._services, *self._others)
+            known = (*self._seats, *self._others)
             strangers = Strangers(known, self._elsewhere.refusal)
             self._server.add_generic_rpc_handlers((strangers,))
+        self._server.add_generic_rpc_handlers((Absent(),))
         port = self._server.add_insecure_port(address)
         if besides is not None:
             self._listen_privately(besides)
@@ -163,7 +173,7 @@ class Server:
         cancels them.
         """
         self.health.drain()
-        for drain in (*(room.drain for _service, room in self._rooms), *self._drains):
+        for drain in (*(seat.drain for seat in self._seats.values()), *self._drains):
             drain()
         async with asyncio.TaskGroup() as ends:
             ends.create_task(self.local.drain(grace_s))
@@ -178,15 +188,18 @@ class Server:
         if isinstance(handler, grpc.ServiceRpcHandler):
             self._others.append(handler.service_name())
 
-    def _handler(
-        self, contract: Contract, method: Method, seat: Seat
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        room = seat.room(method)
-        self._rooms.append((contract.service.full_name, room))
-        door = Door(contract, method, room, self._report)
-        answer = wrapped(door, seat.serve(method))
-        self.local.put(LocalMethod(method, door.parse, answer))
-        return _wire(door, answer)
+    def _seated(self, key: str, seat: Seat) -> None:
+        self._seats[key] = seat
+        self._described[seat.service] = None
+        seat.limit(self._calls_max.get(seat.service, 0))
+
+
+def _answers(
+    contract: Contract, seat: Seat, report: Report
+) -> Iterator[tuple[Method, Door, Serve]]:
+    for method in contract.methods:
+        door = Door(contract, method, seat.room(method), report)
+        yield method, door, wrapped(door, seat.serve(method))
 
 
 def _wire(door: Door, answer: Serve) -> grpc.RpcMethodHandler[Any, Any]:

@@ -10,7 +10,7 @@ from tandem.control.v1 import registration_pb2 as nouns
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError
 from tandemkit.core.token import Token
-from tandemkit.hosting.vouching import Metadata, NotVouched, check, shown_in
+from tandemkit.hosting.vouching import HEADER, Metadata, NotVouched, check, shown_in
 
 
 class Admission:
@@ -25,6 +25,10 @@ class Admission:
             return Admitted(None)
         with _refusing():
             return Admitted(shown_in(metadata, self._key, self._clock.now()))
+
+    def shown(self, credential: bytes) -> Admitted:
+        """The same, by a credential that came on the stream."""
+        return self.of(((HEADER, credential),))
 
 
 class Admitted:

@@ -41,7 +41,7 @@ class Front(rpc.RegistryServiceServicer):
         held.time_left.FromTimedelta(wire.duration(ttl_s))
         try:
             yield held
-            async for is_over in _steps(hold, admitted, request_iterator):
+            async for is_over in _steps(hold, self._admission, admitted, request_iterator):
                 yield pb.HoldLeaseResponse() if is_over else held
         finally:
             self._holds.forget(hold)
@@ -157,7 +157,10 @@ class Front(rpc.RegistryServiceServicer):
 
 
 async def _steps(
-    hold: Hold, admitted: Admitted, requests: AsyncIterator[pb.HoldLeaseRequest]
+    hold: Hold,
+    admission: Admission,
+    admitted: Admitted,
+    requests: AsyncIterator[pb.HoldLeaseRequest],
 ) -> AsyncGenerator[bool, None]:
     """Takes each step after the first, and says whether it was the last."""
     while (request := await _next(hold, requests)) is not None:
@@ -167,6 +170,8 @@ async def _steps(
             elif request.HasField("change"):
                 if request.change.host.name != hold.host:
                     raise out_of_order("a host keeps its name", "change.host.name")
+                if request.change.credential:
+                    admitted = admission.shown(request.change.credential)
                 admitted.check(request.change.host)
                 await hold.change(request.change.host)
             elif request.HasField("open"):

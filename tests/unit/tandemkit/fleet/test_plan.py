@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tandem.fleet.v1 import resources_pb2 as kinds
+from tandem.fleet.v1.runtime_pb2 import RUNTIME_NODE, RUNTIME_UNSPECIFIED
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import NoSuchProfile
 from tests.unit.tandemkit.fleet import planted
@@ -58,6 +59,29 @@ def test_ports_pass_over_what_is_fixed_or_reserved() -> None:
         ("look", 8201, 9102),
         ("text", 8202, 9103),
     ]
+
+
+def test_a_group_says_its_runtime_and_where_its_ports_are_from() -> None:
+    """A plan names the program and the range of each host, which has the ports of that alone."""
+    range_of_looks = "  - name: looks\n    first: 10500\n    last: 10507\nfixed:"
+    found = (
+        Planted()
+        .changed(_GROUPS, "gpu_percent: 80", "runtime: node\n    port_range: looks")
+        .changed("ports.yaml", "fixed:", range_of_looks)
+    )
+    look, text = (hosts(found.plan())[name] for name in ("look", "text"))
+    assert (look.runtime, look.grpc_port) == (RUNTIME_NODE, 10500)
+    assert (text.runtime, text.grpc_port) == (RUNTIME_UNSPECIFIED, 8201)
+
+
+def test_groups_of_two_runtimes_share_no_process() -> None:
+    """A process has one program."""
+    shared = (
+        Planted()
+        .changed(_GROUPS, "gpu_percent: 80", "runtime: node")
+        .changed("fleet/profiles/both.yaml", "group: look", "group: look\n    host: text")
+    )
+    assert any("are of different runtimes" in said for said in shared.said())
 
 
 def test_cores_are_the_agents_own_or_its_pools() -> None:

@@ -85,3 +85,18 @@ async def test_a_host_takes_on_no_more_under_its_lease(tmp_path: Path) -> None:
         more = host()
         more.placements.add(service="tandem.text.v1.SummarizeService", serving=True)
         assert (await failure(held.step(change(more)))).reason == "HOST_NOT_VOUCHED"
+
+
+async def test_a_host_takes_on_more_where_somebody_vouches_for_that(tmp_path: Path) -> None:
+    """A change may bring a credential of its own, which counts from then on."""
+    async with guarded(tmp_path) as it:
+        held = it.hold(host())
+        await held.step(opening(host()))
+        more = host()
+        more.placements.add(service="tandem.text.v1.SummarizeService", serving=True)
+        vouched = change(more)
+        vouched.change.credential = by_key(key_beside(it.token), SystemClock())(more)
+        assert await held.step(vouched)
+        assert await held.step(change(more))
+        vouched.change.credential = b"made up"
+        assert (await failure(held.step(vouched))).reason == "HOST_NOT_VOUCHED"
