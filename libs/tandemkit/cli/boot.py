@@ -17,6 +17,7 @@ from tandemkit.core.environment import Environment
 from tandemkit.fleet.plan import NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
 from tandemkit.machine import __main__ as supervisor
+from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.home import Home, HomeUnusable
 from tandemkit.machine.orders import PlanUnusable, own_host, site_of
 from tandemkit.supervise.detached import Program, python_argv, start_detached
@@ -68,9 +69,15 @@ def note(why: str) -> policy.ChangeNote:
     return policy.ChangeNote(author=author, reason=why)
 
 
-def prepared(environment: Environment) -> Home:
-    """The home of this fleet; Refusal where it cannot be written."""
+def prepared(environment: Environment, *, while_restoring: bool = False) -> Home:
+    """The home of this fleet; Refusal where it cannot be written, or is half of one state and half
+    of another.
+    """
     home = Home(environment.home)
+    if not while_restoring and (journal := Restore(home).half_done):
+        name = journal.checkpoint
+        message = f"a restore of {name} was interrupted in {home.folder}: "
+        raise Refusal(f"{message}./tandem restore {name} goes on with it.", EXIT_NO)
     try:
         home.prepare()
     except HomeUnusable as unusable:

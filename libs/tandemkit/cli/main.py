@@ -25,6 +25,10 @@ SUMMARIES = {
     "return": "Let what was drained have calls again.",
     "suspend": "Free the memory of an agent, a host or a group.",
     "resume": "Let what was suspended serve again.",
+    "checkpoint": "Keep all that must come back; list and delete what was kept.",
+    "verify": "Prove a checkpoint, or the home as it is now.",
+    "restore": "Bring back what a checkpoint holds, and serve it.",
+    "rollback": "Go back to the last stable checkpoint, or undo the last restore.",
     "events": "Show what happened: restarts, deployments, policy changes, commands.",
     "call": "Call a method of an agent that serves.",
     "why": "Say what decided where the calls of a trace went.",
@@ -46,6 +50,7 @@ _OF_START = frozenset({"up", "down", "plan"})
 _OF_MACHINE = frozenset(
     {"status", "logs", "start", "stop", "restart", "drain", "return", "suspend", "resume"}
 )
+_OF_STATE = frozenset({"checkpoint", "verify", "restore", "rollback"})
 _OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token"})
 _HELP = """Tandem: typed agents over gRPC that keep answering.
 
@@ -59,6 +64,7 @@ Examples:
   ./tandem agents               what serves, and where
   ./tandem logs -f utility-files
   ./tandem restart utility-files --reason "a new disk"
+  ./tandem checkpoint           keep all that must come back; ./tandem restore NAME
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
   ./tandem policy weigh utility-toolbox v1=90 v2=10
@@ -92,7 +98,7 @@ class LazyGroup(click.Group):
         return list(SUMMARIES)
 
     def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _OF_MACHINE | _OF_FLEET:
+        if cmd_name in _OF_MACHINE | _OF_STATE | _OF_FLEET:
             # gRPC reads it as it is imported, and would tell of each connection that fails.
             prefer_for_libraries("GRPC_VERBOSITY", "NONE")
         return load(cmd_name) if cmd_name in SUMMARIES else None
@@ -117,6 +123,8 @@ def load(name: str) -> click.Command:
         return _of_start(name)
     if name in _OF_MACHINE:
         return _of_machine(name)
+    if name in _OF_STATE:
+        return _of_state(name)
     if name in _OF_FLEET:
         return _of_fleet(name)
     return _of_repository(name)
@@ -152,6 +160,26 @@ def _of_machine(name: str) -> click.Command:
             from tandemkit.cli import commands
 
             return commands.command_of(name)
+
+
+def _of_state(name: str) -> click.Command:
+    match name:
+        case "checkpoint":
+            from tandemkit.cli import checkpoint
+
+            return checkpoint.checkpoint
+        case "verify":
+            from tandemkit.cli import verify
+
+            return verify.verify
+        case "restore":
+            from tandemkit.cli import restore
+
+            return restore.restore
+        case _:
+            from tandemkit.cli import restore
+
+            return restore.rollback
 
 
 def _of_fleet(name: str) -> click.Command:

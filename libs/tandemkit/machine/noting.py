@@ -81,6 +81,20 @@ class Notes:
             said.code = code_pb2.INTERNAL
         self._recorder.note(event)
 
+    async def checkpointed(
+        self,
+        said: pb.CheckpointTaken | pb.CheckpointRestored,
+        note: policy.ChangeNote,
+        peer: str = "",
+    ) -> None:
+        """On disk when it returns. Raises Unreachable."""
+        event = self._event(note, peer)
+        if isinstance(said, pb.CheckpointTaken):
+            event.checkpoint_taken.CopyFrom(said)
+        else:
+            event.checkpoint_restored.CopyFrom(said)
+        await self._recorder.keep(event)
+
     def shutting_down(self, note: policy.ChangeNote, peer: str) -> None:
         event = self._event(note, peer)
         event.shut_down_begun.SetInParent()

@@ -113,6 +113,16 @@ class Supervision(rpc.MachineServiceServicer):
                 async for more in written:
                     yield pb.ReadLogResponse(host=host, lines=more)
 
+    async def RecordCheckpoint(
+        self, request: pb.RecordCheckpointRequest, context: Context
+    ) -> pb.RecordCheckpointResponse:
+        said = request.taken if request.HasField("taken") else request.restored
+        try:
+            await self._notes.checkpointed(said, request.note, context.peer())
+        except Unreachable as error:
+            raise _refusal(error) from error
+        return pb.RecordCheckpointResponse()
+
     def _read(self, target: str) -> tuple[str, Matches]:
         """Whose log, and which lines of it."""
         wanted = self._foreman.wanted

@@ -1,0 +1,186 @@
+"""`tandem restore` and `tandem rollback`: a checkpoint comes back, is started and tried."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from tandem.control.v1 import checkpoint_pb2 as pb
+from tandem.control.v1 import machine_pb2 as nouns
+from tandem.control.v1.traffic_policy_pb2 import ChangeNote
+from tandemkit.cli import noting
+from tandemkit.cli.boot import Asked as Planned
+from tandemkit.cli.boot import prepared, wanted
+from tandemkit.cli.harmless import one_line
+from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
+from tandemkit.cli.plan import DEFAULT_PROFILE
+from tandemkit.cli.restoring import Asked, Restored, Restoring
+from tandemkit.cli.shelving import refusals
+from tandemkit.core.environment import Environment
+from tandemkit.machine.checkpoints.building import build_of, differences, release_of
+from tandemkit.machine.checkpoints.shelf import LAST_STABLE, Kept, NoSuchCheckpoint, Shelf
+from tandemkit.machine.home import Home
+
+_OPTIONS = (
+    click.option("--yes", is_flag=True, help="End the fleet that runs, without asking."),
+    click.option("--no-start", is_flag=True, help="Leave the home without a fleet afterwards."),
+    click.option(
+        "--profile", help="Run what this checkout plans (default: what the checkpoint ran)."
+    ),
+    click.option(
+        "--smoke",
+        multiple=True,
+        metavar="'SERVICE/METHOD JSON'",
+        help="Try this call too; it may be given again.",
+    ),
+    click.option(
+        "--force", is_flag=True, help="Although another version of the code made the checkpoint."
+    ),
+    noting.options,
+    as_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What both commands are told by their options."""
+
+    yes: bool
+    no_start: bool
+    profile: str | None
+    smoke: tuple[str, ...]
+    note: ChangeNote
+    as_json: bool
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command(
+    short_help="Bring back what a checkpoint holds, and serve it.",
+    epilog=examples(
+        "./tandem restore last-stable --yes",
+        './tandem restore before-the-move --smoke \'utility-toolbox/MeasureText {"text": "a"}\'',
+        "./tandem restore before-the-move --no-start",
+    ),
+)
+@click.argument("name")
+@_options
+def restore(*, name: str, force: bool, **said: Any) -> int:
+    """Put the state of checkpoint NAME (last-stable: the last that was verified) into the place of
+    what is there, start the fleet layer by layer, and try it. What is there is kept as a checkpoint
+    of its own, and ./tandem rollback --undo brings it back. Run it again if it was interrupted.
+    """
+    environment = Environment.read()
+    home = prepared(environment, while_restoring=True)
+    with refusals():
+        kept = Shelf(home).kept(name)
+    here = build_of(environment, kept.manifest.wanted)
+    if release_of(kept.manifest.build) > release_of(here) and not force:
+        message = f"{kept.name} is of kit {kept.manifest.build.kit}, which is newer than this one"
+        raise Refusal(f"{message}, {here.kit}: take that checkout, or --force.", EXIT_NO)
+    return _restored(environment, home, kept, _Said(**said))
+
+
+@click.command(
+    short_help="Go back to the last stable checkpoint, or undo the last restore.",
+    epilog=examples(
+        "./tandem rollback --yes          to the last stable checkpoint",
+        "./tandem rollback --undo --yes   to what was there before the last restore",
+    ),
+)
+@click.option("--undo", is_flag=True, help="To what was there before the last restore.")
+@_options
+def rollback(*, undo: bool, force: bool, **said: Any) -> int:
+    """Restore the last checkpoint that was verified, with the plan and the settings that ran then.
+    The code of this checkout stays as it is, so it has to be the one that ran then; --force takes
+    it as it is.
+    """
+    environment = Environment.read()
+    home = prepared(environment, while_restoring=True)
+    with refusals():
+        kept = _aside(Shelf(home)) if undo else Shelf(home).kept(LAST_STABLE)
+    here = build_of(environment, kept.manifest.wanted)
+    others = differences(kept.manifest.build, here)
+    if others and not undo and not force:
+        message = f"{kept.name} is of another version than this checkout: {'; '.join(others)}."
+        way = "Check that version out and try again, or --force to run its state with this code."
+        raise Refusal(f"{message} {way}", EXIT_NO)
+    return _restored(environment, home, kept, _Said(**said))
+
+
+def _aside(shelf: Shelf) -> Kept:
+    kept = [one for one in shelf.all() if one.manifest.kind == pb.CHECKPOINT_KIND_BEFORE_RESTORE]
+    if not kept:
+        raise NoSuchCheckpoint("nothing was restored here yet", name="before-restore")
+    return kept[-1]
+
+
+def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> int:
+    if not said.yes and _runs(home):
+        _confirm(home, kept)
+    plan = None if said.no_start else _plan(environment, kept, said.profile)
+    asked = Asked(kept.name, said.note, plan, said.smoke)
+    with refusals(), Shelf(home).alone():
+        done = asyncio.run(Restoring(environment, home, asked).run())
+    others = differences(kept.manifest.build, build_of(environment, kept.manifest.wanted))
+    value = _value(done, others)
+    emit(value, as_json=said.as_json, text=lambda: _text(done, others))
+    return EXIT_NO if done.failed else 0
+
+
+def _plan(environment: Environment, kept: Kept, profile: str | None) -> nouns.WantedMachine:
+    if profile is None and kept.manifest.HasField("wanted"):
+        return kept.manifest.wanted
+    return wanted(environment, Planned(profile or DEFAULT_PROFILE))
+
+
+def _runs(home: Home) -> bool:
+    return any(mark is not None and mark.look() for mark in (home.supervisor, home.keeper))
+
+
+def _confirm(home: Home, kept: Kept) -> None:
+    question = f"A fleet runs in {home.folder}. End it and restore {kept.name}?"
+    if not sys.stdin.isatty():
+        raise Refusal(f"a fleet runs in {home.folder}: --yes ends it, and restores {kept.name}.")
+    click.confirm(question, abort=True, err=True)
+
+
+def _value(done: Restored, others: list[str]) -> dict[str, Any]:
+    return {
+        "restored": done.name,
+        "aside": done.aside,
+        "serving": done.machine is not None and not done.failed,
+        "took_s": round(done.took_s, 3),
+        "steps": [{"step": name, "took_s": round(took_s, 3)} for name, took_s in done.steps],
+        "trials": [{"trial": one.name, "failed": one.failed} for one in done.trials],
+        "other_versions": others,
+        "unrecorded": done.unrecorded,
+    }
+
+
+def _text(done: Restored, others: list[str]) -> str:
+    lines = [table([(name, f"{took_s:.1f} s") for name, took_s in done.steps])]
+    lines += [one_line(f"FAILED: {one.name}: {one.failed}") for one in done.failed]
+    lines += [f"made by another version: {one}" for one in others]
+    passed = len(done.trials) - len(done.failed)
+    if done.machine is None:
+        lines.append(f"{done.name} is restored in {done.took_s:.1f} s; ./tandem up starts it")
+    elif done.failed:
+        lines.append(f"{done.name} is restored in {done.took_s:.1f} s, and not all of it serves")
+    else:
+        tried = f"{passed} of {len(done.trials)} smoke tests passed"
+        lines.append(f"{done.name} is restored and serves, in {done.took_s:.1f} s; {tried}")
+    if done.aside:
+        lines.append(f"{done.aside} holds what was there; ./tandem rollback --undo brings it back")
+    if done.unrecorded:
+        lines.append(f"no event tells of it: {done.unrecorded}")
+    return "\n".join(lines)
