@@ -20,6 +20,7 @@ from tandemkit.machine import __main__ as supervisor
 from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.home import Home, HomeUnusable
 from tandemkit.machine.orders import PlanUnusable, own_host, site_of
+from tandemkit.storage.failure import Damaged
 from tandemkit.supervise.detached import Program, python_argv, start_detached
 from tandemkit.supervise.marks import Mark
 
@@ -74,17 +75,26 @@ def prepared(environment: Environment, *, while_restoring: bool = False) -> Home
     of another.
     """
     home = Home(environment.home)
-    if not while_restoring and (journal := Restore(home).half_done):
-        name = journal.checkpoint
-        message = f"a restore of {name} was interrupted in {home.folder}: "
-        raise Refusal(f"{message}./tandem restore {name} goes on with it.", EXIT_NO)
     try:
         home.prepare()
     except HomeUnusable as unusable:
         why = unusable.metadata["why"]
         raise Refusal(f"{home.folder} cannot hold a fleet: {why}.") from unusable
+    if not while_restoring:
+        _check_whole(home)
     token_made(environment)
     return home
+
+
+def _check_whole(home: Home) -> None:
+    try:
+        journal = Restore(home).half_done
+    except Damaged as damaged:
+        raise Refusal(f"{damaged}.", EXIT_NO) from damaged
+    if journal:
+        name = journal.checkpoint
+        message = f"a restore of {name} was interrupted in {home.folder}: "
+        raise Refusal(f"{message}./tandem restore {name} goes on with it.", EXIT_NO)
 
 
 def start_supervisor(home: Home, environment: Environment) -> Mark:

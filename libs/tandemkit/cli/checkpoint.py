@@ -178,7 +178,7 @@ def value_of(kept: Kept) -> dict[str, Any]:
 
 def _manifest_value(manifest: pb.Checkpoint, environment: Environment) -> Any:
     """Settings of agents are of types that this process may never have heard of."""
-    pools = Pools(pb.DESCRIPTOR.pool, environment)
+    pools: Any = Pools(pb.DESCRIPTOR.pool, environment)
     pools.close_unknown(manifest)
     return json_format.MessageToDict(
         manifest, preserving_proto_field_name=True, descriptor_pool=pools

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from tandemkit.cli.help_text import HELP
 from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
 from tandemkit.core.environment import prefer_for_libraries
 
@@ -52,43 +53,6 @@ _OF_MACHINE = frozenset(
 )
 _OF_STATE = frozenset({"checkpoint", "verify", "restore", "rollback"})
 _OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token"})
-_HELP = """Tandem: typed agents over gRPC that keep answering.
-
-\b
-Examples:
-  ./tandem doctor               is everything here?
-  ./tandem up                   serve the fleet on this machine, until Ctrl-C
-  ./tandem up -d                the same, until ./tandem down
-  ./tandem plan --profile mainpc   what would run where
-  ./tandem status --watch       how it is, on every machine
-  ./tandem agents               what serves, and where
-  ./tandem logs -f utility-files
-  ./tandem restart utility-files --reason "a new disk"
-  ./tandem checkpoint           keep all that must come back; ./tandem restore NAME
-  eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
-  ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
-  ./tandem policy weigh utility-toolbox v1=90 v2=10
-  ./tandem why 4bf92f3577b34da6a3ce929d0e0e4736   what decided where a call went
-  ./tandem clients go ../tandem-go
-  ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
-
-\b
-Every command takes --json: one JSON value on stdout, also for a failure; a line each for what
-goes on.
-
-\b
-Exit codes:
-  0    done
-  1    the answer is no: something does not serve or is missing, a check or a call failed
-  2    it cannot be done as asked: wrong usage, no network, disk full, ...
-  130  interrupted
-
-\b
-Environment:
-  TANDEM_HOME      where agents keep their state (~/.local/state/tandem)
-  XDG_CACHE_HOME   where environments, stubs and tools are kept (~/.cache)
-  TANDEM_REQUIRE   parts that tests must find, comma-separated, or all
-"""
 
 
 class LazyGroup(click.Group):
@@ -262,11 +226,11 @@ def _of_sources(name: str) -> click.Command:
 
 @click.group(
     cls=LazyGroup,
-    help=_HELP,
+    help=HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def tandem() -> None:
-    """The help text stands above, where it may hold examples."""
+    """The help text is HELP, which may hold examples."""
 
 
 def main() -> NoReturn:

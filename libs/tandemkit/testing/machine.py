@@ -47,6 +47,7 @@ class FakeMachine:
         self.machine = machine
         self.commands: list[pb.RunCommandRequest] = []
         self.plans: list[pb.ApplyPlanRequest] = []
+        self.recorded: list[pb.RecordCheckpointRequest] = []
         self.lines: dict[str, list[str]] = {}
         self.free = asyncio.Event()
         self.free.set()
@@ -137,6 +138,12 @@ class FakeMachine:
                 while len(written) == told:
                     await self._changed.wait()
             lines, told = [line for line in written[told:] if word in line], len(written)
+
+    async def RecordCheckpoint(
+        self, request: pb.RecordCheckpointRequest, _context: Any
+    ) -> pb.RecordCheckpointResponse:
+        self.recorded.append(request)
+        return pb.RecordCheckpointResponse()
 
     def _aimed(self, target: str) -> tuple[list[nouns.HostStanding], list[nouns.AgentStanding]]:
         """A host, a group's hosts, or one agent."""

@@ -43,11 +43,14 @@ class Restore:
 
     @property
     def journal(self) -> pb.RestoreJournal | None:
-        """None where none is under way."""
+        """None where none is under way. Raises Damaged."""
+        place = self._folder / _JOURNAL
         try:
-            return pb.RestoreJournal.FromString((self._folder / _JOURNAL).read_bytes())
-        except (FileNotFoundError, DecodeError):
+            return pb.RestoreJournal.FromString(place.read_bytes())
+        except FileNotFoundError:
             return None
+        except DecodeError as error:
+            raise Damaged("how far a restore has come cannot be read", file=place) from error
 
     @property
     def half_done(self) -> pb.RestoreJournal | None:
