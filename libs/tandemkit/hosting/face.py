@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from tandemkit.core.clock import Clock
-from tandemkit.hosting.http_port import Answer, Pages
+from tandemkit.core.token import HEADER, Token
+from tandemkit.hosting.http_port import Answer, Paths, Request, below, said
 from tandemkit.hosting.standing import Condition, Standing
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.tally import Tally
@@ -45,8 +46,8 @@ class Known:
     health: Health
     standings: Mapping[str, Standing]
     tallies: Sequence[Tally]
-    # Of agents, by the path that theirs begin with.
-    pages: dict[str, Pages] = field(default_factory=dict)
+    # Of agents.
+    paths: Paths = field(default_factory=Paths)
 
 
 class Face:
@@ -54,8 +55,11 @@ class Face:
     host whose loop is held answers from elsewhere: `busy`.
     """
 
-    def __init__(self, known: Known, identity: Identity, clock: Clock) -> None:
-        self._known, self._identity, self._clock = known, identity, clock
+    def __init__(
+        self, known: Known, identity: Identity, clock: Clock, token: Token | None = None
+    ) -> None:
+        """With a token whoever sends something shows it; nobody needs one to look."""
+        self._known, self._identity, self._clock, self._token = known, identity, clock, token
         self._started_s = clock.monotonic_s()
 
     def page(self, path: str, accept: str) -> Answer:
@@ -65,17 +69,25 @@ class Face:
             return Answer(HTTPStatus.OK, text_of(self._families(), media), media)
         if path in {"/health", "/health/"}:
             return self._health()
-        for beginning, pages in self._known.pages.items():
-            if path == beginning or path.startswith(f"{beginning}/"):
-                return pages(path, accept)
+        if pages := below(path, self._known.paths.pages):
+            return pages(path, accept)
         standing = self._known.standings.get(path.removeprefix("/health/"))
         if standing is not None and path.startswith("/health/"):
             agent = self._agent(standing)
             return _json(agent, serves=agent["status"] == Condition.SERVING)
         paths = ["/health", *(f"/health/{name}" for name in self._known.standings), "/metrics"]
-        paths += self._known.pages
+        paths += self._known.paths.pages
         body = json.dumps({"error": "there is no such page", "pages": paths})
         return Answer(HTTPStatus.NOT_FOUND, body + "\n", _JSON)
+
+    def post(self, request: Request, body: bytes) -> Answer:
+        """The answer to what somebody sent."""
+        posts = below(request.path, self._known.paths.posts)
+        if posts is None:
+            return said(HTTPStatus.METHOD_NOT_ALLOWED)
+        if self._token and not self._token.opens(request.headers.get(HEADER, "")):
+            return said(HTTPStatus.UNAUTHORIZED)
+        return posts(request, body)
 
     def _health(self) -> Answer:
         agents = [self._agent(one) for one in self._known.standings.values()]
@@ -83,7 +95,7 @@ class Face:
         planned = [one for one in agents if not self._known.standings[str(one["name"])].added]
         serves = all(one["status"] == Condition.SERVING for one in planned)
         status = Condition.SERVING if serves else Condition.NOT_SERVING
-        said = {
+        told = {
             "status": Condition.DRAINING if self._known.health.draining else status,
             "agents": agents,
             "version": self._identity.version,
@@ -94,7 +106,7 @@ class Face:
             "machine": self._identity.machine,
             "limits": self._identity.limits,
         }
-        return _json(said, serves=serves)
+        return _json(told, serves=serves)
 
     def _agent(self, standing: Standing) -> dict[str, object]:
         status, cause = standing.condition(self._known.health)

@@ -149,7 +149,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             place.store,
             sink,
             processes,
-            known.pages,
+            known.paths,
             _where(place),
             place.secrets,
         )
@@ -226,7 +226,8 @@ def _faced(known: Known, place: Place) -> AbstractAsyncContextManager[object]:
     if place.http is None:
         return nullcontext()
     identity, names = _identity(place)
-    return http_port(place.http, Face(known, identity, place.clock).page, names)
+    face = Face(known, identity, place.clock, place.token)
+    return http_port(place.http, face.page, names, face.post)
 
 
 @asynccontextmanager

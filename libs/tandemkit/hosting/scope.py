@@ -17,7 +17,7 @@ from tandemkit.core.token import Token
 from tandemkit.hosting.agent_caller import AgentCaller
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.entrusted import Entrusted, FollowedSecret
-from tandemkit.hosting.http_port import Pages
+from tandemkit.hosting.http_port import Pages, Paths, Posts
 from tandemkit.hosting.kept import Kept
 from tandemkit.hosting.working import Workshop
 from tandemkit.rpc.attempts import Near
@@ -40,11 +40,11 @@ class Unanswered(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the host says over HTTP of its agents: pages by the path that they begin with, and what
+    """What the host says over HTTP of its agents: pages and what may be sent there, and what
     this instance's own processes did.
     """
 
-    pages: dict[str, Pages]
+    paths: Paths
     accounts: list[Account]
 
 
@@ -155,7 +155,11 @@ class Scope:
         """Has the host's HTTP port answer GET for `path` and all below it, in the thread of the
         loop and without waiting. Whoever reaches the port reads it: docs/design/hosts.md.
         """
-        self._shown.pages[path] = pages
+        self._shown.paths.pages[path] = pages
+
+    def take(self, path: str, posts: Posts) -> None:
+        """The same for what is POSTed there, 64 KiB at most and with the fleet's token."""
+        self._shown.paths.posts[path] = posts
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
         """Has the host's server answer for agents that it does not serve. What is returned tells

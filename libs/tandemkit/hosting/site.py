@@ -11,7 +11,7 @@ from tandem.fleet.v1.state_pb2 import StateStore
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.fleet_methods import FleetMethods
-from tandemkit.hosting.http_port import Pages
+from tandemkit.hosting.http_port import Paths
 from tandemkit.hosting.news import News
 from tandemkit.hosting.scope import Where
 from tandemkit.hosting.standing import Standing
@@ -31,7 +31,7 @@ AGENTS = "agents"
 @dataclass(frozen=True, slots=True)
 class Site:
     """`news` is set whenever one of them serves, or does not any
-    more; `sink` takes what becomes of them; `pages` are what the host says over HTTP besides its
+    more; `sink` takes what becomes of them; `paths` are what the host says over HTTP besides its
     own, by the path that they begin with. `secrets` is the folder of those that the host was given.
     """
 
@@ -45,7 +45,7 @@ class Site:
     store: StateStore
     sink: Sink
     processes: ProcessRegistry
-    pages: dict[str, Pages]
+    paths: Paths
     where: Where
     secrets: Path | None = None
 

@@ -12,10 +12,12 @@ import pytest
 
 from tandemkit.hosting import http_port as module
 from tandemkit.hosting.http_port import (
+    BODY_BYTES_MAX,
     CONNECTIONS_MAX,
     HEAD_BYTES_MAX,
     Answer,
     HttpRefused,
+    Request,
     address_of,
     http_port,
     listening,
@@ -139,3 +141,25 @@ def test_a_port_that_cannot_be_listened_on_is_said_at_once() -> None:
     for address in ("9101", "127.0.0.1:http", "127.0.0.1:99999", "nowhere.invalid:1"):
         with pytest.raises(HttpRefused, match=address):
             listening(address)
+
+
+async def test_what_is_posted_is_answered_with_its_body() -> None:
+    """Whole, though it comes in two parts; more than is taken is refused before it is read."""
+
+    def post(request: Request, body: bytes) -> Answer:
+        return Answer(HTTPStatus.OK, f"{request.path} {len(body)}", headers=(("ETag", "x"),))
+
+    held = listening("127.0.0.1:0")
+    async with http_port(held, page, set(), post):
+        size = HEAD_BYTES_MAX * 3
+        found = await told(held, _post(f"Content-Length: {size}", "x" * size))
+        assert (found.status, found.body) == (200, f"/a {size}".encode())
+        assert found.headers["ETag"] == "x"
+        assert (await told(held, _post(f"Content-Length: {BODY_BYTES_MAX + 1}", ""))).status == 413
+        assert (await told(held, _post("Content-Length: " + "9" * 400, ""))).status == 413
+        assert (await told(held, _post("Transfer-Encoding: chunked", "0\r\n\r\n"))).status == 411
+        assert (await told(held, _post("Content-Length: -1", ""))).status == 411
+
+
+def _post(header: str, body: str) -> str:
+    return f"POST /a HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n{body}"
