@@ -12,9 +12,8 @@ from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandemkit.cli.credential import token_made
 from tandemkit.cli.output import EXIT_NO, Refusal
-from tandemkit.cli.plan import blueprint
 from tandemkit.core.environment import Environment
-from tandemkit.fleet.plan import NoSuchProfile, PlanRefused
+from tandemkit.fleet.plan import Blueprint, NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
 from tandemkit.machine import __main__ as supervisor
 from tandemkit.machine.checkpoints.restoring import Restore
@@ -34,10 +33,10 @@ class Asked:
     advertise: str = ""
 
 
-def wanted(environment: Environment, asked: Asked) -> nouns.WantedMachine:
+def wanted(written: Blueprint, asked: Asked) -> nouns.WantedMachine:
     """The plan of this machine; Refusal with every mistake of the files."""
     try:
-        plan = planned(blueprint(environment), asked.profile)
+        plan = planned(written, asked.profile)
     except PlanRefused as refused:
         raise Refusal(str(refused), EXIT_NO) from refused
     except NoSuchProfile as unknown:

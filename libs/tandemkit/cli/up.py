@@ -15,9 +15,10 @@ from tandemkit.cli import edge, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
-from tandemkit.cli.plan import DEFAULT_PROFILE
+from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
 from tandemkit.cli.progress import progress
 from tandemkit.cli.screen import screen, value_of
+from tandemkit.cli.secret_taking import Taking
 from tandemkit.cli.signals import Interrupts
 from tandemkit.core.environment import Environment
 from tandemkit.machine.home import Home
@@ -67,7 +68,13 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
     if edge_wanted and detach:
         raise Refusal("the edge stands with its command: leave out -d, or --edge.")
     home = prepared(environment)
-    plan = wanted(environment, asked)
+    written = blueprint(environment)
+    plan = wanted(written, asked)
+    taking = Taking(written, plan, environment)
+    # From here on nothing that is started can know them.
+    environment = taking.wiped()
+    if remark := asyncio.run(taking.checked(home)):
+        click.echo(f"tandem: {remark}", err=True)
     if remark := registry_choice.stood(plan, choice, home, environment):
         click.echo(f"tandem: {remark}", err=True)
     # Before anything starts, and outside of the loop: it may have to be fetched.

@@ -5,12 +5,16 @@ Settings of agents never come from here; this is where things lie and what a tes
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 EVERY_PART = "all"
+_STAT = Path("/proc/self/stat")
+# Fields behind the program's name: where the kernel keeps what the process was started with.
+_ENVIRONMENT_BEGINS, _ENVIRONMENT_ENDS = 47, 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,35 @@ def hand_to_libraries(changes: Mapping[str, str | None]) -> None:
 def prefer_for_libraries(name: str, value: str) -> None:
     """The same, unless somebody has said otherwise."""
     os.environ.setdefault(name, value)
+
+
+def wipe(names: Collection[str]) -> None:
+    """Takes variables away for good: out of what this process hands to others, and out of what the
+    kernel shows of its start in /proc/PID/environ, which `os.environ` does not change. Before any
+    thread begins.
+    """
+    begins, ends = _first_environment()
+    at = begins
+    block = ctypes.string_at(begins, ends - begins) if ends > begins else b""
+    for entry in block.split(b"\0"):
+        variable, _, value = entry.partition(b"=")
+        if os.fsdecode(variable) in names:
+            ctypes.memset(at + len(variable) + 1, 0, len(value))
+        at += len(entry) + 1
+    for name in names:
+        os.environ.pop(name, None)
+
+
+def _first_environment() -> tuple[int, int]:
+    """The addresses of the block that the process was started with; the same one twice where the
+    system does not tell.
+    """
+    try:
+        # The second field is the program's name, which may hold anything.
+        fields = _STAT.read_text().rpartition(")")[2].split()
+        return int(fields[_ENVIRONMENT_BEGINS]), int(fields[_ENVIRONMENT_ENDS])
+    except (OSError, IndexError):
+        return 0, 0
 
 
 def _folder(variables: Mapping[str, str], name: str) -> Path | None:

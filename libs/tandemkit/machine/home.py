@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from tandem.control.v1 import machine_pb2 as nouns
 from tandemkit.core.errors import Failure
 from tandemkit.core.token import FILE_NAME
+from tandemkit.secrecy.place import Place
 from tandemkit.supervise import keeper
 from tandemkit.supervise.marks import Mark
 
@@ -48,6 +49,11 @@ class Home:
     def token(self) -> Path:
         """What callers of the fleet show."""
         return self.folder / FILE_NAME
+
+    @property
+    def secrets(self) -> Place:
+        """What its agents need of other people's keys: in memory, where there is such."""
+        return Place.of(self.folder)
 
     @property
     def logs(self) -> Path:
@@ -129,6 +135,7 @@ class Home:
         names = (keeper.SUPERVISOR, _OWNER, _ENDING)
         for path in (self._wanted, self._note, *(self.run / name for name in names)):
             path.unlink(missing_ok=True)
+        self.secrets.forget()
 
     @property
     def is_ending(self) -> bool:

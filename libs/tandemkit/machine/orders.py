@@ -63,6 +63,11 @@ class Order:
         return cls(PlannedHost(name=part.name), site, "", part)
 
     @property
+    def needs_secrets(self) -> bool:
+        """Whether any of its agents may have some."""
+        return any(one.secrets or one.optional_secrets for one in self.planned.agents)
+
+    @property
     def is_control(self) -> bool:
         """Whether the others cannot be found without it."""
         return any(one.service == REGISTRY for one in self.planned.agents)
@@ -117,6 +122,7 @@ class Order:
             *("--group", self.name, "--host-name", f"{site.machine}-{self.name}"),
             *("--advertise", site.callers, "--pulse", str(home.pulses / self.name)),
             *(("--state-store", str(home.state_store)) if site.has_store else ()),
+            *(("--secrets", str(home.secrets.host(self.name))) if self.needs_secrets else ()),
             *self._limits(),
         )
 

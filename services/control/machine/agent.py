@@ -32,6 +32,7 @@ from tandemkit.machine.hosts_face import HOSTS_PAGE, HostsFace
 from tandemkit.machine.launching import Ground
 from tandemkit.machine.news import News
 from tandemkit.machine.noting import Notes
+from tandemkit.machine.secret_keeping import SecretKeeping
 from tandemkit.machine.sight import HostWatching
 from tandemkit.machine.upkeep import Upkeep
 from tandemkit.machine.vigilance import Vigilance
@@ -68,8 +69,11 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         commands = Commands(foreman, Asking(token), notes, news)
         upkeep = Upkeep(home, mark, itself, foreman)
         vigilance = Vigilance(foreman, home, scope.clock)
+        secrets = SecretKeeping(home.secrets, scope.clock)
+        await secrets.look(wanted)
         notes.began(wanted, identity.pid, foreman.begin(wanted))
         scope.spawn("upkeep", upkeep.run(scope.clock))
+        scope.spawn("secrets", secrets.run(lambda: foreman.wanted))
         scope.spawn("vigil", vigilance.run())
         scope.show(HOSTS_PAGE, HostsFace(foreman.posts).page)
         scope.spawn("owner", _end_with_owner(home, foreman))
@@ -78,6 +82,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         finally:
             await commands.end()
             await foreman.leave()
+            await secrets.close()
 
 
 async def _end_with_owner(home: Home, foreman: Foreman) -> None:

@@ -13,6 +13,7 @@ from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandem.control.v1 import machine_pb2 as pb
 from tandemkit.cli.boot import Asked, free_port, prepared, wanted
 from tandemkit.cli.output import Refusal
+from tandemkit.cli.plan import blueprint
 from tandemkit.cli.progress import Lines, bars
 from tandemkit.cli.screen import screen, value_of
 from tandemkit.cli.starting import Began
@@ -67,8 +68,8 @@ def test_a_plan_that_no_caller_can_reach_is_refused(tmp_path: Path) -> None:
     """A machine whose name is not known here is told with the option that says it."""
     environment = checkout(tmp_path)
     with pytest.raises(Refusal, match="--advertise says how callers reach"):
-        wanted(environment, Asked("laptop", advertise="no-such-machine.invalid"))
-    assert wanted(environment, Asked("laptop")).machine == "laptop"
+        wanted(blueprint(environment), Asked("laptop", advertise="no-such-machine.invalid"))
+    assert wanted(blueprint(environment), Asked("laptop")).machine == "laptop"
 
 
 def test_every_mistake_of_the_files_is_told_before_anything_starts(tmp_path: Path) -> None:
@@ -76,9 +77,9 @@ def test_every_mistake_of_the_files_is_told_before_anything_starts(tmp_path: Pat
     environment = checkout(tmp_path)
     (tmp_path / "deploy/fleet/utility.yaml").write_text("agents: [{name: a}]")
     with pytest.raises(Refusal, match=r"fleet/utility\.yaml:1:17: `agents\[0\]\.name`"):
-        wanted(environment, Asked("laptop"))
+        wanted(blueprint(environment), Asked("laptop"))
     with pytest.raises(Refusal, match="there is no profile `lapto`"):
-        wanted(checkout(tmp_path), Asked("lapto"))
+        wanted(blueprint(checkout(tmp_path)), Asked("lapto"))
 
 
 def test_a_home_that_cannot_be_made_is_told_with_the_reason(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the process was started with, read once and typed."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,24 @@ def test_spans_go_where_opentelemetrys_variables_say(
 ) -> None:
     """The base gets its path, an exact one is taken as it is, and no means no."""
     assert Environment.read(variables).otlp_endpoint == endpoint
+
+
+def test_a_wiped_variable_is_gone_also_for_the_kernel() -> None:
+    """`os.environ` alone would leave it in /proc/PID/environ; others stay, and children inherit
+    neither.
+    """
+    script = (
+        "import subprocess, sys\n"
+        "from tandemkit.core.environment import Environment, wipe\n"
+        "wipe({'PLANTED', 'ABSENT'})\n"
+        "assert 'PLANTED' not in Environment.read().variables\n"
+        "sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())\n"
+        "sys.stdout.flush()\n"
+        "subprocess.run(['env'], check=True)\n"
+    )
+    variables = {"PLANTED": "planted-1234", "STAYS": "stays-1234", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=variables, capture_output=True, check=True
+    )
+    assert b"planted-1234" not in done.stdout
+    assert done.stdout.count(b"STAYS=stays-1234") == 2

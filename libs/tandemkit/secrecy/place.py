@@ -1,0 +1,154 @@
+"""Where the secrets of one fleet lie on one machine: the one place, in memory where there is such.
+
+Below it `environment` holds what a launcher found in its own, `given` what was put in place by
+hand, and `hosts` a folder for each host. docs/design/secrets.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tandemkit.secrecy import files
+
+MEMORY = Path("/dev") / "shm"
+_MOUNTS = Path("/proc/self/mounts")
+_KEY_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Folders that only their user can enter."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, home: Path, memory: Path = MEMORY) -> Place:
+        """That of the fleet with this TANDEM_HOME: every process of the user finds the same one.
+        Where no file system in memory can be had, or another user took the name, it is in the home.
+        """
+        own = memory / f"tandem-{os.geteuid()}"
+        if _is_in_memory(memory) and _can_be_ours(own):
+            key = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:_KEY_CHARACTERS]
+            return cls(own / key)
+        return cls(home / "run" / "secrets")
+
+    @property
+    def is_in_memory(self) -> bool:
+        return _is_in_memory(self.folder)
+
+    @property
+    def environment(self) -> Path:
+        """What the launcher's environment held."""
+        return self.folder / "environment"
+
+    @property
+    def given(self) -> Path:
+        """What somebody put in place by hand."""
+        return self.folder / "given"
+
+    def host(self, name: str) -> Path:
+        """What a host was given; it is told this folder."""
+        return self.folder / "hosts" / name
+
+    def prepare(self) -> None:
+        """Makes the folders that are not there."""
+        for folder in (self.folder.parent, self.folder, self.environment, self.given):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def provide(self, values: Mapping[str, str]) -> None:
+        """What a launcher found in its environment. One that has not changed keeps its age."""
+        self.prepare()
+        for name, value in values.items():
+            put(self.environment / name, value)
+
+    def give(self, name: str, value: str) -> None:
+        """By hand; it counts until the environment has a later one."""
+        self.prepare()
+        files.write(self.given / name, value)
+
+    def lay(self, host: str, values: Mapping[str, str], declared: Collection[str]) -> list[str]:
+        """Makes these the values of a host, and takes away what it needs no more; one that nobody
+        knows now stays as it was. Returns the names of those that are new.
+        """
+        folder = self.host(host)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.name not in declared:
+                path.unlink(missing_ok=True)
+        return [name for name, value in values.items() if put(folder / name, value)]
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What was told last of where each secret came from; it holds no value."""
+        try:
+            found = json.loads((self.folder / "account.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def tell(self, account: Mapping[str, Any]) -> None:
+        """For commands of other terminals."""
+        self.prepare()
+        files.write(self.folder / "account.json", json.dumps(account))
+
+    def hurry(self) -> None:
+        """Whoever keeps secrets here asks all providers anew, at once."""
+        self.prepare()
+        (self.folder / "hurry").touch(mode=0o600)
+        os.utime(self.folder / "hurry")
+
+    @property
+    def hurried(self) -> files.Identity:
+        """Another one with each call of `hurry`."""
+        return files.identity(self.folder / "hurry")
+
+    def forget(self) -> None:
+        """There is no fleet here any more, and nothing is left of its secrets."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
+        with suppress(OSError):
+            # Of several fleets the last one.
+            if self.folder.parent.name == f"tandem-{os.geteuid()}":
+                self.folder.parent.rmdir()
+
+
+def put(path: Path, value: str) -> bool:
+    """Writes it where the file holds something else, and returns whether it did."""
+    try:
+        if path.read_bytes() == value.encode() and not path.is_symlink():
+            return False
+    except OSError:
+        pass
+    files.write(path, value)
+    return True
+
+
+def _is_in_memory(folder: Path) -> bool:
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
+    except OSError:
+        return False
+    above = {str(one) for one in (folder, *folder.parents)}
+    within = [fields for fields in mounts if fields[1] in above]
+    # The deepest, and of several in one place the last.
+    kind = max(within, key=lambda fields: len(fields[1]), default=["", "", ""])[2]
+    return kind == "tmpfs" and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _can_be_ours(folder: Path) -> bool:
+    """Everybody may make folders there; one of another user's is never used."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return True
+    is_private = not stat.S_IMODE(found.st_mode) & 0o077
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and is_private

@@ -1,0 +1,37 @@
+"""The providers that a profile names, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tandem.fleet.v1.plan_pb2 import PlannedHost, PlannedMachine
+from tandem.fleet.v1.secret_pb2 import SecretSources
+from tandemkit.secrecy.chain import MOUNTED, Chain, Folder, Provider
+
+
+def credentials(sources: SecretSources) -> tuple[str, ...]:
+    """Secrets that it takes to ask for the others."""
+    if not sources.HasField("vault"):
+        return ()
+    if sources.vault.HasField("app_role"):
+        return "vault_role_id", "vault_secret_id"
+    return ("vault_token",)
+
+
+def declared(host: PlannedHost) -> frozenset[str]:
+    """What the agents of a host need, required or not."""
+    return frozenset(name for one in host.agents for name in (*one.secrets, *one.optional_secrets))
+
+
+def declared_on(machine: PlannedMachine) -> frozenset[str]:
+    """The same of all its hosts."""
+    return frozenset(name for host in machine.hosts for name in declared(host))
+
+
+@asynccontextmanager
+async def opened(sources: SecretSources, launched: Provider) -> AsyncIterator[Chain]:
+    """`launched` is what the launcher's environment held; it comes last."""
+    folders = [Folder(Path(one)) for one in sources.folders or (str(MOUNTED),)]
+    yield Chain([*folders, launched])
