@@ -11,6 +11,7 @@ from tools.rules import agents
 from tools.rules.tree import Tree
 
 RULE = "layers"
+_BUILD = "libs/BUILD"
 
 # Each layer may import those before it, and itself; neighbours within one entry stay apart.
 _LAYERS = (
@@ -34,12 +35,21 @@ _MESSAGE_SIDE = ("agent", "servicer")
 
 def check(tree: Tree) -> Iterator[Finding]:
     """Findings for imports that point up, sideways, or at what nothing may import."""
+    yield from _unknown_to_the_build(tree)
     called = _called_packages(tree)
     for module in tree.modules:
         for item in module.imports:
             message = _objection(module, item, called.get(_own_folder(module), frozenset()))
             if message:
                 yield Finding(module.path, item.line, RULE, message)
+
+
+def _unknown_to_the_build(tree: Tree) -> Iterator[Finding]:
+    """Pants has the same layers in a list of its own, and denies whom it does not know."""
+    known = tree.files.get(_BUILD)
+    for name in _RANK:
+        if known is not None and f'"{name}",' not in known:
+            yield Finding(_BUILD, 1, RULE, f"the layer `{name}` is not in the list of the build")
 
 
 def _called_packages(tree: Tree) -> dict[str, frozenset[str]]:

@@ -87,3 +87,10 @@ def test_messages_of_a_called_agent_pass_in_the_whole_folder() -> None:
     assert list(layers.check(Tree(files))) == []
     (finding,) = layers.check(Tree({**files, "services/text/translate.py": line}))
     assert finding.path == "services/text/translate.py"
+
+
+def test_the_build_knows_every_layer() -> None:
+    """Or Pants refuses what imports it, which nobody sees before the whole check."""
+    listed = [str(one) for one in layers.check(Tree({"libs/BUILD": '"core",\n"rpc",\n'}))]
+    assert "libs/BUILD:1: layers: the layer `hosting` is not in the list of the build" in listed
+    assert not any("`rpc`" in one for one in listed)
