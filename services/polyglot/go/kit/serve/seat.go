@@ -1,0 +1,82 @@
+package serve
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Seat is the place of one instance in a server: its rooms outlive its servicers, and while
+// nobody sits there calls are refused.
+type Seat struct {
+	Instance string
+
+	rooms    map[string]*room
+	servicer atomic.Value
+	latest   atomic.Int64
+	running  sync.WaitGroup
+}
+
+// occupant is who answers; atomic.Value wants one type.
+type occupant struct{ servicer any }
+
+func newSeat(instance string, methods map[string]*Method) *Seat {
+	made := &Seat{Instance: instance, rooms: map[string]*room{}}
+	for name, method := range methods {
+		made.rooms[name] = newRoom(method)
+	}
+	made.Leave(Restarting())
+	return made
+}
+
+// Take gives the seat to a servicer: calls go to this one from now on.
+func (s *Seat) Take(servicer any) {
+	s.servicer.Store(occupant{servicer})
+	for _, one := range s.rooms {
+		one.open()
+	}
+}
+
+// Close refuses others until somebody takes the seat again; calls in progress may finish.
+func (s *Seat) Close(refusal error) {
+	for _, one := range s.rooms {
+		one.close(refusal)
+	}
+}
+
+// Leave ends calls in progress too, and returns when the servicer has none any more.
+func (s *Seat) Leave(refusal error) {
+	for _, one := range s.rooms {
+		one.shut(refusal)
+	}
+	s.running.Wait()
+}
+
+// Calls is how many are in progress.
+func (s *Seat) Calls() int {
+	found := 0
+	for _, one := range s.rooms {
+		found += one.busy()
+	}
+	return found
+}
+
+// LatestCall is when the latest call came; zero where none has.
+func (s *Seat) LatestCall() time.Time {
+	if nanoseconds := s.latest.Load(); nanoseconds != 0 {
+		return time.Unix(0, nanoseconds)
+	}
+	return time.Time{}
+}
+
+func (s *Seat) drain() {
+	for _, one := range s.rooms {
+		one.drain()
+	}
+}
+
+func (s *Seat) limit(callsMax int) {
+	for _, one := range s.rooms {
+		one.limit(callsMax)
+	}
+}
