@@ -197,8 +197,8 @@ func (a *Announcer) renew(ctx context.Context, held *lease, known *control.Host,
 		select {
 		case <-a.leaving:
 			return held.step(&control.HoldLeaseRequest{Step: &control.HoldLeaseRequest_Close_{Close: &control.HoldLeaseRequest_Close{}}})
-		case answer := <-held.answers:
-			return answer.err // nobody asked: it says that it is over
+		case <-held.over:
+			return held.cause
 		case <-a.news:
 		case <-due.C:
 		}
@@ -264,33 +264,34 @@ func (a *Announcer) tell(address string, err error) {
 
 // A lease is one stream that holds it.
 type lease struct {
-	stream  grpc.BidiStreamingClient[control.HoldLeaseRequest, control.HoldLeaseResponse]
-	within  time.Duration
-	answers chan answer
+	stream    grpc.BidiStreamingClient[control.HoldLeaseRequest, control.HoldLeaseResponse]
+	within    time.Duration
+	confirmed chan struct{}
+	// Closed behind `cause`, when the stream is over; a control that ends says so without being asked.
+	over  chan struct{}
+	cause error
 }
 
-type answer struct{ err error }
-
 func newLease(stream grpc.BidiStreamingClient[control.HoldLeaseRequest, control.HoldLeaseResponse], within time.Duration) *lease {
-	made := &lease{stream, within, make(chan answer)}
+	made := &lease{stream: stream, within: within, confirmed: make(chan struct{}, 1), over: make(chan struct{})}
 	go made.listen()
 	return made
 }
 
-// listen hands on what control says; a control that ends says so without being asked.
 func (l *lease) listen() {
+	defer close(l.over)
 	for {
 		_, err := l.stream.Recv()
 		if errors.Is(err, io.EOF) {
 			err = errEnded
 		}
-		select {
-		case l.answers <- answer{err}:
-		case <-l.stream.Context().Done():
+		if err != nil {
+			l.cause = err
 			return
 		}
-		if err != nil {
-			return
+		select {
+		case l.confirmed <- struct{}{}:
+		default: // one that nobody waited for any more
 		}
 	}
 }
@@ -300,13 +301,15 @@ func (l *lease) step(request *control.HoldLeaseRequest) error {
 	if err := l.stream.Send(request); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	late := time.NewTimer(l.within)
+	defer late.Stop()
 	select {
-	case answer := <-l.answers:
-		return answer.err
-	case <-time.After(l.within):
+	case <-l.confirmed:
+		return nil
+	case <-l.over:
+		return l.cause
+	case <-late.C:
 		return errLate
-	case <-l.stream.Context().Done():
-		return l.stream.Context().Err()
 	}
 }
 

@@ -66,15 +66,10 @@ func (d *door) unary(serve grpc.MethodHandler) grpc.MethodHandler {
 			return nil, err
 		}
 		defer one.seat.running.Done()
-		taken := func(request any) error {
-			if err := decode(request); err != nil {
-				return unreadable(request)
-			}
-			return check(request)
-		}
+		take := func(request any) error { return taken(request, decode) }
 		var response any
 		err = guarded(func() (err error) {
-			response, err = serve(one.servicer(), one.context, taken, nil)
+			response, err = serve(one.servicer(), one.context, take, nil)
 			return err
 		})
 		if err := d.over(one, err); err != nil {
@@ -201,16 +196,7 @@ type checked struct {
 
 func (c *checked) Context() context.Context { return c.context }
 
-func (c *checked) RecvMsg(request any) error {
-	err := c.ServerStream.RecvMsg(request)
-	if err == nil {
-		return check(request)
-	}
-	if status.Code(err) == codes.Internal && c.ServerStream.Context().Err() == nil {
-		return unreadable(request)
-	}
-	return err
-}
+func (c *checked) RecvMsg(request any) error { return taken(request, c.ServerStream.RecvMsg) }
 
 // admit is the gate: whoever shows the fleet's token, and anybody for what is public.
 func admit(known *token.Token, method *Method, told metadata.MD, peer string) error {

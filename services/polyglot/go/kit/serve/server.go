@@ -47,6 +47,7 @@ func New(known *token.Token, tracing trace.Tracing, services []*grpc.ServiceDesc
 		// A client may ping a quiet connection as often as the mesh's keepalive does.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.UnknownServiceHandler(made.unknown),
+		grpc.ForceServerCodecV2(newPatient()),
 	)
 	for _, service := range services {
 		if err := made.register(service); err != nil {
