@@ -32,6 +32,8 @@ class Declaration:
     settings: str
     calls: tuple[str, ...]
     soft_calls: tuple[str, ...]
+    # `RUNTIME_GO`, or empty for Python.
+    runtime: str
 
     @property
     def package(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ def _declaration(module: Module, call: ast.Call) -> Declaration:
         settings=_message(settings),
         calls=_stems(module, given.get("calls")),
         soft_calls=_stems(module, given.get("soft_calls")),
+        runtime=module.qualified(given["runtime"]).rpartition(".")[2] if "runtime" in given else "",
     )
 
 

@@ -16,6 +16,8 @@ from tools.rules import agents
 from tools.rules.tree import Tree
 
 RULE = "five-facts"
+# What says which agents a program of another language has, below the family's folder.
+_PROGRAMS = {"RUNTIME_GO": "go/main.go", "RUNTIME_NODE": "node/src/main.ts"}
 
 
 def check(tree: Tree) -> Iterator[Finding]:
@@ -41,15 +43,24 @@ def _missing(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:
         found = declared[code].contract or "nothing that is a contract"
         message = f"its contract is {found}, by its place it is {name.proto}"
         yield Finding(code, declared[code].line, RULE, message)
-    build = f"services/{name.family}/BUILD"
-    if name.snake not in _targets(tree, build):
-        yield Finding(build, 1, RULE, f'missing: `agent("{name.snake}")`, but {because}')
+    runtime = declared[code].runtime if code in declared else ""
+    yield from _unbuilt(tree, name, runtime, because)
     running = f"deploy/fleet/{name.family}.yaml"
     if name.service not in _stanzas(tree, running):
         yield Finding(running, 1, RULE, f"missing: a stanza of {name.service}, but {because}")
     if not _has_tests(tree, name):
         wanted = f"tests/unit/services/{name.family}/test_{name.snake}.py"
         yield Finding(wanted, 1, RULE, f"missing: no tests, but {because}")
+
+
+def _unbuilt(tree: Tree, name: AgentName, runtime: str, because: str) -> Iterator[Finding]:
+    """An agent of another language is built into the one program that has all of its language."""
+    build = f"services/{name.family}/{_PROGRAMS.get(runtime, 'BUILD')}"
+    if not runtime and name.snake not in _targets(tree, build):
+        yield Finding(build, 1, RULE, f'missing: `agent("{name.snake}")`, but {because}')
+    spelled = name.snake.replace("_", "[-_]?")
+    if runtime and not re.search(rf"agents/{spelled}\b", tree.files.get(build, "")):
+        yield Finding(build, 1, RULE, f"missing: the import of {name.snake}, but {because}")
 
 
 def _missing_in_kit(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:

@@ -131,7 +131,9 @@ def _contracts(root: Path, sources: Mapping[str, bytes]) -> dict[str, bytes]:
             found[path] = (root / "protos" / path).read_bytes()
             needed = (one["path"] for one in _NEEDED.finditer(found[path].decode()))
             # A package is generated whole: its other files would miss what they share.
-            waiting += [beside for one in needed for beside in _in_folder(root, str(Path(one).parent))]
+            waiting += [
+                beside for one in needed for beside in _in_folder(root, str(Path(one).parent))
+            ]
     return found
 
 

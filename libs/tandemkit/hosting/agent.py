@@ -13,6 +13,8 @@ from typing import Any
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import Message
 
+from tandem.fleet.v1.runtime_pb2 import RUNTIME_UNSPECIFIED, Runtime
+from tandemkit.core.errors import Bug
 from tandemkit.hosting import main
 from tandemkit.hosting.scope import Scope
 from tandemkit.rpc.contract import Contract
@@ -28,6 +30,7 @@ class Agent:
     `contract` is the descriptor of the file that declares the service. `calls` are the contracts of
     the agents that must serve before this one can, `soft_calls` those that it can do without for a
     while. `calls_any` says that others tell it whom to call: `scope.caller()` reaches every agent.
+    `runtime` is what it is written in, where that is not Python: then it is built `elsewhere`.
     """
 
     contract: FileDescriptor
@@ -36,6 +39,7 @@ class Agent:
     calls: tuple[FileDescriptor, ...] = ()
     soft_calls: tuple[FileDescriptor, ...] = ()
     calls_any: bool = False
+    runtime: Runtime.ValueType = RUNTIME_UNSPECIFIED
 
     @cached_property
     def promise(self) -> Contract:
@@ -50,3 +54,8 @@ class Agent:
     def main(self) -> None:
         """Serves this agent alone, as its .pex does."""
         main.serve_agents((self,))
+
+
+def elsewhere(scope: Scope, _settings: Message | None) -> AbstractAsyncContextManager[object]:
+    """The `build` of an agent that is written in another language, whose hosts contain it."""
+    raise Bug("the agent is not written in Python, so no Python host serves it", agent=scope.name)

@@ -40,7 +40,9 @@ async def runtime() -> Runtime:
         file=pb.DESCRIPTOR,
         good=Asked("DescribeIndex", pb.DescribeIndexRequest(), lambda found: found.files_max > 0),
         refused=Refused(
-            "ListParts", pb.ListPartsRequest(name="files/a", page_token="no-token"), "PAGE_TOKEN_INVALID"
+            "ListParts",
+            pb.ListPartsRequest(name="files/a", page_token="no-token"),
+            "PAGE_TOKEN_INVALID",
         ),
         broken=Broken("ForgetFile", pb.ForgetFileRequest(), "name"),
         held=Held("DigestFile", START, PIECE, lambda found: found.size_bytes == len(b"hello")),
