@@ -102,10 +102,11 @@ def test_the_fleet_can_be_planned(fleet: Blueprint, profile: str) -> None:
 
 
 def test_the_laptop_runs_every_agent(fleet: Blueprint) -> None:
-    """Whoever tries the fleet at home leaves nothing out."""
+    """Whoever tries the fleet at home leaves nothing out that Python hosts serve."""
     (laptop,) = plan(fleet, "laptop").machines
     served = {agent.name for host in laptop.hosts for agent in host.agents}
-    assert served == {one.fields.name for one in fleet.fleet.stanzas}
+    stanzas = {one.fields.name for one in fleet.fleet.stanzas}
+    assert served == {name for name in stanzas if not name.startswith("polyglot-")}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -22,6 +22,10 @@ from tandemkit.rpc.contract import Contract
 Build = Callable[[Scope, Any], AbstractAsyncContextManager[Any]]
 
 
+def _in_its_language(_scope: Scope, _settings: object) -> AbstractAsyncContextManager[Any]:
+    raise Bug("the agent is built by the program of its own language")
+
+
 @dataclass(frozen=True)
 class Agent:
     """One declaration, from which the kit derives names, server, health, start-up order and the
@@ -30,11 +34,11 @@ class Agent:
     `contract` is the descriptor of the file that declares the service. `calls` are the contracts of
     the agents that must serve before this one can, `soft_calls` those that it can do without for a
     while. `calls_any` says that others tell it whom to call: `scope.caller()` reaches every agent.
-    `runtime` is what it is written in, where that is not Python: then it is built `elsewhere`.
+    One that is written in another language says which by `runtime`, and has no `build` here.
     """
 
     contract: FileDescriptor
-    build: Build
+    build: Build = _in_its_language
     settings: type[Message] | None = None
     calls: tuple[FileDescriptor, ...] = ()
     soft_calls: tuple[FileDescriptor, ...] = ()
@@ -54,8 +58,3 @@ class Agent:
     def main(self) -> None:
         """Serves this agent alone, as its .pex does."""
         main.serve_agents((self,))
-
-
-def elsewhere(scope: Scope, _settings: Message | None) -> AbstractAsyncContextManager[object]:
-    """The `build` of an agent that is written in another language, whose hosts contain it."""
-    raise Bug("the agent is not written in Python, so no Python host serves it", agent=scope.name)

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tandem.fleet.v1.plan_pb2 import PlannedHost
-from tandem.fleet.v1.runtime_pb2 import Runtime
 from tandemkit.hosting.adding import settings_of
-from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.host import Placed
 from tandemkit.hosting.main import serve_placed
@@ -29,23 +27,15 @@ def main() -> None:
     except (OSError, LookupError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
-    serve_placed(placed, arguments, _agent_here)
+    serve_placed(placed, arguments, agent_of)
 
 
 def placed_of(host: PlannedHost) -> Iterator[Placed]:
     """Its agents with their settings. Raises LookupError where one of them is not there."""
     for one in host.agents:
-        agent = _agent_here(one.service)
+        agent = agent_of(one.service)
         needed = Needed(tuple(one.secrets), tuple(one.optional_secrets))
         yield Placed(agent, settings_of(agent, one), one.name, needed)
-
-
-def _agent_here(service: str) -> Agent:
-    """Raises LookupError for one that is written in another language too."""
-    agent = agent_of(service)
-    if agent.runtime:
-        raise LookupError(f"`{service}` is of {Runtime.Name(agent.runtime)}, and this is Python")
-    return agent
 
 
 if __name__ == "__main__":

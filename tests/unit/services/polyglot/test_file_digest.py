@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.cluster
 
 _PIECE_BYTES = 1 << 20
 _MIB = 1 << 20
+_NUMBERS = itertools.count()
 
 
 @asynccontextmanager
@@ -37,7 +39,7 @@ async def agent(folder: Path, **settings: int) -> AsyncIterator[tuple[Any, Proce
     )
     planned.settings.Pack(cfg.FileDigestSettings(**settings))
     # gRPC keeps a pause for an address that did not answer.
-    socket = folder / f"socket-{len(list(folder.iterdir()))}"
+    socket = folder / f"socket-{next(_NUMBERS)}"
     file = folder / "plan.binpb"
     file.write_bytes(plan.SerializeToString())
     program = str((await go_host()).program)
