@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -79,6 +79,14 @@ class Controlled:
         said = {"text": name}
         settings = self._settings(name, {"trial-alpha": said, "trial-beta": said})
         arguments = (*self._fleet(name), "--group", GROUP, "--settings", str(settings), *options)
+        await self._start(module, name, *arguments, ready="host.announced")
+
+    async def start_agents(
+        self, name: str, module: ModuleType, settings: Mapping[str, object]
+    ) -> None:
+        """A host of any other agents, in a group of their own; `settings` are by agent."""
+        said = ("--settings", str(self._settings(name, dict(settings))))
+        arguments = (*self._fleet(name), "--group", name, *said)
         await self._start(module, name, *arguments, ready="host.announced")
 
     async def start_chained(self, name: str, role: str, ready: str = "host.announced") -> None:

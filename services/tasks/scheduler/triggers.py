@@ -125,4 +125,4 @@ def jitter(name: str, due: datetime, limit: timedelta) -> timedelta:
     asks, and after every restart.
     """
     digest = hashlib.blake2b(f"{name} {due.isoformat()}".encode(), digest_size=8).digest()
-    return limit * int.from_bytes(digest) / 2**64
+    return limit * (int.from_bytes(digest) / 2**64)

@@ -6,13 +6,13 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-import grpc
-
+from tandem.platform.v1 import errors_pb2 as platform
 from tandem.platform.v1 import system_service_pb2 as system
 from tandem.tasks.v1 import agent_call_pb2 as calls
 from tandem.tasks.v1 import schedule_pb2 as nouns
 from tandem.tasks.v1 import scheduler_service_pb2 as pb
 from tandemkit.core.clock import Clock
+from tandemkit.core.errors import Failure, TransientError
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.agent_caller import KEY_HEADER
 from tandemkit.testing.agents import fake_agent
@@ -29,7 +29,9 @@ class Target:
         self._clock = clock
         self.came: list[tuple[str, datetime]] = []
         self.failing = 0
-        self.code = grpc.StatusCode.UNAVAILABLE
+        self.error: Failure = TransientError(
+            platform.ERROR_REASON_STORE_UNREACHABLE, "it was told to fail", retry_after_s=0.01
+        )
         self.open = asyncio.Event()
         self.open.set()
 
@@ -46,7 +48,7 @@ class Target:
         self.came.append((headers[KEY_HEADER], self._clock.now()))
         if self.failing:
             self.failing -= 1
-            await context.abort(self.code, "it was told to fail")
+            raise self.error
         await self.open.wait()
         return system.ListSystemResponse()
 

@@ -1,0 +1,227 @@
+"""Several lives of a scheduler on one store, at once and after each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.tasks.scheduler import course
+from services.tasks.scheduler.agenda import Agenda
+from services.tasks.scheduler.book import Book, wake_of
+from services.tasks.scheduler.firing import Firing, Terms
+from tandem.tasks.v1 import agent_call_pb2 as calls
+from tandem.tasks.v1 import schedule_pb2 as pb
+from tandemkit.core.errors import Failure
+from tandemkit.reach.failure import Unreachable
+from tandemkit.storage.state.protocol import Change, Entry, StateStore, Stored
+from tandemkit.storage.state.sqlite import sqlite_state
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
+from tests.cluster.eventually import eventually
+from tests.unit.services.tasks.scheduler.targets import plan
+
+TERMS = Terms(timedelta(seconds=10), 100, 10)
+DONE = calls.AgentAnswer(response=b"")
+
+
+@dataclass
+class Callee:
+    """Answers as told; `stuck` calls never end."""
+
+    came: list[str] = field(default_factory=list)
+    stuck: bool = False
+
+    async def call(self, _call: calls.AgentCall, key: str) -> calls.AgentAnswer:
+        self.came.append(key)
+        if self.stuck:
+            await asyncio.get_running_loop().create_future()
+        return DONE
+
+
+class Counted:
+    """A store that counts who asks it, and can be away."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self.asked = 0
+        self.away = False
+
+    async def get(self, key: str) -> Stored | None:
+        self._count()
+        return await self._store.get(key)
+
+    async def write(self, changes: Sequence[Change]) -> int:
+        self._count()
+        return await self._store.write(changes)
+
+    async def entries(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> tuple[Entry, ...]:
+        self._count()
+        return await self._store.entries(prefix, after, limit)
+
+    def _count(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise Unreachable("it is away")
+
+
+@dataclass
+class Life:
+    """A scheduler that runs."""
+
+    book: Book
+    agenda: Agenda
+    clock: FakeClock
+
+    async def keep(self, schedule_id: str, **fields: object) -> None:
+        record = course.new_record(f"schedules/{schedule_id}", plan(**fields), self.clock.now())
+        await self.book.write(record, None)
+        wake = wake_of(record)
+        assert wake is not None
+        self.agenda.note(wake)
+
+    async def ended(self, schedule_id: str, count: int) -> list[pb.Firing]:
+        async def look() -> list[pb.Firing]:
+            kept = await self.book.get(schedule_id)
+            return list(kept.record.firings) if kept else []
+
+        return await eventually(look, lambda found: len(found) >= count)
+
+
+@asynccontextmanager
+async def living(
+    store: StateStore, callee: Callee, clock: FakeClock, nearest_max: int = 50
+) -> AsyncIterator[Life]:
+    book = Book(store)
+    agenda = Agenda(book, clock, nearest_max)
+    firing = Firing(book, agenda, callee, clock, TERMS)
+    async with Tasks() as tasks:
+        tasks.spawn("fire", firing.run())
+        tasks.spawn("renew", firing.renew())
+        yield Life(book, agenda, clock)
+        await tasks.end()
+        await agenda.end()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Counted]:
+    async with sqlite_state(tmp_path / "state.sqlite") as found:
+        yield Counted(found)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+async def test_m012_two_replicas_fire_each_time_once(store: Counted, clock: FakeClock) -> None:
+    """Both wake at the same moment, and the record's version decides."""
+    first, second = Callee(), Callee()
+    async with living(store, first, clock) as one, living(store, second, clock) as two:
+        for number in range(100):
+            await one.keep(f"tick-{number}", every_s=60)
+        two.agenda.look_again()
+        for round_number in range(1, 4):
+            await clock.advance(60)
+            for number in range(100):
+                await one.ended(f"tick-{number}", round_number)
+    came = Counter(first.came + second.came)
+    assert len(came) == 300
+    assert set(came.values()) == {1}
+    assert first.came
+    assert second.came
+
+
+async def test_m012_what_a_life_began_is_taken_up_by_the_next(
+    store: Counted, clock: FakeClock
+) -> None:
+    """Behind the end of its hold and with the same key; a call that may be made once is not."""
+    callee = Callee(stuck=True)
+    async with living(store, callee, clock) as life:
+        await life.keep("again", every_s=3600)
+        await life.keep("once", every_s=3600, at_most_once=True)
+        await clock.advance(3600)
+
+        async def began() -> int:
+            return len(callee.came)
+
+        await eventually(began, lambda count: count == 2)
+    callee.stuck = False
+    async with living(store, callee, clock) as life:
+        await clock.advance(9)
+        assert len(callee.came) == 2
+        await clock.advance(2)
+        (again,) = await life.ended("again", 1)
+        (once,) = await life.ended("once", 1)
+    assert (again.outcome, again.attempts) == (pb.FIRING_OUTCOME_DONE, 2)
+    assert once.outcome == pb.FIRING_OUTCOME_UNKNOWN
+    assert Counter(callee.came) == {again.key: 2, once.key: 1}
+
+
+async def test_nothing_happens_while_nothing_is_due(store: Counted, clock: FakeClock) -> None:
+    """A day of waiting asks the store for nothing."""
+    callee = Callee()
+    async with living(store, callee, clock) as life:
+        await life.keep("yearly", cron="0 0 1 1 *")
+        await clock.advance(1)
+        before = store.asked
+        await clock.advance(24 * 3600)
+        assert store.asked == before
+
+
+async def test_more_schedules_than_a_heap_holds_all_come_due(
+    store: Counted, clock: FakeClock
+) -> None:
+    """Those behind it are read from the index when their time comes near."""
+    callee = Callee()
+    async with living(store, callee, clock, nearest_max=5) as life:
+        for number in range(60):
+            at = clock.now() + timedelta(seconds=60 + (number * 7) % 60)
+            await life.keep(f"at-{number}", at=at)
+        for _ in range(120):
+            await clock.advance(1)
+        for number in range(60):
+            await life.ended(f"at-{number}", 1)
+    assert len(callee.came) == len(set(callee.came)) == 60
+
+
+async def test_a_store_that_was_away_costs_no_firing(store: Counted, clock: FakeClock) -> None:
+    """It is asked again, a second later, until it answers."""
+    callee = Callee()
+    async with living(store, callee, clock) as life:
+        await life.keep("tick", every_s=60)
+        await clock.advance(30)
+        store.away = True
+        await clock.advance(35)
+        assert callee.came == []
+        store.away = False
+        for _ in range(3):
+            await clock.advance(1)
+        (firing,) = await life.ended("tick", 1)
+        assert firing.outcome == pb.FIRING_OUTCOME_DONE
+
+
+async def test_what_fails_in_a_way_that_nobody_foresaw_ends_the_life(
+    store: Counted, clock: FakeClock
+) -> None:
+    """So the host builds the agent again, and says why."""
+
+    class Broken(Callee):
+        async def call(self, _call: calls.AgentCall, key: str) -> calls.AgentAnswer:
+            raise LookupError(key)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        async with living(store, Broken(), clock) as life:
+            await life.keep("tick", every_s=60)
+            await clock.advance(60)
+            await asyncio.get_running_loop().create_future()
+    assert raised.group_contains(LookupError)
+    assert not raised.group_contains(Failure)
