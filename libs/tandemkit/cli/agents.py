@@ -15,6 +15,9 @@ from tandemkit.cli import running
 from tandemkit.cli.failure import describe
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
 from tandemkit.cli.reflection import Contracts, aliases_of, connected, short
+from tandemkit.core.environment import Environment
+from tandemkit.machine.home import Home
+from tandemkit.mesh.bootstrap import TARGET
 
 _ANSWER_WITHIN_S = 5.0
 _PAGE = 1000
@@ -87,13 +90,22 @@ def _instance(one: status_pb.FleetInstance) -> Told:
     }
 
 
+def _absent_here(address: str) -> Iterator[Told]:
+    """Those that the plan of this machine left out, which no server knows of."""
+    home = Home(Environment.read().home)
+    wanted = home.wanted if address == TARGET else None
+    for one in wanted.plan.absent if wanted else ():
+        told = {"name": one.name, "service": one.service, "status": _ABSENT, "why": one.why}
+        yield {**told, "aliases": [], "methods": [], "instances": []}
+
+
 def _rows(found: list[Told]) -> Iterator[tuple[str, ...]]:
     """One for each instance; the other spellings stand at the first."""
     for agent in found:
         told = ", ".join(agent["aliases"])
         for one in agent["instances"] or [{"instance": agent["name"], "state": agent["status"]}]:
             where = (one.get("host", ""), one.get("address", ""))
-            yield (one["instance"], one["state"], *where, told)
+            yield (one["instance"], one["state"], *where, told or agent.get("why", ""))
             told = ""
 
 
@@ -111,15 +123,18 @@ def agents(*, address: str, as_json: bool) -> int:
     """List every agent of the fleet: state, host, address, and the other names that it goes by.
 
     With the --address of a server that is no control, what serves there. Exits 1 where an agent
-    has nobody who serves it.
+    has nobody who serves it; one that ./tandem up left out of the plan is shown with the reason.
     """
     with connected(address) as channel:
         try:
             found = agents_at(channel)
+            known = {one["service"] for one in found}
+            found += [one for one in _absent_here(address) if one["service"] not in known]
         except grpc.RpcError as error:
             raise Refusal(describe(error).as_text(), EXIT_NO) from error
     emit(found, as_json=as_json, text=lambda: _text(found))
-    return EXIT_NO if any(one["status"] != _SERVING for one in found) else 0
+    lacking = (one["status"] != _SERVING for one in found if not one.get("why"))
+    return EXIT_NO if any(lacking) else 0
 
 
 def _text(found: list[Told]) -> str:

@@ -55,6 +55,7 @@ def blueprint(environment: Environment) -> Blueprint:
         PortBook.read(str(ports.relative_to(root)), ports.read_text("utf-8"), variables),
         {service: _calls(agent) for service, agent in agents.items()},
         variables,
+        {service: agent.runtime for service, agent in agents.items()},
     )
 
 

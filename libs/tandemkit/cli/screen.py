@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from tandem.control.v1 import machine_pb2 as nouns
+from tandemkit.cli.absent import absent_of
 from tandemkit.cli.output import table
 from tandemkit.cli.progress import worded
 from tandemkit.cli.starting import Began, lacking
@@ -38,6 +39,7 @@ def value_of(machine: nouns.Machine) -> dict[str, object]:
             }
             for host in machine.hosts
         ],
+        "absent": absent_of(machine.absent),
     }
 
 
@@ -92,6 +94,8 @@ def _table(machine: nouns.Machine) -> Iterator[str]:
 def _lacking(machine: nouns.Machine) -> Iterator[str]:
     for host in lacking(machine):
         yield f"NOT SERVING: {worded(host)}"
+    for one in machine.absent:
+        yield f"ABSENT: {one.name}: {one.why}."
 
 
 def _calls(machine: nouns.Machine) -> Iterator[str]:

@@ -38,6 +38,7 @@ _MIB = 2**20
 _WITH_REST = 4
 _GREEN, _RED, _YELLOW, _PLAIN = "\033[32m", "\033[31m", "\033[33m", "\033[0m"
 _BAD = frozenset({"FAILED", "NOT_SERVING"})
+_ABSENT = "ABSENT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def _lines(views: Sequence[View], remark: str, look: Look, *, counted: bool) -> 
     for view in views:
         said += ["", _headline(view, look)] if said else [_headline(view, look)]
         rows = [*_rows(view.machine, look, counted=counted), *_part_rows(view.machine)]
+        rows += _absent_rows(view.machine)
         said += [_line(cells, look) for cells in fitted(_COLUMNS, rows, look.width)]
     return [*said, "", _cut(remark, look)] if remark else said
 
@@ -126,6 +128,11 @@ def _part_rows(machine: nouns.Machine) -> Iterator[tuple[str, ...]]:
         pid = str(part.pid or "")
         state = state_of_host(part.state)
         yield (part.name, state, port, "", pid, "", "", "", "", part.cause)
+
+
+def _absent_rows(machine: nouns.Machine) -> Iterator[tuple[str, ...]]:
+    for one in machine.absent:
+        yield (one.name, _ABSENT, *([""] * (len(_COLUMNS) - 3)), one.why)
 
 
 def _share(machine: str, host: nouns.HostStanding, look: Look) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tandem.control.v1 import machine_pb2 as nouns
+from tandemkit.cli.absent import absent_of
 from tandemkit.cli.fleet_view import View
 
 SERVING = "SERVING"
@@ -80,6 +81,7 @@ def _machine(view: View, now: datetime) -> dict[str, Any]:
         "uptime_s": uptime_s(machine, now),
         "hosts": [_host(host, now) for host in machine.hosts],
         "parts": [_part(part) for part in machine.parts],
+        "absent": absent_of(machine.absent),
     }
 
 

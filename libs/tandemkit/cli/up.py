@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import edge, registry_choice, starting
+from tandemkit.cli import edge, host_programs, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
@@ -77,7 +77,8 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
         click.echo(f"tandem: {remark}", err=True)
     if remark := registry_choice.stood(plan, choice, home, environment):
         click.echo(f"tandem: {remark}", err=True)
-    # Before anything starts, and outside of the loop: it may have to be fetched.
+    # Before anything starts, and outside of the loop: they may have to be built, or fetched.
+    asyncio.run(host_programs.fit(plan.plan, environment, home.logs))
     envoy = edge.program(environment) if edge_wanted else Path()
 
     def standing(machine: nouns.Machine) -> edge.Standing:

@@ -32,6 +32,11 @@ def runtime(group: HostGroup) -> Runtime.ValueType:
     return RUNTIME_UNSPECIFIED if group.runtime == RUNTIME_PYTHON else group.runtime
 
 
+def language(runtime: Runtime.ValueType) -> str:
+    """A runtime, as the files write it."""
+    return Runtime.Name(runtime or RUNTIME_PYTHON).removeprefix("RUNTIME_").lower()
+
+
 def pool(stanza: Any) -> kinds.MemoryPool.ValueType:
     """Where its memory comes from."""
     return kinds.MemoryPool.ValueType(stanza.pool or kinds.MEMORY_POOL_STANDARD)

@@ -115,7 +115,9 @@ class Describing:
         )
 
     def _layer(self, host: WantedHost) -> int:
-        return min(self._layer_of[one.fields.name] for one in host.members)
+        """One that has no agent yet waits for the registry, as all do."""
+        layers = (self._layer_of[one.fields.name] for one in host.members)
+        return min(layers, default=min(1, max(self._layer_of.values(), default=0)))
 
     def _agent(self, room: Room, host: WantedHost, part: Part, one: Stanza) -> pb.PlannedAgent:
         fields = one.fields

@@ -25,6 +25,11 @@ class Part:
     group: Entry[HostGroup]
     members: tuple[Stanza, ...]
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether it is there for what is added while it runs."""
+        return not self.group.fields.agents
+
 
 @dataclass(frozen=True)
 class WantedHost:
@@ -64,7 +69,8 @@ class WantedHost:
     @property
     def pool(self) -> MemoryPool.ValueType:
         """The pool of the process itself: the most needed one of its agents'."""
-        return min(asks.pool(one.fields) for one in self.members)
+        own = (asks.pool(one.fields) for one in self.members)
+        return min(own, default=MemoryPool.MEMORY_POOL_STANDARD)
 
     @property
     def own_mib(self) -> int:
@@ -177,7 +183,7 @@ class Wanted:
         machines = self._machines(entries)
         for number in range(counts[0]):
             every = (self._part(entry, number) for entry in entries)
-            parts = tuple(part for part in every if part.members)
+            parts = tuple(part for part in every if part.members or part.is_warm)
             if parts:
                 title = name if number == 0 else f"{name}-{number + 1}"
                 yield from WantedHost(title, name, machines, parts).split()

@@ -97,6 +97,8 @@ class Room:
             f"{exhausted.size} left: ask for {too_many} less, or make the pool bigger by "
             "`memory_scale` of the profile"
         )
+        if not inside:
+            return host.parts[0].group.mistake("memory_mib", said)
         most = max(inside, key=lambda one: asks.agent_memory_mib(one.fields))
         return most.entry.mistake("memory_mib", said)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1.profile_pb2 import Profile
+from tandem.fleet.v1.runtime_pb2 import Runtime
 from tandemkit.fleet import placing
 from tandemkit.fleet.describing import Describing
 from tandemkit.fleet.hosts import Wanted
@@ -45,6 +46,8 @@ class Blueprint:
     ports: PortBook
     calls: Mapping[str, Calls]
     variables: Variables = field(default_factory=Variables)
+    # What each service's agent is written in.
+    runtimes: Mapping[str, Runtime.ValueType] = field(default_factory=dict)
 
 
 def plan(blueprint: Blueprint, profile: str) -> pb.Plan:
@@ -66,7 +69,7 @@ class _Planner:
     def __init__(self, blueprint: Blueprint, profile: Entry[Profile]) -> None:
         self._blueprint, self._profile = blueprint, profile
         layout = blueprint.layout
-        self._serving = Serving(blueprint.fleet.stanzas, layout.groups)
+        self._serving = Serving(blueprint.fleet.stanzas, layout.groups, blueprint.runtimes)
         self.mistakes = [*blueprint.fleet.mistakes, *layout.mistakes]
         all_read = not self.mistakes
         self.mistakes += [*blueprint.ports.mistakes, *self._serving.mistakes]

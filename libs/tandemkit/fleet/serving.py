@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tandem.fleet.v1.group_pb2 import HostGroup
+from tandem.fleet.v1.runtime_pb2 import RUNTIME_UNSPECIFIED, Runtime
+from tandemkit.fleet import asks
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.written.marked import Entry, Mistake
 from tandemkit.written.near import hint
@@ -13,7 +15,12 @@ from tandemkit.written.near import hint
 class Serving:
     """Each stanza's group. A full name counts before a pattern, a longer one before a shorter."""
 
-    def __init__(self, stanzas: Iterable[Stanza], groups: Mapping[str, Entry[HostGroup]]) -> None:
+    def __init__(
+        self,
+        stanzas: Iterable[Stanza],
+        groups: Mapping[str, Entry[HostGroup]],
+        runtimes: Mapping[str, Runtime.ValueType],
+    ) -> None:
         self.mistakes: list[Mistake] = []
         self._group_of: dict[str, str] = {}
         self._stanzas: dict[str, Stanza] = {}
@@ -23,7 +30,9 @@ class Serving:
         for name, stanza in self._stanzas.items():
             fitting = [pattern for pattern in patterns if _fits(name, pattern)]
             if fitting:
-                self._group_of[name] = patterns[max(fitting, key=_weight)]
+                group = self._group_of[name] = patterns[max(fitting, key=_weight)]
+                own = runtimes.get(stanza.fields.service, RUNTIME_UNSPECIFIED)
+                self._check_runtime(stanza, groups[group].fields, own)
             elif groups:
                 said = f"no group serves `{name}`: add it to the `agents` of one in groups.yaml"
                 self.mistakes.append(stanza.entry.mistake("name", said))
@@ -36,6 +45,16 @@ class Serving:
         """Groups that serve an instance of this contract."""
         found = [name for name, one in self._stanzas.items() if one.fields.service == service]
         return sorted({self._group_of[name] for name in found if name in self._group_of})
+
+    def _check_runtime(self, stanza: Stanza, group: HostGroup, own: Runtime.ValueType) -> None:
+        """A process has one program."""
+        if own != asks.runtime(group):
+            ours, theirs = asks.language(own), asks.language(asks.runtime(group))
+            said = (
+                f"`{stanza.fields.name}` is written in {ours}, and its group `{group.name}` runs "
+                f"{theirs}: name it in the `agents` of a group with `runtime: {ours}`"
+            )
+            self.mistakes.append(stanza.entry.mistake("service", said))
 
     def _patterns(self, groups: Mapping[str, Entry[HostGroup]]) -> dict[str, str]:
         patterns: dict[str, str] = {}

@@ -31,7 +31,10 @@ def from_source(order: Order, home: Home) -> tuple[str, ...]:
     if order.part is not None:
         return kinds.argv(order.part, home)
     path = home.hosts / f"{order.name}.plan.binpb"
-    return python_argv(source_host.__name__, (str(path), *order.options(home)), sys.executable)
+    options = (str(path), *order.options(home))
+    if order.planned.runtime:
+        return (*order.planned.program, *options)
+    return python_argv(source_host.__name__, options, sys.executable)
 
 
 @dataclass(frozen=True)

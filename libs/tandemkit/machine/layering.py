@@ -124,8 +124,15 @@ class Layering:
             if one.name in layer.agents
         ]
 
+        # Hosts that have no agent yet.
+        warm = [aim.posts[name] for name in layer.hosts if name in aim.posts]
+        warm = [post for post in warm if not post.order.planned.agents]
+
         def met() -> bool:
-            return self._aim is not aim or all(_is_done(*one) for one in awaited)
+            if self._aim is not aim:
+                return True
+            are_up = all(post.serves or not post.is_filled for post in warm)
+            return are_up and all(_is_done(*one) for one in awaited)
 
         control = [post for post, _ in awaited if post.order.is_control]
 

@@ -170,11 +170,16 @@ def orders_of(wanted: nouns.WantedMachine, code: Code) -> dict[str, Order]:
     site, machine = site_of(wanted), planned_machine(wanted)
     parts = {part.name: Order.of_part(part, site) for part in machine.parts}
     hosts = {
-        host.name: Order(host, site, code.of(one.service for one in host.agents))
+        host.name: Order(host, site, _code_of(host, code))
         for host in machine.hosts
         if not serves(host, MACHINE)
     }
     return parts | hosts
+
+
+def _code_of(host: PlannedHost, code: Code) -> str:
+    """Where a program of another language stands changes with its sources, and says it all."""
+    return "" if host.runtime else code.of(one.service for one in host.agents)
 
 
 def own_host(wanted: nouns.WantedMachine) -> PlannedHost:

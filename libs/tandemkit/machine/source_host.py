@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tandem.fleet.v1.plan_pb2 import PlannedHost
 from tandemkit.hosting.adding import settings_of
+from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.host import Placed
 from tandemkit.hosting.main import serve_placed
@@ -27,7 +28,14 @@ def main() -> None:
     except (OSError, LookupError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_USAGE) from error
-    serve_placed(placed, arguments, agent_of)
+    serve_placed(placed, arguments, _of_python)
+
+
+def _of_python(service: str) -> Agent:
+    agent = agent_of(service)
+    if agent.runtime:
+        raise LookupError(f"{agent.name} is written in another language")
+    return agent
 
 
 def placed_of(host: PlannedHost) -> Iterator[Placed]:

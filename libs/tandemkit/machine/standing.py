@@ -30,6 +30,7 @@ def machine_standing(
         parts=[part_standing(post) for post in posts if post.order.part is not None],
         layers=len(wanted.plan.layers),
         ending=ending,
+        absent=wanted.plan.absent,
     )
 
 

@@ -29,7 +29,8 @@ class Health:
 
     def __init__(self) -> None:
         self.elsewhere: Elsewhere | None = None
-        self._statuses: dict[str, int] = {}
+        # A server without an agent is well: it waits for what is added.
+        self._statuses: dict[str, int] = {WHOLE: SERVING}
         # Which of them the whole does not depend on.
         self._apart = {WHOLE}
         self._changed = asyncio.Event()

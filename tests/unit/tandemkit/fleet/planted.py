@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1 import stanza_pb2
+from tandem.fleet.v1.runtime_pb2 import Runtime
 from tandemkit.fleet.layout import Layout
 from tandemkit.fleet.needs import REGISTRY, Calls
 from tandemkit.fleet.plan import Blueprint, PlanRefused, plan
@@ -136,6 +137,7 @@ class Planted:
 
     files: Mapping[str, str] = field(default_factory=lambda: dict(FILES))
     calls: Mapping[str, Calls] = field(default_factory=lambda: dict(CALLS))
+    runtimes: Mapping[str, Runtime.ValueType] = field(default_factory=dict)
     # Of whoever plans.
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -147,6 +149,10 @@ class Planted:
     def calling(self, service: str, calls: Calls) -> Planted:
         """With other calls of one agent."""
         return replace(self, calls={**self.calls, service: calls})
+
+    def written_in(self, runtime: Runtime.ValueType, *services: str) -> Planted:
+        """With agents of another language."""
+        return replace(self, runtimes={**self.runtimes, **dict.fromkeys(services, runtime)})
 
     def plan(self, profile: str = "both") -> pb.Plan:
         """Raises PlanRefused."""
@@ -168,7 +174,7 @@ class Planted:
         known = Variables(self.environment, {}, secrets_in(stanzas))
         fleet = Fleet.read(stanzas, Kinds(stanza_pb2.Family, _no_settings), known)
         ports = PortBook.read("ports.yaml", self.files["ports.yaml"], known)
-        return Blueprint(fleet, Layout.read(layout, known), ports, self.calls, known)
+        return Blueprint(fleet, Layout.read(layout, known), ports, self.calls, known, self.runtimes)
 
 
 def _no_settings(_service: str) -> None:

@@ -9,7 +9,17 @@ from tandem.fleet.v1.runtime_pb2 import RUNTIME_NODE, RUNTIME_UNSPECIFIED
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import NoSuchProfile
 from tests.unit.tandemkit.fleet import planted
-from tests.unit.tandemkit.fleet.planted import FLEET, GUARD, LAYOUT, SUM, TELL, Planted, hosts
+from tests.unit.tandemkit.fleet.planted import (
+    DRAW,
+    FLEET,
+    GUARD,
+    LAYOUT,
+    SEE,
+    SUM,
+    TELL,
+    Planted,
+    hosts,
+)
 
 _GROUPS = f"{LAYOUT}/groups.yaml"
 _LIMITED = f"service: {planted.REGISTRY}\n    cpus_max: 0.5\n    memory_mib_max: 100"
@@ -68,10 +78,35 @@ def test_a_group_says_its_runtime_and_where_its_ports_are_from() -> None:
         Planted()
         .changed(_GROUPS, "gpu_percent: 80", "runtime: node\n    port_range: looks")
         .changed("ports.yaml", "fixed:", range_of_looks)
+        .written_in(RUNTIME_NODE, SEE, DRAW)
     )
     look, text = (hosts(found.plan())[name] for name in ("look", "text"))
     assert (look.runtime, look.grpc_port) == (RUNTIME_NODE, 10500)
     assert (text.runtime, text.grpc_port) == (RUNTIME_UNSPECIFIED, 8201)
+
+
+def test_an_agent_is_in_a_group_of_its_language() -> None:
+    """In both directions, and the mistake says what to write."""
+    (said,) = Planted().written_in(RUNTIME_NODE, SUM).said()
+    assert said.startswith(f"{FLEET}:10:14: ")
+    assert "`text-sum` is written in node, and its group `text` runs python" in said
+    assert "a group with `runtime: node`" in said
+
+
+def test_a_group_without_agents_has_processes_that_wait_for_them() -> None:
+    """They have the memory that the group says, and start behind the registry."""
+    warm = "groups:\n  - name: warm\n    agents: []\n    replicas: 2\n    memory_mib: 100"
+    found = hosts(
+        Planted()
+        .changed(_GROUPS, "groups:", warm)
+        .changed("fleet/profiles/both.yaml", "groups:", "groups:\n  - group: warm")
+        .plan()
+    )
+    assert [(found[name].memory_mib, found[name].layer) for name in ("warm", "warm-2")] == [
+        (100, 1),
+        (100, 1),
+    ]
+    assert not found["warm"].agents
 
 
 def test_groups_of_two_runtimes_share_no_process() -> None:

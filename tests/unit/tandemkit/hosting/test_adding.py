@@ -9,13 +9,17 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.control.v1 import host_service_pb2 as pb
+from tandem.control.v1 import host_service_pb2_grpc as rpc
 from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandem.fleet.v1.plan_pb2 import PlannedAgent
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.host import Place, hosting
 from tandemkit.hosting.scope import Scope
 from tandemkit.testing import probe
+from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.failures import Failure, failure_of
 from tests.unit.tandemkit.hosting.asking import get
 from tests.unit.tandemkit.hosting.mortal import Mortal
@@ -165,6 +169,23 @@ async def test_health_and_metrics_know_added_instances(tmp_path: Path) -> None:
         assert len(started) == len({line.rpartition(" ")[0] for line in started})
         await remove(host, BLUE)
         assert (await get(host.http, "/health")).value["status"] == "SERVING"
+
+
+async def test_a_host_without_an_agent_serves_those_that_come(tmp_path: Path) -> None:
+    """A warm process: it is well by itself, and takes what its program contains."""
+    agents = {probe.SERVICE: Mortal().agent}
+    address = f"unix:{tmp_path}/sock"
+    place = Place(address, tmp_path, FakeClock(), 0.0, program=agents.__getitem__)
+    async with hosting((), place), grpc.aio.insecure_channel(address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        told = await health.Check(health_pb2.HealthCheckRequest())
+        assert told.status == health_pb2.HealthCheckResponse.SERVING
+        stub: Any = rpc.HostServiceStub(channel)
+        wanted = PlannedAgent(name=BLUE, service=probe.SERVICE)
+        added = await stub.AddAgent(pb.AddAgentRequest(agent=wanted, note=NOTE))
+        assert added.agent.name == BLUE
+        told = await health.Check(health_pb2.HealthCheckRequest(service=BLUE))
+        assert told.status == health_pb2.HealthCheckResponse.SERVING
 
 
 class _Set(Mortal):
