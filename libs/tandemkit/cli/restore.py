@@ -18,7 +18,7 @@ from tandemkit.cli.boot import Asked as Planned
 from tandemkit.cli.boot import prepared, wanted
 from tandemkit.cli.harmless import one_line
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
-from tandemkit.cli.plan import DEFAULT_PROFILE
+from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
 from tandemkit.cli.restoring import Asked, Restored, Restoring
 from tandemkit.cli.shelving import refusals
 from tandemkit.core.environment import Environment
@@ -140,7 +140,7 @@ def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> 
 def _plan(environment: Environment, kept: Kept, profile: str | None) -> nouns.WantedMachine:
     if profile is None and kept.manifest.HasField("wanted"):
         return kept.manifest.wanted
-    return wanted(environment, Planned(profile or DEFAULT_PROFILE))
+    return wanted(blueprint(environment), Planned(profile or DEFAULT_PROFILE))
 
 
 def _runs(home: Home) -> bool:
