@@ -4,6 +4,7 @@ words; case.py says what a runtime brings.
 
 from __future__ import annotations
 
+from tests.contract.runtime.adding import AddingPromises
 from tests.contract.runtime.calls import CallPromises
 from tests.contract.runtime.drains import DrainPromises
 from tests.contract.runtime.faces import FacePromises
@@ -20,6 +21,7 @@ class RuntimeSuite(
     FacePromises,
     FrontPromises,
     OversightPromises,
+    AddingPromises,
     TracePromises,
     MemberPromises,
     DrainPromises,

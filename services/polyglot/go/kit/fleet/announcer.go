@@ -223,7 +223,28 @@ func (a *Announcer) say(held *lease, known, now *control.Host) error {
 		return held.step(&control.HoldLeaseRequest{Step: &control.HoldLeaseRequest_Renew_{Renew: &control.HoldLeaseRequest_Renew{}}})
 	}
 	change := &control.HoldLeaseRequest_Change{Host: now}
+	if a.said.Credential != nil && !servesLike(known, now) {
+		// Nobody vouched for what was added.
+		shown, err := a.said.Credential(now)
+		if err != nil {
+			return err
+		}
+		change.Credential = shown
+	}
 	return held.step(&control.HoldLeaseRequest{Step: &control.HoldLeaseRequest_Change_{Change: change}})
+}
+
+func servesLike(known, now *control.Host) bool {
+	served := map[string]bool{}
+	for _, one := range known.GetPlacements() {
+		served[one.GetService()] = true
+	}
+	for _, one := range now.GetPlacements() {
+		if !served[one.GetService()] {
+			return false
+		}
+	}
+	return true
 }
 
 func untilLook() time.Duration {

@@ -63,6 +63,7 @@ type Scope struct {
 func (s *Scope) Feels(cause error) { s.feels(cause) }
 
 var serviceForm = regexp.MustCompile(`^tandem\.([a-z][a-z0-9]*)\.v[0-9]+\.([A-Z][A-Za-z0-9]*)Service$`)
+var instanceForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
 var wordForm = regexp.MustCompile(`[A-Z]+$|[A-Z]+[^a-z0-9]|[A-Z][a-z0-9]*`)
 
 // shortName of a contract: `polyglot-file-digest` of `tandem.polyglot.v1.FileDigestService`.

@@ -2,7 +2,6 @@ package hosting
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -90,9 +89,6 @@ func (h *host) prepare(plan *plans.PlannedHost) error {
 		if err := h.place(planned); err != nil {
 			return err
 		}
-	}
-	if len(h.tenants) == 0 {
-		return errors.New("the plan names no agent")
 	}
 	return h.join()
 }
@@ -193,6 +189,11 @@ func (h *host) begin(ctx context.Context, running *sync.WaitGroup, limits []stri
 	if err := server.Plumb(&control.HostService_ServiceDesc, &oversight{host: h}); err != nil {
 		return err
 	}
+	for _, one := range h.tenants {
+		if err := h.seat(one); err != nil {
+			return err
+		}
+	}
 	if err := h.showFace(ctx, running, limits); err != nil {
 		return err
 	}
@@ -204,19 +205,23 @@ func (h *host) begin(ctx context.Context, running *sync.WaitGroup, limits []stri
 	return h.listen(running)
 }
 
-// settle gives a tenant its seat and its first life, whose failure is the host's.
-func (h *host) settle(one *tenant) error {
+// seat gives a tenant its place in the server, where its calls are refused until it is built.
+func (h *host) seat(one *tenant) error {
 	seat, err := h.server.Mount(one.service, one.name, one.added)
+	if err == nil {
+		one.seat, one.health = seat, h.server.Health
+		one.show()
+	}
+	return err
+}
+
+// settle begins the first life of a tenant that is planned, whose failure is the host's.
+func (h *host) settle(one *tenant) error {
+	err := one.begin()
 	if err != nil {
-		return err
-	}
-	one.seat, one.health = seat, h.server.Health
-	one.show()
-	if err := one.begin(); err != nil {
 		log.Of("tandemkit.hosting").Error("agent.unbuilt", slog.String("agent", one.name), slog.String("cause", err.Error()))
-		return err
 	}
-	return nil
+	return err
 }
 
 // beginOrFail begins another life of an agent; where that fails, so does the host, which its
@@ -297,7 +302,7 @@ func (h *host) announce(ctx context.Context) (*fleet.Announcer, error) {
 	if err := h.credentialOf(&said); err != nil {
 		return nil, err
 	}
-	for service := range h.program {
+	for _, service := range h.contained() {
 		contract, err := serve.Described(service)
 		if err != nil {
 			return nil, err
@@ -310,6 +315,7 @@ func (h *host) announce(ctx context.Context) (*fleet.Announcer, error) {
 		said.Contracts = append(said.Contracts, stored)
 	}
 	announcer := fleet.Announce(ctx, said)
+	go announcer.Heed(ctx, h.server.Limit)
 	go h.handOn(ctx, announcer)
 	return announcer, nil
 }
@@ -383,9 +389,7 @@ func (h *host) tenant(name string) *tenant {
 func (h *host) shownAgents() []face.Agent {
 	var found []face.Agent
 	for _, one := range h.everyTenant() {
-		if one.health != nil {
-			found = append(found, one.shown())
-		}
+		found = append(found, one.shown())
 	}
 	return found
 }
@@ -415,11 +419,10 @@ func (h *host) origins() []pulse.Origin {
 	return found
 }
 
-// tracedAs is the process's name among others that send spans: its agent's, or its family's.
+// tracedAs is the process's name among others that send spans: its agent's, or its program's.
 func (h *host) tracedAs() string {
 	if len(h.tenants) == 1 {
 		return h.tenants[0].name
 	}
-	family, _, _ := strings.Cut(h.tenants[0].name, "-")
-	return family
+	return "polyglot"
 }

@@ -33,12 +33,12 @@ const (
 
 // options are those of every host, in whichever language: the machine's supervisor writes them.
 type options struct {
-	listen, socket, http, pulse, state, tokenFile, profile, stateStore string
-	control, machine, group, hostName, version, advertise, credential  string
-	cgroups, cores                                                     string
-	open                                                               bool
-	graceS, share, leaseS, cpusMax                                     float64
-	memoryMiBMax                                                       int64
+	listen, socket, http, pulse, state, tokenFile, profile, stateStore, secrets string
+	control, machine, group, hostName, version, advertise, credential           string
+	cgroups, cores                                                              string
+	open                                                                        bool
+	graceS, share, leaseS, cpusMax                                              float64
+	memoryMiBMax                                                                int64
 }
 
 // read `PLAN OPTIONS...`: the file holds one PlannedHost.
@@ -82,6 +82,7 @@ func flagged() (*options, *flag.FlagSet) {
 		"state":         {&said.state, filepath.Join(home, "state"), "folder in which agents keep their state"},
 		"token-file":    {&said.tokenFile, filepath.Join(home, "token"), "holds the token that callers show; made if it is absent"},
 		"profile":       {&said.profile, "", "name of the profile that the fleet runs"},
+		"secrets":       {&said.secrets, "", "folder with the secrets of this host's agents; accepted, for no Go agent takes one"},
 		"state-store":   {&said.stateStore, "", "accepted; Go agents keep their state in files below --state"},
 		"control":       {&said.control, "", "controls to announce this host at, separated by commas, the nearest first"},
 		"machine":       {&said.machine, "", "name of the machine; by default its hostname"},
@@ -135,7 +136,7 @@ func (o *options) membership(agents []string) (*control.Host, error) {
 	}
 	group := o.group
 	if group == "" {
-		group = label(agents[0])
+		group = label(append(agents, "polyglot")[0])
 	}
 	name := o.hostName
 	if name == "" {

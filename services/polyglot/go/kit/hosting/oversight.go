@@ -64,8 +64,7 @@ func (o *oversight) CommandAgent(_ context.Context, request *control.CommandAgen
 			"the host has no agent of that name", failure.Field("agent"),
 			failure.With("name", request.GetAgent()), failure.With("near", o.near(request.GetAgent())))
 	}
-	who := asked{request.GetNote().GetAuthor(), request.GetNote().GetReason()}
-	wasSo := o.do(request.GetVerb(), found, who)
+	wasSo := o.do(request.GetVerb(), found, whoAsks(request.GetNote()))
 	return &control.CommandAgentResponse{Agent: found.standing(), WasSoAlready: wasSo}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"tandem/polyglot/kit/face"
 	"tandem/polyglot/kit/log"
@@ -234,7 +235,13 @@ func (t *tenant) shown() face.Agent {
 func (t *tenant) standing() *control.AgentStanding {
 	state, cause := t.condition()
 	number := control.AgentState_value["AGENT_STATE_"+state]
-	return &control.AgentStanding{
+	said := &control.AgentStanding{
 		Name: t.name, Service: t.service, State: control.AgentState(number), Cause: cause, Restarts: int32(t.restarts()),
+		Added: t.added,
 	}
+	said.CallsInProgress = int32(t.seat.Calls())
+	if latest := t.seat.LatestCall(); !latest.IsZero() {
+		said.LastCallTime = timestamppb.New(latest)
+	}
+	return said
 }

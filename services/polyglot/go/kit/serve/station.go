@@ -52,10 +52,10 @@ func (s *station) seatOf(instance string) *Seat {
 	return s.added[instance]
 }
 
-// absent is how a call ends for which there is no seat. Where it names an instance, there was one or
-// will be, and others serve; UNIMPLEMENTED would say that nobody ever does.
+// absent is how a call ends for which there is no seat. One that names an instance finds others, or
+// finds it later; UNIMPLEMENTED would say that nobody ever serves it.
 func (s *station) absent(instance string) error {
-	if instance != "" || s.isServed() {
+	if instance != "" {
 		return Restarting()
 	}
 	return &failure.Refusal{Code: codes.Unimplemented, Message: "nobody here serves " + s.service}
