@@ -12,6 +12,8 @@ from tandemkit.core import wall_timer
 # For how long something took, never for when it is due: a stopwatch that no test needs to turn
 # back.
 stopwatch_s = time.perf_counter
+# What all threads of the process have had of the processor.
+cpu_s = time.process_time
 
 
 class Clock(Protocol):

@@ -15,8 +15,9 @@ from tandemkit.hosting.http_port import Answer, Paths, Request, below, said
 from tandemkit.hosting.standing import Condition, Standing
 from tandemkit.rpc.health import Health
 from tandemkit.rpc.tally import Tally
+from tandemkit.rpc.turns import Turns
 from tandemkit.supervise.workers import Account
-from tandemkit.telemetry import calls, process
+from tandemkit.telemetry import calls, flow, process
 from tandemkit.telemetry.exposition import COUNTER, GAUGE, Family, Sample, media_type, text_of
 
 _JSON = "application/json"
@@ -46,6 +47,7 @@ class Known:
     health: Health
     standings: Mapping[str, Standing]
     tallies: Sequence[Tally]
+    turns: Turns
     # Of agents.
     paths: Paths = field(default_factory=Paths)
 
@@ -123,6 +125,7 @@ class Face:
 
     def _families(self) -> Iterator[Family]:
         yield from calls.families(self._known.tallies)
+        yield from flow.families(self._known.turns)
         yield from self._agents()
         yield from process.families(process.Usage.now())
 

@@ -127,7 +127,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
     standings = {
         one.name: Standing(one.name, one.agent.promise.service.full_name) for one in placed
     }
-    known = Known(server.health, standings, report.tallies)
+    known = Known(server.health, standings, report.tallies, server.turns)
     news = News()
     controls = place.membership.controls if place.membership else ()
     async with (

@@ -7,8 +7,8 @@ from typing import ParamSpec, TypeVar
 
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.rpc import failure
+from tandemkit.rpc.bounds import RETRY_S
 from tandemkit.rpc.failure import Refused
-from tandemkit.rpc.room import RETRY_S
 from tandemkit.supervise.workers import Account, WorkerLost, Workers, WorkersBusy
 
 P = ParamSpec("P")

@@ -25,6 +25,7 @@ from tandemkit.rpc.current import SERVING, Current
 from tandemkit.rpc.failure import Refusal, Refused
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.room import Room
+from tandemkit.rpc.turns import Turns
 
 Serve: TypeAlias = Callable[[Any, Context], Any]
 _CANCELLED = grpc.StatusCode.CANCELLED
@@ -38,6 +39,7 @@ class Door:
     method: Method
     room: Room
     report: Report
+    turns: Turns
 
     def parse(self, wire: bytes) -> Message | None:
         """The request, or None where the bytes are no such message: gRPC would call that an
@@ -101,7 +103,7 @@ class Door:
 
 def wrapped(door: Door, serve: Serve) -> Serve:
     """The coroutine that gRPC runs for every call of the method."""
-    room, report, method = door.room, door.report, door.method
+    room, report, method, turns = door.room, door.report, door.method, door.turns
     tally = report.tally(method)
     add_ok = tally.ok.add
     run = pumped(serve, room) if method.server_streaming else serve
@@ -123,9 +125,11 @@ def wrapped(door: Door, serve: Serve) -> Serve:
             report.begin(current)
         ended: Refusal | None = None
         try:
-            if asked is not None:
-                current.priority = arrival.priority(asked)  # refuses what is none
-            call = room.enter(current.started_s)  # refuses, and then there is nobody to leave
+            begun_s = current.started_s
+            if asked is not None or begun_s > turns.look_at_s:
+                begun_s = await turns.turn(current, asked)
+            # Each of the three refuses, and then there is nobody to leave.
+            call = room.enter(begun_s, current.priority) or await room.seat()
             try:
                 if request is None or not surely_good(request):
                     check(request)

@@ -40,7 +40,9 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a call ends when it does not end well. `final` asks callers not to try once more."""
+    """How a call ends when it does not end well. `final` asks callers not to try once more; `quiet`
+    leaves no line in the log, of which there would be too many.
+    """
 
     code: grpc.StatusCode
     message: str
@@ -50,6 +52,7 @@ class Refusal:
     violations: Sequence[Violation] = ()
     retry_after_s: float | None = None
     final: bool = False
+    quiet: bool = False
 
     def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
         """The `google.rpc.Status` that carries the details, as gRPC sends it."""

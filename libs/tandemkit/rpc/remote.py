@@ -15,6 +15,7 @@ from tandemkit.rpc import failure
 from tandemkit.rpc.failure import Refusal
 
 _CODE = grpc.StatusCode
+_SHED = ("OVERLOADED", "DOWNSTREAM_OVERLOADED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class RemoteFailure:
     violations: dict[str, str] = field(default_factory=dict)
     retry_after_s: float | None = None
     pushback_s: float | None = None
+
+    @property
+    def is_shed(self) -> bool:
+        """Whether a server of ours refused it for having too much to do."""
+        return self.domain == failure.PLATFORM_REASONS.file.package and self.reason in _SHED
 
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> RemoteFailure:
@@ -71,9 +77,14 @@ def passed_on(error: grpc.aio.AioRpcError) -> Refusal | None:
     elif error.code() == _CODE.DEADLINE_EXCEEDED:
         reason = platform.PLATFORM_ERROR_REASON_DOWNSTREAM_LATE
         message = "an agent that this one needs did not answer in time"
+    elif error.code() == _CODE.RESOURCE_EXHAUSTED:
+        reason = platform.PLATFORM_ERROR_REASON_DOWNSTREAM_OVERLOADED
+        message = "an agent that this one needs has more to do than it can"
     else:
         return None
     found = RemoteFailure.of(error)
+    if error.code() == _CODE.RESOURCE_EXHAUSTED and not found.is_shed:
+        return None  # too large a message, for one
     return failure.of_platform(
         reason,
         message,

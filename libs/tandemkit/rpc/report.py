@@ -83,8 +83,9 @@ class Report:
         _end(call, grpc.StatusCode.OK)
 
     def refused(self, call: Current, refusal: Refusal) -> None:
-        level = logging.WARNING if refusal.code in _OURS else logging.INFO
-        self._line(level, "rpc.failed", call, refusal.code.name, reason=refusal.reason)
+        if not refusal.quiet:
+            level = logging.WARNING if refusal.code in _OURS else logging.INFO
+            self._line(level, "rpc.failed", call, refusal.code.name, reason=refusal.reason)
         _end(call, refusal.code, refusal.reason)
 
     def cancelled(self, call: Current) -> None:

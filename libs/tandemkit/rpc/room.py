@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc import failure
+from tandemkit.rpc.anteroom import Anteroom
+from tandemkit.rpc.bounds import RETRY_S, SHUT, Bounds
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.failure import Refusal, Refused
+from tandemkit.rpc.priority import Priority
 
-RETRY_S = 0.1
-# As a limit it is always reached, so that no call pays for the question.
-_SHUT = -1
 Call: TypeAlias = asyncio.Task[Any]
 
 
@@ -30,35 +30,39 @@ class Room:
 
     def __init__(self, method: Method) -> None:
         self._limit_s = method.deadline_s
-        self._promised_max = self._calls_max = method.concurrent_calls_max
-        self._policy_max = 0
-        self._shut_as: Refusal | None = None
+        self._bounds = Bounds(method.concurrent_calls_max)
         self._due_s: dict[Call, float] = {}
         self._ended: dict[Call, Refusal] = {}
         self._unbroken: set[Call] = set()
+        self._anteroom = Anteroom()
         self._timed = False
         # When the latest call came, by the stopwatch; none yet.
         self.entered_s: float | None = None
         # A timer keeps the context that it was set in, and with it the call that set it.
         self._context = contextvars.Context()
 
-    def enter(self, started_s: float) -> Call:
-        """Takes the current task in, whose call came at `started_s` by the stopwatch; raises where
-        there is no room.
+    def enter(self, started_s: float, priority: Priority) -> Call | None:
+        """Takes the current task in, whose call came at `started_s` by the stopwatch. Raises where
+        there is no room; None for one that may wait for it, by `seat`.
         """
-        if self._calls_max and len(self._due_s) >= self._calls_max:
-            raise Refused(self._full())
-        call = asyncio.current_task()
-        assert call is not None
-        self.entered_s = started_s
-        if self._limit_s is None:
-            self._due_s[call] = 0.0
-        else:
-            self._due_s[call] = started_s + self._limit_s
-            if not self._timed:
-                self._timed = True
-                self._sweep_in(self._limit_s, call.get_loop())
-        return call
+        bounds = self._bounds
+        if bounds.calls_max and not bounds.admits(priority, len(self._due_s), len(self._anteroom)):
+            return None
+        return self._sit(started_s)
+
+    async def seat(self) -> Call:
+        """Takes the current task in, an interactive call's, as soon as there is room. Raises where
+        there is none in the method's time, or nobody to answer.
+        """
+        try:
+            async with asyncio.timeout(self._limit_s):
+                while 0 != self._bounds.calls_max <= len(self._due_s):
+                    if self._bounds.calls_max == SHUT:
+                        raise Refused(self._bounds.refusal())
+                    await self._anteroom.wait()
+        except TimeoutError as late:
+            raise Refused(self._late()) from late
+        return self._sit(stopwatch_s())
 
     def holds(self, task: asyncio.Task[Any]) -> bool:
         """Whether the task is a call in progress here. May be asked from any thread."""
@@ -68,15 +72,15 @@ class Room:
         """What policy lets in, where that is less than the contract does; 0: as the contract says.
         Calls in progress stay.
         """
-        self._policy_max = calls_max
-        if self._calls_max != _SHUT:
-            self.reopen()
+        self._bounds.limit(calls_max)
+        self._anteroom.call_all()
 
     def close(self, refusal: Refusal) -> None:
         """Lets nothing in, and ends what has no end of its own, both with `refusal`; other calls in
         progress may finish.
         """
-        self._calls_max, self._shut_as = _SHUT, refusal
+        self._bounds.shut(refusal)
+        self._anteroom.call_all()
         if self._limit_s is None:
             self._end_all(refusal)
 
@@ -92,8 +96,8 @@ class Room:
 
     def reopen(self) -> None:
         """Lets in what policy and contract do."""
-        limits = [one for one in (self._policy_max, self._promised_max) if one]
-        self._calls_max, self._shut_as = min(limits, default=0), None
+        self._bounds.open()
+        self._anteroom.call_all()
 
     async def unbroken(self, write: Awaitable[None]) -> None:
         """Ends the current call behind `write`, its first, and not before: while headers and a
@@ -112,6 +116,8 @@ class Room:
     def leave(self, call: Call) -> Refusal | None:
         """Lets it go; returns why it was ended, if it was, and lets its task run on to say so."""
         del self._due_s[call]
+        if self._anteroom:
+            self._anteroom.call()
         if call not in self._ended:
             return None
         call.uncancel()
@@ -121,6 +127,19 @@ class Room:
         """Ends what has no end of its own and would use up all of a draining server's grace."""
         if self._limit_s is None:
             self._end_all(_draining())
+
+    def _sit(self, started_s: float) -> Call:
+        call = asyncio.current_task()
+        assert call is not None
+        self.entered_s = started_s
+        if self._limit_s is None:
+            self._due_s[call] = 0.0
+        else:
+            self._due_s[call] = started_s + self._limit_s
+            if not self._timed:
+                self._timed = True
+                self._sweep_in(self._limit_s, call.get_loop())
+        return call
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends the calls whose time is over, and comes back when the next one's will be."""
@@ -145,16 +164,6 @@ class Room:
         self._ended[call] = refusal
         if call not in self._unbroken:
             call.cancel()
-
-    def _full(self) -> Refusal:
-        if self._shut_as is not None:
-            return self._shut_as
-        return failure.of_platform(
-            platform.PLATFORM_ERROR_REASON_OVERLOADED,
-            "the instance has as many calls in progress as it takes on",
-            retry_after_s=RETRY_S,
-            concurrent_calls_max=self._calls_max,
-        )
 
     def _late(self) -> Refusal:
         return failure.of_platform(

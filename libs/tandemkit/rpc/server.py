@@ -24,6 +24,7 @@ from tandemkit.rpc.local import LocalAgents, LocalMethod
 from tandemkit.rpc.report import Report
 from tandemkit.rpc.seats import Seat
 from tandemkit.rpc.streams import Streams
+from tandemkit.rpc.turns import Turns, unhurried
 
 DRAIN_GRACE_S = 10.0
 _OPTIONS = (
@@ -54,6 +55,7 @@ class Server:
         # By the key of their health: the service, or the name of an instance that was added.
         self._seats: dict[str, Seat] = {}
         self._calls_max: Mapping[str, int] = {}
+        self.turns = Turns(self._begun, self._in_progress)
         self._drains: list[Callable[[], None]] = []
         self._elsewhere: Elsewhere | None = None
         self._others: list[str] = []
@@ -71,7 +73,7 @@ class Server:
         service = contract.service.full_name
         if service in self._seats:
             raise Bug("a server has one servicer for each contract", service=service)
-        for method, door, answer in _answers(contract, seat, self._report):
+        for method, door, answer in _answers(contract, seat, self._report, self.turns):
             self.local.put(LocalMethod(method, door.parse, answer))
             handler = _wire(door, answer)
             self._gate.put(method.path, handler, public=method.public, name=name)
@@ -84,7 +86,7 @@ class Server:
         is `name` whose health is told.
         """
         seat = Seat(contract, servicer)
-        for method, door, answer in _answers(contract, seat, self._report):
+        for method, door, answer in _answers(contract, seat, self._report, self.turns):
             handler = _wire(door, answer)
             self._gate.add(method.path, handler, public=method.public, name=name)
         self._seated(name, seat)
@@ -103,7 +105,7 @@ class Server:
         reflection. So it has no health and no limits by policy, and its calls are not counted.
         `drain` ends its streams when the server does.
         """
-        answers = _answers(contract, Seat(contract, servicer), Report())
+        answers = _answers(contract, Seat(contract, servicer), Report(), unhurried())
         handlers = {method.name: _wire(door, answer) for method, door, answer in answers}
         name = contract.service.full_name
         self.also(grpc.method_handlers_generic_handler(name, handlers), drain)
@@ -179,6 +181,12 @@ class Server:
             ends.create_task(self.local.drain(grace_s))
             await self._server.stop(grace_s)
 
+    def _begun(self) -> int:
+        return sum(one.started for one in self._report.tallies)
+
+    def _in_progress(self) -> int:
+        return sum(seat.calls for seat in self._seats.values())
+
     def _listen_privately(self, path: Path) -> None:
         self._server.add_insecure_port(f"unix:{path}")
         path.chmod(0o600)
@@ -195,10 +203,10 @@ class Server:
 
 
 def _answers(
-    contract: Contract, seat: Seat, report: Report
+    contract: Contract, seat: Seat, report: Report, turns: Turns
 ) -> Iterator[tuple[Method, Door, Serve]]:
     for method in contract.methods:
-        door = Door(contract, method, seat.room(method), report)
+        door = Door(contract, method, seat.room(method), report, turns)
         yield method, door, wrapped(door, seat.serve(method))
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import grpc
 
+from tandem.type.v1 import platform_error_pb2
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.errors import TransientError
 from tandemkit.rpc import arrival
 from tandemkit.rpc.client import Mesh, mesh_on
 from tandemkit.rpc.context import time_left_s
 from tandemkit.rpc.contract import Contract
+from tandemkit.rpc.failure import Refused, of_platform
 from tandemkit.rpc.line import Terms
 from tandemkit.rpc.server import Server
 from tandemkit.rpc.spans import UNTRACED, Tracing
@@ -62,6 +64,7 @@ class Relay(Probe):
 
     failing: int = 0
     retry_after_s: float = 0.0
+    is_full: bool = False
     onward: Callable[[Any], Awaitable[Any]] | None = None
     came: list[Came] = field(default_factory=list)
 
@@ -80,6 +83,9 @@ class Relay(Probe):
         if self.failing:
             self.failing -= 1
             raise TransientError(probe.BUSY, "busy", retry_after_s=self.retry_after_s)
+        if self.is_full:
+            reason = platform_error_pb2.PLATFORM_ERROR_REASON_OVERLOADED
+            raise Refused(of_platform(reason, "full", retry_after_s=self.retry_after_s, final=True))
         if self.onward is not None:
             return await self.onward(request)
         return await self._act(request)

@@ -100,6 +100,16 @@ async def test_retries_do_not_multiply_along_a_chain() -> None:
     assert failed.pushback_s < 0
 
 
+async def test_a_refusal_for_want_of_room_is_nobodys_to_repeat() -> None:
+    """Each hop asks once; who asked first is told when to come again."""
+    async with chained(clock=Hasty()) as chain:
+        chain.last.is_full, chain.last.retry_after_s = True, 2.0
+        failed = await refused(chain.stub.Echo(request()))
+        assert (len(chain.first.came), len(chain.last.came)) == (1, 1)
+    assert (failed.code, failed.reason) == (CODE.RESOURCE_EXHAUSTED, "DOWNSTREAM_OVERLOADED")
+    assert (failed.retry_after_s, failed.pushback_s) == (2.0, -0.001)
+
+
 async def test_another_failure_downstream_is_a_defect() -> None:
     """An agent that asks wrongly, and lets the answer escape, has a bug."""
     async with chained() as chain:
