@@ -59,6 +59,10 @@ class Report:
             self.tallies.append(found)
         return found
 
+    def begun(self) -> int:
+        """How many calls there were so far, those that are shown."""
+        return sum(one.started for one in self.tallies)
+
     def chosen(self, context: Context) -> bool:
         """Whether a call without a trace begins one. A caller in this process had the choice, and
         did not.

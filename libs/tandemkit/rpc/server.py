@@ -55,7 +55,7 @@ class Server:
         # By the key of their health: the service, or the name of an instance that was added.
         self._seats: dict[str, Seat] = {}
         self._calls_max: Mapping[str, int] = {}
-        self.turns = Turns(self._begun, self._in_progress)
+        self.turns = Turns(self._report.begun, self._in_progress)
         self._drains: list[Callable[[], None]] = []
         self._elsewhere: Elsewhere | None = None
         self._others: list[str] = []
@@ -166,7 +166,7 @@ class Server:
         self._server.add_generic_rpc_handlers((Absent(),))
         port = self._server.add_insecure_port(address)
         if besides is not None:
-            self._listen_privately(besides)
+            _listen_privately(self._server, besides)
         await self._server.start()
         return port
 
@@ -181,15 +181,8 @@ class Server:
             ends.create_task(self.local.drain(grace_s))
             await self._server.stop(grace_s)
 
-    def _begun(self) -> int:
-        return sum(one.started for one in self._report.tallies)
-
     def _in_progress(self) -> int:
         return sum(seat.calls for seat in self._seats.values())
-
-    def _listen_privately(self, path: Path) -> None:
-        self._server.add_insecure_port(f"unix:{path}")
-        path.chmod(0o600)
 
     def _add(self, handler: grpc.GenericRpcHandler) -> None:
         self._server.add_generic_rpc_handlers((handler,))
@@ -208,6 +201,11 @@ def _answers(
     for method in contract.methods:
         door = Door(contract, method, seat.room(method), report, turns)
         yield method, door, wrapped(door, seat.serve(method))
+
+
+def _listen_privately(server: grpc.aio.Server, path: Path) -> None:
+    server.add_insecure_port(f"unix:{path}")
+    path.chmod(0o600)
 
 
 def _wire(door: Door, answer: Serve) -> grpc.RpcMethodHandler[Any, Any]:
