@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1 import stanza_pb2
+from tandem.fleet.v1.runtime_pb2 import Runtime
 from tandemkit.cli import edge, reflection
 from tandemkit.cli.plan import screen
 from tandemkit.fleet.layout import Layout
@@ -83,8 +84,15 @@ def fleet() -> Blueprint:
     }
     stanzas = Fleet.read(read("deploy/fleet/*.yaml"), Kinds(stanza_pb2.Family, settings))
     ((path, text),) = read("deploy/ports.yaml").items()
+    runtimes = {
+        service: Runtime.Value(item.runtime) for service, item in declared.items() if item.runtime
+    }
     return Blueprint(
-        stanzas, Layout.read(read("deploy/fleet/*/*.yaml")), PortBook.read(path, text), calls
+        stanzas,
+        Layout.read(read("deploy/fleet/*/*.yaml")),
+        PortBook.read(path, text),
+        calls,
+        runtimes=runtimes,
     )
 
 
