@@ -39,6 +39,8 @@ class Method:
     affinity: str
     concurrent_calls_max: int
     retryable: bool
+    # Whether it changes nothing: an answer to it may be kept, or come from somebody else.
+    reads: bool
     public: bool
     priority: Priority
 
@@ -60,6 +62,7 @@ class Method:
             affinity=said.Extensions[options.affinity],
             concurrent_calls_max=said.Extensions[options.limits].concurrent_calls_max,
             retryable=said.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
+            reads=said.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
             public=said.Extensions[options.public],
             priority=Priority.of(said.Extensions[options.priority]),
         )

@@ -49,7 +49,7 @@ class Line:
     __slots__ = ("breaker", "deadline_s", "path", "priority", "retryable", "terms")
 
     def __init__(self, path: str, terms: Terms) -> None:
-        method = _described(path)
+        method = described(path)
         self.path = path
         self.terms = terms
         self.breaker = Breaker(terms.target, path, terms.clock)
@@ -152,7 +152,7 @@ class Line:
         )
 
 
-def _described(path: str) -> Method | None:
+def described(path: str) -> Method | None:
     """The method as its contract describes it; None where its module is not loaded."""
     try:
         return Method.of(_POOL.FindMethodByName(path.lstrip("/").replace("/", ".")))
