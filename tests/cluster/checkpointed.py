@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -15,14 +17,18 @@ from services.control.machine.agent import AGENT as MACHINE
 from services.control.registry.agent import AGENT as REGISTRY
 from services.platform.config_server.agent import AGENT as CONFIG_SERVER
 from services.platform.event_store import AGENT as EVENT_STORE
+from tandem.control.v1 import checkpoint_pb2 as pb
 from tandem.platform.v1 import config_server_service_pb2 as config
 from tandem.platform.v1 import config_server_service_pb2_grpc as config_rpc
 from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.token import Token
+from tandemkit.machine.checkpoints.restoring import Restore
+from tandemkit.machine.home import Home
 from tandemkit.rpc.bearing import bearing
+from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.supervise.tasks import Tasks
-from tests.cluster.fleets import Checkout
+from tests.cluster.fleets import TANDEM, Checkout
 
 AGENTS = (REGISTRY, FLEET_STATUS, MACHINE, CONFIG_SERVER, EVENT_STORE)
 KEY, STREAM = "web.number", "trials/numbers"
@@ -40,8 +46,6 @@ class Told:
 
     value: int = 0
     event: int = 0
-    slowest_s: float = 0.0
-    failed: list[str] = field(default_factory=list)
 
 
 class Writer:
@@ -113,3 +117,21 @@ def flip(path: Path, offset: int) -> None:
 def faults_of(written: str) -> list[str]:
     """What `verify --json` names."""
     return [f"{one['file']}: {one['what']}" for one in json.loads(written)["faults"]]
+
+
+def step_of(home: Home) -> pb.RestoreStep.ValueType:
+    """How far a restore has come."""
+    journal = Restore(home).journal
+    return journal.step if journal else pb.RESTORE_STEP_UNSPECIFIED
+
+
+async def killed_when(checkout: Checkout, reached: Callable[[], bool], *arguments: str) -> None:
+    """A command, by kill -9 as soon as that is so, or a moment later."""
+
+    async def is_there() -> None:
+        assert reached()
+
+    log = checkout.folder / "killed.log"
+    command = Command((*TANDEM, *arguments), log, env=checkout.variables)
+    async with supervised_process(command, ready=is_there) as process:
+        os.kill(process.pid, signal.SIGKILL)

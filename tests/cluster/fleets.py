@@ -44,9 +44,13 @@ class Checkout:
 
     async def tandem(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command, to its end."""
+        return await self.run(*TANDEM, *arguments)
+
+    async def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Any program, with what the fleet's commands are told."""
         return await asyncio.to_thread(
             subprocess.run,
-            (*TANDEM, *arguments),
+            argv,
             env=self.variables,
             capture_output=True,
             text=True,

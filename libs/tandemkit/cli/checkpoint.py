@@ -17,7 +17,7 @@ from tandemkit.cli.image_pool import Pools
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
 from tandemkit.cli.shelving import name_now, refusals, size_text
 from tandemkit.core.environment import Environment
-from tandemkit.machine.checkpoints.building import build_of
+from tandemkit.machine.checkpoints.building import build_of, deployed
 from tandemkit.machine.checkpoints.shelf import Kept, NoSuchCheckpoint, Shelf
 from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.home import Home
@@ -87,7 +87,7 @@ def take(
         name or name_now(shelf),
         pb.CHECKPOINT_KIND_ASKED,
         note,
-        build_of(environment, wanted),
+        deployed(home) or build_of(environment, wanted),
         wanted,
         compress=compress,
     )

@@ -21,7 +21,7 @@ from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.storage.outbox import Outbox
 from tandemkit.supervise.tasks import Tasks
 
-_ANSWER_S = 5.0
+_ANSWER_S = 3.0
 _CLOCK = SystemClock()
 
 

@@ -22,7 +22,7 @@ from tandemkit.cli.shelving import in_thread, made, name_now, verified
 from tandemkit.cli.smoke import Trial, smoke
 from tandemkit.core.clock import SystemClock, stopwatch_s
 from tandemkit.core.environment import Environment
-from tandemkit.machine.checkpoints.building import build_of
+from tandemkit.machine.checkpoints.building import build_of, deployed
 from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.checkpoints.shelf import Kept, Shelf
 from tandemkit.machine.checkpoints.taking import Wish
@@ -131,7 +131,7 @@ class Restoring:
             journal.aside,
             pb.CHECKPOINT_KIND_BEFORE_RESTORE,
             self._asked.note,
-            build_of(self._environment, present),
+            deployed(self._home) or build_of(self._environment, present),
             present,
             damage=True,
         )

@@ -21,6 +21,7 @@ from tandemkit.cli.signals import unless
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
 from tandemkit.fleet.needs import REGISTRY
+from tandemkit.machine.checkpoints.building import build_of, say_deployed
 from tandemkit.machine.code import Code
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import planned_machine, serves
@@ -71,7 +72,9 @@ async def begin(
     `is_ours` before it starts a fleet that is to end with the command.
     """
     async with undisturbed(home, _ENDS_S):
-        return await _begin(environment, home, start, is_ours)
+        began = await _begin(environment, home, start, is_ours)
+        say_deployed(home, build_of(environment, start.wanted))
+        return began
 
 
 async def _begin(

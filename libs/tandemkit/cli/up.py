@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import edge, host_programs, registry_choice, starting
+from tandemkit.cli import deploying, edge, host_programs, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
@@ -51,6 +51,7 @@ _REGISTRY = ("registry", "registry_address", "registry_secret")
     show_default=True,
     help="How long to wait until all serve.",
 )
+@deploying.option
 @registry_choice.options
 @edge.options
 @as_json
@@ -62,6 +63,7 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
     what differs is changed, and Ctrl-C leaves it running. Exits 1 where something does not serve.
     """
     asked, address = Asked(said.pop("profile"), said.pop("advertise")), said.pop("address")
+    keep = said.pop("checkpoint")
     environment = Environment.read()
     choice = registry_choice.of(*(said.pop(name) for name in _REGISTRY))
     edge_wanted = edge.of(**said)
@@ -86,7 +88,7 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
         return edge.Standing(edge_wanted, place, machine.name, machine.controls)
 
     run = _Run(environment, home, standing, as_json=as_json)
-    return asyncio.run(run.up(starting.Start(plan, address, detach, within_s)))
+    return asyncio.run(run.up(starting.Start(plan, address, detach, within_s), keep=keep))
 
 
 class _Run:
@@ -103,8 +105,12 @@ class _Run:
         self._environment, self._home, self._as_json = environment, home, as_json
         self._standing = standing
         self._shown = progress(sys.stderr)
+        self._kept = ""
 
-    async def up(self, start: starting.Start) -> int:
+    async def up(self, start: starting.Start, *, keep: bool | None) -> int:
+        self._kept = await deploying.kept_before(
+            self._environment, self._home, start.wanted, asked=keep
+        )
         interrupts = Interrupts()
         ours = asyncio.Event()
         beginning = starting.begin(self._environment, self._home, start, ours.set)
@@ -134,7 +140,10 @@ class _Run:
         detached: bool,
     ) -> None:
         value = {**value_of(machine), "changes": began.told, **standing.value}
+        value["checkpoint"] = self._kept
         text = screen(machine, began, detached=detached)
+        if self._kept:
+            text += f"\n\nThe state before this is checkpoint {self._kept}."
         emit(value, as_json=self._as_json, text=lambda: text + standing.screen)
 
     async def _end(self) -> int:

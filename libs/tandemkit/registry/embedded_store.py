@@ -52,7 +52,8 @@ ON CONFLICT (name) DO UPDATE SET count = count + excluded.count RETURNING count
 """
 _ELECTED = "SELECT token FROM elections WHERE election = ?"
 _ELECT = """
-INSERT INTO elections (election, token, candidate, ttl_s, is_held) VALUES (?, 1, ?, ?, TRUE)
+INSERT INTO elections (election, token, candidate, ttl_s, is_held)
+VALUES (?, 1 + coalesce((SELECT count FROM counters WHERE name = 'token'), 0), ?, ?, TRUE)
 ON CONFLICT (election) DO UPDATE SET token = token + 1, candidate = excluded.candidate,
     ttl_s = excluded.ttl_s, is_held = TRUE
 RETURNING token
@@ -60,7 +61,7 @@ RETURNING token
 _RESIGN = "UPDATE elections SET is_held = FALSE WHERE election = ? AND token = ?"
 _LEADERS = "SELECT election, candidate, token, ttl_s FROM elections WHERE is_held"
 _IS_REGISTRY = "SELECT count(*) = 2 FROM sqlite_schema WHERE name IN ('counters', 'elections')"
-_GAPS = ("UPDATE counters SET count = count + ?", "UPDATE elections SET token = token + ?")
+_RAISE_TOKENS = "UPDATE elections SET token = token + ?"
 
 
 class Store:
@@ -177,6 +178,8 @@ def leave_a_gap(path: Path) -> None:
         database.execute("PRAGMA journal_mode = DELETE")
         if database.execute(_IS_REGISTRY).fetchone()[0]:
             database.execute("BEGIN IMMEDIATE")
-            for statement in _GAPS:
-                database.execute(statement, (_GAP,))
+            # The last one is the token before the first of an election that is new.
+            for name in ("version", "revision", "token"):
+                database.execute(_COUNT, (name, _GAP)).fetchone()
+            database.execute(_RAISE_TOKENS, (_GAP,))
             database.execute("COMMIT")

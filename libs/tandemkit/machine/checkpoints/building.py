@@ -1,5 +1,5 @@
-"""Which code and which contracts make the states of a home now, and where that differs from those
-that made a checkpoint.
+"""Which code and which contracts make the states of a home, and where that differs from those that
+made a checkpoint.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from tandem.control.v1 import checkpoint_pb2 as pb
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.fleet.v1.plan_pb2 import Plan, PlannedAgent
 from tandemkit.core.environment import Environment
 from tandemkit.machine.code import Code
+from tandemkit.machine.home import Home, write_at_once
 
 _DIGITS = 16
+_DEPLOYED = "build.binpb"
 # What decides whether states can be read, in words.
 _SAID = {
     "kit": "the kit",
@@ -23,6 +27,21 @@ _SAID = {
     "contracts": "the contracts",
     "pins": "the third-party packages",
 }
+
+
+def deployed(home: Home) -> pb.CheckpointBuild | None:
+    """What was started here last, whatever the files of the checkout have become since. None where
+    nobody said.
+    """
+    try:
+        return pb.CheckpointBuild.FromString((home.folder / _DEPLOYED).read_bytes())
+    except (FileNotFoundError, DecodeError):
+        return None
+
+
+def say_deployed(home: Home, build: pb.CheckpointBuild) -> None:
+    """It outlives the fleet, for its state does."""
+    write_at_once(home.folder / _DEPLOYED, build.SerializeToString(deterministic=True))
 
 
 def build_of(environment: Environment, wanted: nouns.WantedMachine | None) -> pb.CheckpointBuild:

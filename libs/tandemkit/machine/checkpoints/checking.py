@@ -10,6 +10,7 @@ from pathlib import Path
 from tandem.control.v1 import checkpoint_pb2 as pb
 from tandemkit.machine.checkpoints.belongings import belongings
 from tandemkit.machine.checkpoints.databases import Reads, at_rest, faults, owner_of
+from tandemkit.machine.checkpoints.journals import lost
 from tandemkit.machine.checkpoints.moment import connected
 from tandemkit.machine.checkpoints.shelf import Kept
 from tandemkit.machine.checkpoints.sums import Sums, opened, sums_of
@@ -73,6 +74,8 @@ class Checker:
         yield from found[:_SAID_MAX]
 
     def _living(self, path: Path) -> Iterator[str]:
+        if what := lost(path):
+            yield what
         try:
             with connected(path) as database:
                 database.execute("BEGIN")

@@ -107,10 +107,14 @@ class Restore:
             if not (new / root).exists():
                 continue
             if place.exists() and not (old / root).exists():
-                place.rename(old / root)
-            (new / root).rename(place)
+                self._place(place, old / root)
+            self._place(new / root, place)
         for folder in (old, new, self._home.folder):
             sync_folder(folder)
+
+    def _place(self, source: Path, target: Path) -> None:
+        """Each leaves the home in a state that `swap` goes on from."""
+        source.rename(target)
 
     def finish(self) -> None:
         """Nothing of it is left but the checkpoint of what was there before."""

@@ -20,6 +20,7 @@ from tandemkit.machine.checkpoints.copying import (
     described,
 )
 from tandemkit.machine.checkpoints.databases import at_rest, faults, head_of
+from tandemkit.machine.checkpoints.journals import lost
 from tandemkit.machine.checkpoints.moment import Moment, connected, one_moment
 from tandemkit.machine.checkpoints.room import check_room, room
 from tandemkit.machine.checkpoints.shelf import FILES, FORMAT, Kept, Shelf, sync_tree
@@ -115,6 +116,9 @@ class Taking:
     def _look_at(self, databases: list[Belonging], making: _Making, wish: Wish) -> None:
         """What cannot even be opened would spoil the moment of all others."""
         for one in databases:
+            if why := lost(self._home.folder / one.path):
+                self._note_damage(one.path, why, making, wish)
+                continue
             try:
                 with connected(self._home.folder / one.path) as database:
                     database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
