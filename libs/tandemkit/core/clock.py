@@ -16,6 +16,11 @@ stopwatch_s = time.perf_counter
 cpu_s = time.process_time
 
 
+# For so short a time the loop's own timers are cheaper than one of the kernel's, and nobody minds
+# a clock that is set meanwhile.
+_SOON_S = 1.0
+
+
 class Clock(Protocol):
     """What code that depends on time is given."""
 
@@ -47,4 +52,8 @@ class SystemClock:
         await asyncio.sleep(duration_s)
 
     async def sleep_until(self, moment: datetime) -> None:
-        await wall_timer.shows(moment)
+        while (left_s := (moment - self.now()).total_seconds()) > 0:
+            if left_s > _SOON_S:
+                await wall_timer.shows(moment)
+            else:
+                await asyncio.sleep(left_s)

@@ -13,7 +13,8 @@ from typing import Final
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 _CLOCK_REALTIME, _TIMER_ABSTIME = 0, 1
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+# Its calls keep the interpreter's lock: they never wait.
+_LIBC: Final = ctypes.PyDLL(None, use_errno=True)
 
 
 class _Setting(ctypes.Structure):

@@ -57,12 +57,19 @@ class SqliteState:
         self._writer = Connection(path, _SCHEMA)
         self._reader = Connection(path)
         self._group: GroupCommit[Sequence[Change], int] = GroupCommit(self._commit)
-        self.run = self._group.run
+        # Those that ask at the same time share one way to the reader's thread, which costs more
+        # than what is done there.
+        self._asked: GroupCommit[str, Stored | None] = GroupCommit(self._read)
+
+    async def run(self) -> None:
+        """Reads and writes what is wanted, until cancelled."""
+        async with Tasks() as tasks:
+            tasks.spawn("state:read", self._asked.run())
+            await self._group.run()
 
     async def get(self, key: str) -> Stored | None:
         check_key(key)
-        row = await self._reader.do(lambda database: database.execute(_GET, (key,)).fetchone())
-        return Stored(*row) if row else None
+        return await self._asked.do(key)
 
     async def write(self, changes: Sequence[Change]) -> int:
         check_changes(changes)
@@ -80,8 +87,16 @@ class SqliteState:
         self._writer.close()
         self._reader.close()
 
+    async def _read(self, keys: Sequence[str]) -> Sequence[Stored | Failure | None]:
+        return await self._reader.do(lambda database: [_stored(database, key) for key in keys])
+
     async def _commit(self, batch: Sequence[Sequence[Change]]) -> Sequence[int | Failure]:
         return await self._writer.do(lambda database: [_written(database, one) for one in batch])
+
+
+def _stored(database: sqlite3.Connection, key: str) -> Stored | None:
+    row = database.execute(_GET, (key,)).fetchone()
+    return Stored(*row) if row else None
 
 
 def _written(database: sqlite3.Connection, changes: Sequence[Change]) -> int | Failure:
