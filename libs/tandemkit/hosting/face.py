@@ -126,6 +126,7 @@ class Face:
     def _families(self) -> Iterator[Family]:
         yield from calls.families(self._known.tallies)
         yield from flow.families(self._known.turns)
+        yield from flow.channels()
         yield from self._agents()
         yield from process.families(process.Usage.now())
 

@@ -25,6 +25,10 @@ OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
+# A connection that carries no call for that long is closed; the next call opens it again. Not on
+# xDS: a channel that rests forgets what control told it, and control may be away when it wakes.
+IDLE_MS, _NEVER_MS = 60_000, 2**31 - 1
+_IDLE = "grpc.client_idle_timeout_ms"
 _Key: TypeAlias = tuple[str, asyncio.AbstractEventLoop]
 
 
@@ -34,6 +38,15 @@ class _Shared:
     users: int = 0
 
 
+@dataclass(slots=True)
+class Account:
+    """The channels of this process so far: opened, and closed behind their last users."""
+
+    opened: int = 0
+    evicted: int = 0
+
+
+ACCOUNT = Account()
 # A channel lives on the loop that opened it, so it is shared by the users of one loop.
 _OPEN: dict[_Key, _Shared] = {}
 
@@ -44,7 +57,8 @@ async def shared(target: str) -> AsyncIterator[grpc.aio.Channel]:
     key = target, asyncio.get_running_loop()
     one = _OPEN.get(key)
     if one is None:
-        one = _OPEN[key] = _Shared(_opened(target))
+        ACCOUNT.opened += 1
+        one = _OPEN[key] = _Shared(opened(target))
     one.users += 1
     try:
         yield one.channel
@@ -52,12 +66,24 @@ async def shared(target: str) -> AsyncIterator[grpc.aio.Channel]:
         one.users -= 1
         if not one.users:
             del _OPEN[key]
+            ACCOUNT.evicted += 1
             await one.channel.close()
 
 
-def _opened(target: str) -> grpc.aio.Channel:
+def in_use() -> tuple[int, int]:
+    """How many channels have users: those that hold connections or look for some, and those that
+    have let them go for want of calls.
+    """
+    states = [one.channel.get_state() for one in _OPEN.values()]
+    idle = states.count(grpc.ChannelConnectivity.IDLE)
+    return len(states) - idle, idle
+
+
+def opened(target: str, idle_ms: int = IDLE_MS) -> grpc.aio.Channel:
+    """A channel of its caller's own."""
     if not target.startswith(XDS):
-        return grpc.aio.insecure_channel(target, OPTIONS)
+        return grpc.aio.insecure_channel(target, (*OPTIONS, (_IDLE, idle_ms)))
     # The control plane may turn on mutual TLS for a cluster without touching any client.
+    options = (*OPTIONS, (_IDLE, _NEVER_MS))
     insecure: Any = experimental.insecure_channel_credentials
-    return grpc.aio.secure_channel(target, grpc.xds_channel_credentials(insecure()), OPTIONS)
+    return grpc.aio.secure_channel(target, grpc.xds_channel_credentials(insecure()), options)

@@ -162,9 +162,11 @@ class Covered(Generic[Response]):
         is_live = source is Source.LIVE
         if is_live is not self._was_live:
             self._was_live = is_live
-            name, level = ("live", logging.INFO) if is_live else ("used", logging.WARNING)
             said = {"rpc": self._road.line.path, "source": source.value, "cause": reason}
-            log.event(_LOGGER, level, f"fallback.{name}", **said)
+            if is_live:
+                log.event(_LOGGER, logging.INFO, "fallback.live", **said)
+            else:
+                log.event(_LOGGER, logging.WARNING, "fallback.used", **said)
 
 
 def with_service_fallback(
