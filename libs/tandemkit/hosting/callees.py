@@ -33,7 +33,7 @@ class Callees:
         self._mesh = mesh
         self._anybody = anybody
 
-    def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
+    def stub(self, make: Callable[[grpc.aio.Channel], Stub], at_once_max: int = 0) -> Stub:
         """Raises Bug for an agent that is not declared."""
         for service in sorted(_services_of(make) - self._declared):
             raise Bug(
@@ -42,7 +42,7 @@ class Callees:
                 agent=self._caller,
                 undeclared=service,
             )
-        return self._mesh.stub(make)
+        return self._mesh.stub(make, at_once_max)
 
     def caller(self) -> AgentCaller:
         """Raises Bug for an agent that does not say so."""

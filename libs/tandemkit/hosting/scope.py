@@ -107,12 +107,13 @@ class Scope:
         self._shown.accounts.append(workers.account)
         return Workshop(workers)
 
-    def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
+    def stub(self, make: Callable[[grpc.aio.Channel], Stub], at_once_max: int = 0) -> Stub:
         """A stub of another agent, made of the generated class: `scope.stub(EmbedServiceStub)`. Its
-        calls find the agent wherever it serves, in this process first. Raises Bug where AGENT
-        declares it neither in `calls` nor in `soft_calls`.
+        calls find the agent wherever it serves, in this process first; with `at_once_max` no more
+        of them are in progress, and others fail with BULKHEAD_FULL. Raises Bug where AGENT declares
+        it neither in `calls` nor in `soft_calls`.
         """
-        return self._callees.stub(make)
+        return self._callees.stub(make, at_once_max)
 
     def caller(self) -> AgentCaller:
         """Makes calls of any agent that are given as messages. Raises Bug where AGENT does not say

@@ -19,6 +19,7 @@ from tandemkit.rpc.attempts import Near, Road, Way
 from tandemkit.rpc.bearing import bearing
 from tandemkit.rpc.borrowed import Borrowed
 from tandemkit.rpc.breaker import BreakerView
+from tandemkit.rpc.bulkhead import BoundedRoad, Bulkhead
 from tandemkit.rpc.line import Line, Terms
 from tandemkit.rpc.spans import UNTRACED, Tracing
 
@@ -31,9 +32,11 @@ class Mesh:
     def __init__(self, wire: grpc.aio.Channel, terms: Terms, near: Near | None = None) -> None:
         self._calls = Calls(wire, terms, near)
 
-    def stub(self, make: Callable[[grpc.aio.Channel], Stub]) -> Stub:
-        """A stub of the generated class `make`; as cheap as the class itself, and safe to keep."""
-        return make(self._calls)
+    def stub(self, make: Callable[[grpc.aio.Channel], Stub], at_once_max: int = 0) -> Stub:
+        """A stub of the generated class `make`; as cheap as the class itself, and safe to keep. Of
+        one with `at_once_max` no more calls are in progress at once: others fail.
+        """
+        return make(self._calls.bounded(at_once_max) if at_once_max else self._calls)
 
     def breakers(self) -> list[BreakerView]:
         """One for each method that a stub was made for, in the order of their paths."""
@@ -79,6 +82,13 @@ class Calls(Borrowed):
         self.lines: dict[str, Line] = {}
         self._terms = terms
         self._near = near
+        self._bulkhead: Bulkhead | None = None
+
+    def bounded(self, at_once_max: int) -> Calls:
+        """The same lines, for a stub with a bound of its own."""
+        calls = Calls(self._wire, self._terms, self._near)
+        calls.lines, calls._bulkhead = self.lines, Bulkhead(at_once_max)
+        return calls
 
     def unary_unary(self, method: str, *codecs: Any, **options: Any) -> Any:
         return self._lead(method, self._wire.unary_unary(method, *codecs, **options)).unary
@@ -97,4 +107,6 @@ class Calls(Borrowed):
         line = self.lines.get(path)
         if line is None:
             line = self.lines[path] = Line(path, self._terms)
+        if self._bulkhead is not None:
+            return BoundedRoad(line, far, self._near, self._bulkhead)
         return Road(line, far, self._near)

@@ -15,7 +15,7 @@ from tandemkit.rpc import failure
 from tandemkit.rpc.failure import Refusal
 
 _CODE = grpc.StatusCode
-_SHED = ("OVERLOADED", "DOWNSTREAM_OVERLOADED")
+_SHED = ("OVERLOADED", "DOWNSTREAM_OVERLOADED", "BULKHEAD_FULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class RemoteFailure:
 
     @property
     def is_shed(self) -> bool:
-        """Whether a server of ours refused it for having too much to do."""
+        """Whether it was refused because somebody has too much to do."""
         return self.domain == failure.PLATFORM_REASONS.file.package and self.reason in _SHED
 
     @classmethod
