@@ -44,13 +44,16 @@ class AgentCaller:
         self._mesh, self._methods = mesh, methods
         self._ways: dict[str, Any] = {}
 
-    async def check(self, call: pb.AgentCall, key: str, *, at_most_once: bool = False) -> None:
-        """Whether the call can be made with this key, and more than once unless said otherwise:
-        raises CallerError, in the words of tandem.tasks.v1, where it cannot, and TransientError
-        where that cannot be told now.
+    async def check(
+        self, call: pb.AgentCall, key: str, *, at_most_once: bool = False, complete: bool = True
+    ) -> Method:
+        """The call's method, if the call can be made with this key, and more than once unless said
+        otherwise; a request that is not `complete` gets more fields before it is sent. Raises
+        CallerError, in the words of tandem.tasks.v1, where it cannot, and TransientError where that
+        cannot be told now.
         """
-        method = await self._method(call)
-        _request(call, key, method)
+        method = await self.method(call)
+        _request(call, key, method, complete=complete)
         if not (at_most_once or is_repeatable(method)):
             raise CallerError(
                 errors.ERROR_REASON_METHOD_NOT_REPEATABLE,
@@ -58,13 +61,14 @@ class AgentCaller:
                 field="method",
                 method=call.method,
             )
+        return method
 
     async def call(self, call: pb.AgentCall, key: str) -> pb.AgentAnswer:
         """How the call ended. `key` is the same for each attempt of one piece of work: 1 to 63
         lower-case letters, digits and hyphens, which every `request_id` of ours takes. Raises as
         `check` does.
         """
-        method = await self._method(call)
+        method = await self.method(call)
         request = _request(call, key, method).SerializeToString()
         headers = [(KEY_HEADER, key), (PRIORITY_HEADER, BATCH)]
         if call.instance:
@@ -76,7 +80,8 @@ class AgentCaller:
             return pb.AgentAnswer(failure=failure_of(error, repeatable=is_repeatable(method)))
         return pb.AgentAnswer(response=response)
 
-    async def _method(self, call: pb.AgentCall) -> Method:
+    async def method(self, call: pb.AgentCall) -> Method:
+        """As the agent's contract has it. Raises as `check` does."""
         try:
             method = await self._methods.find(call.method)
         except Untold as error:
@@ -134,7 +139,7 @@ def _takes_key(method: Method) -> bool:
     return field is not None and field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated
 
 
-def _request(call: pb.AgentCall, key: str, method: Method) -> Message:
+def _request(call: pb.AgentCall, key: str, method: Method, *, complete: bool = True) -> Message:
     """The request as it is sent: with the key where it has a place for one, within its rules."""
     try:
         request = method.request.FromString(call.request)
@@ -147,7 +152,7 @@ def _request(call: pb.AgentCall, key: str, method: Method) -> Message:
         ) from error
     if _takes_key(method) and not getattr(request, _REQUEST_ID):
         setattr(request, _REQUEST_ID, key)
-    if broken := validation.violations(request):
+    if complete and (broken := validation.violations(request)):
         raise CallerError(
             errors.ERROR_REASON_CALL_REQUEST_INVALID,
             "the request breaks the method's contract",

@@ -35,7 +35,7 @@ class Checker(Protocol):
 
     def check(
         self, call: call.AgentCall, key: str, *, at_most_once: bool = False
-    ) -> Awaitable[None]:
+    ) -> Awaitable[object]:
         """Raises CallerError, TransientError for what could never be called."""
 
 
