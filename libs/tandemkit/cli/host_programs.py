@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from tandem.fleet.v1.plan_pb2 import Plan
-from tandem.fleet.v1.runtime_pb2 import Runtime
+from tandem.fleet.v1.runtime_pb2 import RUNTIME_GO, RUNTIME_NODE, Runtime
+from tandemkit.cli import go_host, node_host
 from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.steps import StepFailure, Steps
@@ -21,7 +22,17 @@ from tandemkit.fleet.leaving_out import leave_out
 # build fails, and Refusal where the machine lacks the tools for it.
 Make = Callable[[Environment, Steps], Awaitable[tuple[str, ...]]]
 Makes = Mapping[Runtime.ValueType, Make]
-MAKES: Makes = {}
+
+
+async def _node(environment: Environment, steps: Steps) -> tuple[str, ...]:
+    return (await node_host.obtain(environment, steps)).argv
+
+
+async def _go(environment: Environment, steps: Steps) -> tuple[str, ...]:
+    return (str((await go_host.obtain(environment, steps)).program),)
+
+
+MAKES: Makes = {RUNTIME_NODE: _node, RUNTIME_GO: _go}
 
 
 async def fit(plan: Plan, environment: Environment, logs: Path, makes: Makes = MAKES) -> None:
