@@ -65,7 +65,7 @@ class Taking:
         """Which are there, now."""
         held = Chain([Held(self._values, _CLOCK.now()), Launched(home.secrets)])
         asked = self._wanted.plan.secret_sources
-        async with sources.opened(asked, held) as chain:
+        async with sources.opened(asked, held, _CLOCK) as chain:
             return await chain.find(sorted(self._names))
 
     def _missing(self, search: Search) -> Iterator[Mistake]:

@@ -79,7 +79,7 @@ class SecretKeeping:
         if self._chain is None or wanted != self._asked:
             await self._stack.aclose()
             self._guard()
-            opening = sources.opened(wanted, Launched(self._place))
+            opening = sources.opened(wanted, Launched(self._place), self._clock)
             self._chain = await self._stack.enter_async_context(opening)
             self._asked = SecretSources()
             self._asked.CopyFrom(wanted)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tandem.fleet.v1.plan_pb2 import PlannedHost, PlannedMachine
 from tandem.fleet.v1.secret_pb2 import SecretSources
+from tandemkit.core.clock import Clock
+from tandemkit.secrecy import vault
 from tandemkit.secrecy.chain import MOUNTED, Chain, Folder, Provider
+from tandemkit.secrecy.vault_login import BY_ROLE, BY_TOKEN
 
 
 def credentials(sources: SecretSources) -> tuple[str, ...]:
@@ -16,8 +19,8 @@ def credentials(sources: SecretSources) -> tuple[str, ...]:
     if not sources.HasField("vault"):
         return ()
     if sources.vault.HasField("app_role"):
-        return "vault_role_id", "vault_secret_id"
-    return ("vault_token",)
+        return BY_ROLE
+    return BY_TOKEN
 
 
 def declared(host: PlannedHost) -> frozenset[str]:
@@ -31,7 +34,12 @@ def declared_on(machine: PlannedMachine) -> frozenset[str]:
 
 
 @asynccontextmanager
-async def opened(sources: SecretSources, launched: Provider) -> AsyncIterator[Chain]:
+async def opened(sources: SecretSources, launched: Provider, clock: Clock) -> AsyncIterator[Chain]:
     """`launched` is what the launcher's environment held; it comes last."""
     folders = [Folder(Path(one)) for one in sources.folders or (str(MOUNTED),)]
-    yield Chain([*folders, launched])
+    behind = [*folders, launched]
+    if not sources.HasField("vault"):
+        yield Chain(behind)
+        return
+    async with vault.opened(sources.vault, Chain(behind), clock) as first:
+        yield Chain([first, *behind])
