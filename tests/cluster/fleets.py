@@ -46,12 +46,13 @@ class Checkout:
         """One command, to its end."""
         return await self.run(*TANDEM, *arguments)
 
-    async def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Any program, with what the fleet's commands are told."""
+    async def run(self, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Any program, with what the fleet's commands are told, and something on its input."""
         return await asyncio.to_thread(
             subprocess.run,
             argv,
             env=self.variables,
+            input=typed,
             capture_output=True,
             text=True,
             check=False,

@@ -64,6 +64,24 @@ def test_a_planted_violation_of_the_sources_is_seen(rule: str) -> None:
     assert list(book.TEXT_RULES[rule](Tree(_PLANTED[rule])))
 
 
+@pytest.mark.parametrize(
+    "planted_line",
+    [
+        "os.environ['KEY']",
+        "os.environb[b'KEY']",
+        "os.getenv('KEY')",
+        "posix.environ[b'KEY']",
+        "open('/proc/self/environ')",
+    ],
+)
+def test_m122_the_environment_is_read_in_one_file(planted_line: str) -> None:
+    """By no way around it: in any agent, any part of the kit, any tool."""
+    text = f"import os\nimport posix\n{planted_line}\n"
+    for path in (_KIT, "services/text/summarize.py"):
+        (finding,) = book.TEXT_RULES["environment"](Tree({path: text}))
+        assert (finding.path, finding.line) == (path, 3)
+
+
 @pytest.mark.parametrize("rule", book.CONTRACT_RULES)
 def test_a_planted_violation_of_the_contracts_is_seen(rule: str) -> None:
     """The same for the rules that read compiled contracts."""

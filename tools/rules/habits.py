@@ -25,8 +25,16 @@ _PRINT_ALLOWED = (
 )
 
 _ENVIRONMENT_NAMES = frozenset(
-    {"os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv"}
+    f"{module}.{name}"
+    for module in ("os", "posix", "nt")
+    for name in ("environ", "environb", "getenv", "getenvb", "putenv", "unsetenv")
 )
+# Packages that read it for others, and the words by which click does.
+_ENVIRONMENT_READERS = frozenset({"decouple", "dotenv", "environ", "environs"})
+_ENVIRONMENT_WORDS = frozenset({"envvar", "auto_envvar_prefix"})
+_ENVIRONMENT_FILE = re.compile(r"/proc/.*/environ")
+# The one that hands its own on to the process that it starts again, without the kit.
+_ENVIRONMENT_FILE_ALLOWED = ("libs/tandemkit/supervise/keeper.py", "libs/tandemkit/testing/")
 _CLOCKS = frozenset(
     {
         "asyncio.sleep",
@@ -58,10 +66,23 @@ def environment(tree: Tree) -> Iterator[Finding]:
         used = [(node.lineno, module.qualified(node)) for node in module.of(ast.Attribute)] + [
             (item.line, item.origin) for item in module.imports
         ]
-        for line, name in sorted(set(used)):
-            if name in _ENVIRONMENT_NAMES:
+        for line, name in sorted({*used, *_reading_besides(module)}):
+            if name in _ENVIRONMENT_NAMES | _ENVIRONMENT_READERS | _ENVIRONMENT_WORDS:
                 message = f"`{name}` outside tandemkit.core.environment"
                 yield Finding(module.path, line, "environment", message)
+
+
+def _reading_besides(module: Module) -> Iterator[tuple[int, str]]:
+    """By a package, by an option of a command, or out of the kernel's hands."""
+    for item in module.imports:
+        yield item.line, item.origin.split(".")[0]
+    for call in module.of(ast.Call):
+        yield from ((call.lineno, word.arg) for word in call.keywords if word.arg)
+    is_kit = module.path.startswith(("libs/", "services/"))
+    if is_kit and not module.path.startswith(_ENVIRONMENT_FILE_ALLOWED):
+        for text in module.of(ast.Constant):
+            if isinstance(text.value, str) and _ENVIRONMENT_FILE.fullmatch(text.value):
+                yield text.lineno, "posix.environ"
 
 
 def clocks(tree: Tree) -> Iterator[Finding]:

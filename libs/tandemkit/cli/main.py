@@ -36,6 +36,7 @@ SUMMARIES = {
     "agents": "List the agents of the fleet, and how and where they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "token": "Show and change the token that callers of the fleet show.",
+    "secret": "List, check and change the secrets that agents need.",
     "clients": "Write a client package for another language.",
     "audit": "Look for what a tree of sources should leave to the platform.",
     "doctor": "Say what is present, what is missing and how to get it.",
@@ -52,7 +53,7 @@ _OF_MACHINE = frozenset(
     {"status", "logs", "start", "stop", "restart", "drain", "return", "suspend", "resume"}
 )
 _OF_STATE = frozenset({"checkpoint", "verify", "restore", "rollback"})
-_OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token"})
+_OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token", "secret"})
 
 
 class LazyGroup(click.Group):
@@ -168,6 +169,10 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import token
 
             return token.token
+        case "secret":
+            from tandemkit.cli import secret
+
+            return secret.secret
         case _:
             from tandemkit.cli import agents
 

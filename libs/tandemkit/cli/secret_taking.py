@@ -4,7 +4,8 @@ looks whether all are there that agents cannot serve without, and hands them to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 
 from tandem.control.v1 import machine_pb2 as nouns
 from tandemkit.cli.output import EXIT_NO, Refusal
@@ -49,7 +50,7 @@ class Taking:
         Refusal with each place where it is not.
         """
         search = await self.search(home)
-        missing = list(self._missing(search))
+        missing = list(self.missing(search))
         profile = self._written.layout.profiles[self._wanted.plan.profile].fields
         said = "\n".join(map(str, sorted(missing)))
         troubles = "".join(f"\n{one}" for one in search.troubles) if missing else ""
@@ -61,6 +62,18 @@ class Taking:
             home.secrets.hurry()
         return f"these agents do not serve until they have their secrets:\n{said}" if said else ""
 
+    @asynccontextmanager
+    async def providers(self, home: Home) -> AsyncIterator[Chain]:
+        """Those of the plan, as whoever called the command may use them: what it takes to log in
+        is looked for in the environment first.
+        """
+        asked = self._wanted.plan.secret_sources
+        logins = set(sources.credentials(asked))
+        own = {name: value for name, value in self._values.items() if name in logins}
+        behind = Chain([Held(own, _CLOCK.now()), Launched(home.secrets)])
+        async with sources.opened(asked, behind, _CLOCK) as chain:
+            yield chain
+
     async def search(self, home: Home) -> Search:
         """Which are there, now."""
         held = Chain([Held(self._values, _CLOCK.now()), Launched(home.secrets)])
@@ -68,7 +81,8 @@ class Taking:
         async with sources.opened(asked, held, _CLOCK) as chain:
             return await chain.find(sorted(self._names))
 
-    def _missing(self, search: Search) -> Iterator[Mistake]:
+    def missing(self, search: Search) -> Iterator[Mistake]:
+        """Required ones that nobody has, each where a stanza asks for it."""
         run = {one.name for host in planned_machine(self._wanted).hosts for one in host.agents}
         for stanza in self._written.fleet.stanzas:
             if stanza.fields.name not in run:

@@ -49,6 +49,11 @@ class Provider(Protocol):
     def hurry(self) -> None:
         """What it knows from before does not count the next time."""
 
+    async def write(self, name: str, value: str) -> str:
+        """Makes it the secret of that name from now on; says where it is. Raises Unreachable,
+        Refused.
+        """
+
 
 class Folder:
     """Files that somebody mounted or wrote, one for each secret."""
@@ -67,6 +72,16 @@ class Folder:
     def hurry(self) -> None:
         """Each look is a new one."""
 
+    async def write(self, name: str, value: str) -> str:
+        path = self._folder / name
+        try:
+            await asyncio.to_thread(files.write, path, value)
+        except OSError as error:
+            why = error.strerror or "unknown"
+            message = "the file cannot be written: change it where it is mounted from"
+            raise Refused(message, file=path, why=why) from error
+        return str(path)
+
     def _find(self, names: Collection[str]) -> Search:
         search = Search()
         for name in names:
@@ -84,6 +99,7 @@ class Launched:
     """What the launcher's environment held, and what was given by hand: whichever is later."""
 
     def __init__(self, place: Place) -> None:
+        self._place = place
         self._ways = {ENVIRONMENT: place.environment, "given by hand": place.given}
 
     @property
@@ -101,6 +117,10 @@ class Launched:
 
     def hurry(self) -> None:
         """Each look is a new one."""
+
+    async def write(self, name: str, value: str) -> str:
+        self._place.give(name, value)
+        return "this machine, until ./tandem down"
 
 
 class Chain:
@@ -136,6 +156,14 @@ class Chain:
         for provider in self._providers:
             provider.hurry()
 
+    async def write(self, name: str, value: str) -> str:
+        """Where it is now; what nobody has goes to the last one."""
+        self.hurry()
+        for provider in self._providers[:-1]:
+            if name in (await provider.find([name])).found:
+                return await provider.write(name, value)
+        return await self._providers[-1].write(name, value)
+
 
 class Held:
     """Values that a launcher has in its hands, since `since`, and nobody else yet."""
@@ -156,3 +184,6 @@ class Held:
 
     def hurry(self) -> None:
         """They do not change."""
+
+    async def write(self, name: str, value: str) -> str:
+        raise Refused("what a shell has exported is changed there", secret=name)

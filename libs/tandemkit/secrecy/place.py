@@ -36,7 +36,7 @@ class Place:
         Where no file system in memory can be had, or another user took the name, it is in the home.
         """
         own = memory / f"tandem-{os.geteuid()}"
-        if _is_in_memory(memory) and _can_be_ours(own):
+        if _is_in_memory(memory) and os.access(memory, os.W_OK | os.X_OK) and _can_be_ours(own):
             key = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:_KEY_CHARACTERS]
             return cls(own / key)
         return cls(home / "run" / "secrets")
@@ -85,6 +85,10 @@ class Place:
             if path.name not in declared:
                 path.unlink(missing_ok=True)
         return [name for name, value in values.items() if put(folder / name, value)]
+
+    def laid(self, name: str) -> list[Path]:
+        """The files of that secret, one for each host that was given it."""
+        return sorted((self.folder / "hosts").glob(f"*/{name}"))
 
     @property
     def account(self) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _is_in_memory(folder: Path) -> bool:
     within = [fields for fields in mounts if fields[1] in above]
     # The deepest, and of several in one place the last.
     kind = max(within, key=lambda fields: len(fields[1]), default=["", "", ""])[2]
-    return kind == "tmpfs" and os.access(folder, os.W_OK | os.X_OK)
+    return kind == "tmpfs"
 
 
 def _can_be_ours(folder: Path) -> bool:
