@@ -38,6 +38,10 @@ class RabbitmqServer:
         url = f"{self.management.url}/api/{path}"
         return await fetch(url, method=method, body=body, headers=headers)
 
+    async def answers(self) -> None:
+        """Raises OSError while it does not."""
+        await self.ask("overview")
+
 
 @asynccontextmanager
 async def consul_agent() -> AsyncIterator[HttpServer]:
@@ -101,27 +105,42 @@ async def prometheus_server(config: str = "{}") -> AsyncIterator[HttpServer]:
             yield found
 
 
-@asynccontextmanager
-async def rabbitmq_server() -> AsyncIterator[RabbitmqServer]:
-    """RabbitMQ with its own port mapper, so that nothing of it stays or meets another one."""
+@dataclass(frozen=True, slots=True)
+class RabbitmqCommands:
+    """A broker and its own port mapper, and what they are once they run."""
+
+    found: RabbitmqServer
+    mapper: Command
+    broker: Command
+
+
+def rabbitmq_commands(folder: Path) -> RabbitmqCommands:
+    """Below `folder`, so that nothing of it stays or meets another one. Skips where RabbitMQ is
+    absent.
+    """
     programs = demand("rabbitmq")
     amqp, distribution, mapper, management = free_ports(4)
-    with short_folder() as folder:
-        variables = _rabbitmq_variables(folder, (amqp, distribution, mapper, management))
-        log = folder / "log"
-        found = RabbitmqServer(amqp, HttpServer(f"http://127.0.0.1:{management}", log))
-        epmd = (str(programs["epmd"]), "-port", str(mapper), "-address", "127.0.0.1")
+    variables = _rabbitmq_variables(folder, (amqp, distribution, mapper, management))
+    log = folder / "log"
+    epmd = (str(programs["epmd"]), "-port", str(mapper), "-address", "127.0.0.1")
+    return RabbitmqCommands(
+        RabbitmqServer(amqp, HttpServer(f"http://127.0.0.1:{management}", log)),
+        Command(epmd, folder / "epmd.log", folder, variables),
         # Asked to end it takes longer than a test has patience, and nothing of it is kept.
-        broker = Command((str(_RABBITMQ),), log, folder, variables, grace_s=0.5)
+        Command((str(_RABBITMQ),), log, folder, variables, grace_s=0.5),
+    )
 
-        async def ready() -> None:
-            await found.ask("overview")
 
+@asynccontextmanager
+async def rabbitmq_server() -> AsyncIterator[RabbitmqServer]:
+    """RabbitMQ for as long as the block."""
+    with short_folder() as folder:
+        commands = rabbitmq_commands(folder)
         async with (
-            supervised_process(Command(epmd, folder / "epmd.log", folder, variables)),
-            supervised_process(broker, ready=ready),
+            supervised_process(commands.mapper),
+            supervised_process(commands.broker, ready=commands.found.answers),
         ):
-            yield found
+            yield commands.found
 
 
 def _rabbitmq_variables(folder: Path, ports: tuple[int, int, int, int]) -> dict[str, str]:
@@ -130,9 +149,14 @@ def _rabbitmq_variables(folder: Path, ports: tuple[int, int, int, int]) -> dict[
     (folder / "rabbitmq.conf").write_text(
         f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n"
     )
+    # By itself it waits three minutes before it moves again what a kill kept from moving.
+    (folder / "advanced.config").write_text(
+        "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 3000}]}].\n"
+    )
     return {
         **Environment.read().variables,
         "HOME": str(folder),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(mapper),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
