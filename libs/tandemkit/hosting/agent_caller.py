@@ -18,10 +18,10 @@ from tandemkit.rpc import failure, validation
 from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import UNARY_DEADLINE_S, Method
 from tandemkit.rpc.local import INSTANCE_HEADER
+from tandemkit.rpc.priority import Priority
 from tandemkit.rpc.remote import RemoteFailure
 
 KEY_HEADER = "x-tandem-idempotency-key"
-PRIORITY_HEADER, BATCH = "x-tandem-priority", "batch"
 _REQUEST_ID = "request_id"
 _MESSAGE_CHARS_MAX = 1024
 _RETRY_S = 1.0
@@ -63,21 +63,24 @@ class AgentCaller:
             )
         return method
 
-    async def call(self, call: pb.AgentCall, key: str) -> pb.AgentAnswer:
+    async def call(
+        self, call: pb.AgentCall, key: str, *, at_most_once: bool = False
+    ) -> pb.AgentAnswer:
         """How the call ended. `key` is the same for each attempt of one piece of work: 1 to 63
-        lower-case letters, digits and hyphens, which every `request_id` of ours takes. Raises as
-        `check` does.
+        lower-case letters, digits and hyphens, which every `request_id` of ours takes. With
+        `at_most_once` only what surely did not begin may be tried again. Raises as `check` does.
         """
         method = await self.method(call)
         request = _request(call, key, method).SerializeToString()
-        headers = [(KEY_HEADER, key), (PRIORITY_HEADER, BATCH)]
+        headers = [(KEY_HEADER, key), Priority.BATCH.header]
         if call.instance:
             headers.append((INSTANCE_HEADER, call.instance))
         try:
             way = self._way(call.method)
             response: bytes = await way(request, timeout=_timeout_s(call, method), metadata=headers)
         except grpc.aio.AioRpcError as error:
-            return pb.AgentAnswer(failure=failure_of(error, repeatable=is_repeatable(method)))
+            repeatable = is_repeatable(method) and not at_most_once
+            return pb.AgentAnswer(failure=failure_of(error, repeatable=repeatable))
         return pb.AgentAnswer(response=response)
 
     async def method(self, call: pb.AgentCall) -> Method:

@@ -1,0 +1,90 @@
+"""The queue that the settings choose: one for each class of jobs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tandem.tasks.config.v1 import job_pb2 as cfg
+from tandem.tasks.v1 import job_pb2
+from tandemkit.core.clock import Clock
+from tandemkit.storage.queue.places import NatsPlace, Place, RabbitmqPlace, opened
+from tandemkit.storage.queue.protocol import Queue
+
+# The classes, the most urgent first.
+LANES: Final = {
+    job_pb2.JOB_PRIORITY_HIGH: "high",
+    job_pb2.JOB_PRIORITY_NORMAL: "normal",
+    job_pb2.JOB_PRIORITY_LOW: "low",
+}
+# A record counts the attempts of its job. This is for a message that nobody can make sense of.
+_HANDED_OUT_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """A queue by priority. `check` raises Unreachable while the backend is away."""
+
+    backend: str
+    queues: Mapping[int, Queue]
+    check: Callable[[], Awaitable[object]]
+
+    def of(self, priority: int) -> Queue:
+        return self.queues.get(priority) or self.queues[job_pb2.JOB_PRIORITY_NORMAL]
+
+    async def open_count(self) -> int:
+        """Messages that nobody settled."""
+        return sum([(await queue.depth()).open_ for queue in self.queues.values()])
+
+
+@asynccontextmanager
+async def lanes(
+    settings: cfg.JobSettings, name: str, folder: Path, clock: Clock
+) -> AsyncIterator[Lanes]:
+    """Of the instance `name`. Raises InUse, Damaged; a broker may be away."""
+    backend = settings.WhichOneof("queue") or "sqlite"
+    async with opened(_place(settings, folder), clock) as queues:
+        each: dict[int, Queue] = {
+            priority: queues.queue(f"{name}-{lane}", _HANDED_OUT_MAX)
+            for priority, lane in LANES.items()
+        }
+        yield Lanes(backend, each, queues.check)
+
+
+def _place(settings: cfg.JobSettings, folder: Path) -> Place:
+    if settings.HasField("nats"):
+        return _nats(settings.nats)
+    if settings.HasField("rabbitmq"):
+        return _rabbitmq(settings.rabbitmq)
+    return folder / "queue.sqlite"
+
+
+def _nats(said: cfg.NatsQueue) -> NatsPlace:
+    return NatsPlace(
+        tuple(said.servers),
+        said.prefix or "tandem",
+        Path(said.credentials_file) if said.credentials_file else None,
+        _trust(said.ca_file),
+        said.replicas or 1,
+    )
+
+
+def _rabbitmq(said: cfg.RabbitmqQueue) -> RabbitmqPlace:
+    host, _, port = said.address.rpartition(":")
+    return RabbitmqPlace(
+        host,
+        int(port),
+        said.user or "guest",
+        Path(said.password_file) if said.password_file else None,
+        said.virtual_host or "/",
+        _trust(said.ca_file),
+        said.prefix or "tandem",
+    )
+
+
+def _trust(ca_file: str) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=ca_file) if ca_file else None
