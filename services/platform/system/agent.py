@@ -13,6 +13,7 @@ from google.rpc import code_pb2
 
 from services.platform.system.commands import Commands
 from services.platform.system.machines import Machines, Refused
+from services.platform.system.recent import Recent
 from services.platform.system.servicer import System
 from tandem.control.v1 import fleet_status_service_pb2 as fleet
 from tandem.control.v1 import fleet_status_service_pb2_grpc as fleet_rpc
@@ -24,6 +25,7 @@ from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandem.platform.v1 import system_service_pb2 as pb
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.projection import Projection
 from tandemkit.hosting.recording import recording
 from tandemkit.hosting.scope import Scope
 from tandemkit.rpc.remote import RemoteFailure
@@ -110,12 +112,14 @@ async def build(scope: Scope, _settings: None) -> AsyncIterator[System]:
         )
     )
     store = scope.stub(events_rpc.EventStoreServiceStub)
+    recent = Projection(store, _STREAM, Recent(), Recent.heard, scope.clock)
+    scope.spawn("recent", recent.keep())
     # What was recorded and not sent yet survives the agent beside its state.
     async with recording(scope.state_dir / "commands.outbox", _STREAM, store, scope.clock) as kept:
         commands = Commands(machines, state, kept, scope.clock)
         await commands.begin()
         try:
-            yield System(machines, commands)
+            yield System(machines, commands, recent)
         finally:
             await commands.end()
 

@@ -15,6 +15,7 @@ import grpc
 from services.platform.system.agent import AGENT, StubbedSupervisors
 from services.platform.system.commands import Commands
 from services.platform.system.machines import Machines
+from services.platform.system.recent import Recent
 from services.platform.system.servicer import System
 from tandem.control.v1 import errors_pb2 as control_errors
 from tandem.control.v1 import fleet_status_service_pb2 as fleet
@@ -27,6 +28,7 @@ from tandem.platform.v1 import system_service_pb2 as pb
 from tandem.platform.v1 import system_service_pb2_grpc as rpc
 from tandemkit.core.errors import CallerError
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.projection import Projection
 from tandemkit.hosting.recording import recording
 from tandemkit.hosting.scope import Scope
 from tandemkit.testing.agents import fake_agent, serving
@@ -153,12 +155,14 @@ async def commanding(
         async def build(scope: Scope, _settings: None) -> AsyncIterator[System]:
             state, outbox = await scope.state(), scope.state_dir / "outbox"
             store: Any = events_rpc.EventStoreServiceStub(events)
+            recent = Projection(store, "commands", Recent(), Recent.heard, scope.clock)
+            scope.spawn("recent", recent.keep())
             async with recording(outbox, "commands", store, scope.clock) as recorder:
                 machines = Machines(supervisors)
                 commands = Commands(machines, state, recorder, scope.clock)
                 await commands.begin()
                 try:
-                    yield System(machines, commands)
+                    yield System(machines, commands, recent)
                 finally:
                     await commands.end()
 
