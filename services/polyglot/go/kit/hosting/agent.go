@@ -4,6 +4,7 @@
 package hosting
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -62,9 +63,12 @@ type Scope struct {
 // said otherwise. What watches its own parts tells each change; nobody is asked for nothing.
 func (s *Scope) Feels(cause error) { s.feels(cause) }
 
-var serviceForm = regexp.MustCompile(`^tandem\.([a-z][a-z0-9]*)\.v[0-9]+\.([A-Z][A-Za-z0-9]*)Service$`)
-var instanceForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
-var wordForm = regexp.MustCompile(`[A-Z]+$|[A-Z]+[^a-z0-9]|[A-Z][a-z0-9]*`)
+var (
+	serviceForm  = regexp.MustCompile(`^tandem\.([a-z][a-z0-9]*)\.v[0-9]+\.([A-Z][A-Za-z0-9]*)Service$`)
+	instanceForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`)
+	// A run of capitals in front of a word, or a word.
+	wordForm = regexp.MustCompile(`^(?:([A-Z]+)[A-Z][a-z]|[A-Z][a-z0-9]*)`)
+)
 
 // shortName of a contract: `polyglot-file-digest` of `tandem.polyglot.v1.FileDigestService`.
 func shortName(service string) (string, error) {
@@ -72,6 +76,12 @@ func shortName(service string) (string, error) {
 	if found == nil {
 		return "", fmt.Errorf("%s is no name of the form tandem.<family>.v<n>.<Agent>Service", service)
 	}
-	words := wordForm.FindAllString(found[2], -1)
-	return strings.ToLower(found[1] + "-" + strings.Join(words, "-")), nil
+	name := found[1]
+	for rest := found[2]; rest != ""; {
+		word := wordForm.FindStringSubmatch(rest)
+		taken := cmp.Or(word[1], word[0])
+		name += "-" + strings.ToLower(taken)
+		rest = rest[len(taken):]
+	}
+	return name, nil
 }
