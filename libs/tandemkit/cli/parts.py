@@ -66,6 +66,8 @@ PARTS = (
     # What clients in other languages are built with. Debian's own Go and Rust are too old; this
     # Rust is the one that it builds browsers with.
     Part("go", ("go",), Source.PERSON, "Go 1.25 or newer"),
+    # Go's detector of races is C.
+    Part("gcc", ("gcc",), Source.DEBIAN, "gcc libc6-dev"),
     Part("node", ("node", "npm"), Source.DEBIAN, "nodejs npm"),
     Part("java", ("java", "javac", "mvn"), Source.DEBIAN, "openjdk-17-jdk-headless maven"),
     Part("rust", ("cargo", "rustc"), Source.DEBIAN, "cargo-web rustc-web"),

@@ -15,7 +15,12 @@ from tests.contract.runtime.case import Argv, Asked, Broken, Held, Refused, Runt
 from tests.contract.runtime.suite import RuntimeSuite
 from tests.polyglot.going import go_host
 
-pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.cluster,
+    # The first of them may have to wait for Go.
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 START = pb.DigestFileRequest(start=pb.DigestFileRequest.Start())
 PIECE = pb.DigestFileRequest(piece=pb.DigestFileRequest.Piece(content=b"hello"))

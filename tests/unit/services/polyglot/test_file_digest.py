@@ -22,7 +22,8 @@ from tandemkit.testing.failures import Failure, failure_of
 from tandemkit.testing.parts import short_folder
 from tests.polyglot.going import go_host
 
-pytestmark = pytest.mark.cluster
+# The first of them may have to wait for Go.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 _PIECE_BYTES = 1 << 20
 _MIB = 1 << 20

@@ -81,7 +81,7 @@ func TestMembership(t *testing.T) {
 			t.Error(more)
 		}
 	}
-	if err := member(append(good, "--listen", "0.0.0.0:1", "--advertise", "10.0.0.1")...); err != nil {
+	if err := member(append(good, "--listen", "0.0.0.0:1", "--advertise", "pc2.example")...); err != nil {
 		t.Error(err)
 	}
 }
