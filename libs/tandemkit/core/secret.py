@@ -15,7 +15,7 @@ _LOOKS_SECRET = re.compile(
     r"|(SECRET|PRIVATE|ACCESS|SIGNING)_KEY)|PASSWORD|PASSWD)$",
     re.IGNORECASE,
 )
-NAME = r"[a-z][a-z0-9_]{0,62}"
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class SecretMissing(Failure, ValueError):

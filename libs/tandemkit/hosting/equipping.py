@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger("tandemkit.hosting")
 class Lacking:
     """What keeps it from being built, in words, and what its callers hear."""
 
+    missing: tuple[str, ...]
     cause: str
     refusal: Refusal
 
@@ -35,7 +36,7 @@ async def equipped(entrusted: Entrusted, clock: Clock, tell: Callable[[Lacking],
             told, missing = cause, entrusted.missing()
             said = {"agent": entrusted.owner, "secrets": missing, "cause": cause}
             log.event(_LOGGER, logging.WARNING, "agent.unequipped", **said)
-            tell(Lacking(cause, _refusal(", ".join(missing))))
+            tell(Lacking(missing, cause, _refusal(", ".join(missing))))
         await clock.sleep(LOOK_S)
 
 

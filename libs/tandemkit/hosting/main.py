@@ -39,7 +39,7 @@ def serve_agents(agents: Sequence[Agent], arguments: Sequence[str] | None = None
     """
     said = _parser(agents).parse_args(arguments)
     try:
-        placed = settings.place(agents, settings.read(said.settings))
+        placed = settings.place(agents, settings.read(said.settings), said.secrets)
     except settings.BadSettings as error:
         raise _refused(error) from error
     _run(placed, said)
@@ -173,8 +173,8 @@ def _parser(agents: Sequence[Agent]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--secrets",
         type=Path,
-        help="folder with a file for each secret that its agents need, called by its name "
-        "(default: none)",
+        help="folder with a file for each secret that its agents need, called by its name; agents "
+        "without a stanza may have all that is in it as they start (default: none)",
     )
     parser.add_argument(
         "--grace-s",

@@ -148,6 +148,7 @@ class Oversight(rpc.HostServiceServicer):
             restarts=standing.restarts,
             added=standing.added,
             calls_in_progress=tenant.seating.calls,
+            missing_secrets=standing.missing_secrets,
         )
         ago_s = tenant.seating.called_s_ago
         if ago_s is not None:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
 
 from tandem.fleet.v1.state_pb2 import StateStore
+from tandemkit.core.secret import NAME
+from tandemkit.hosting.entrusted import Needed
 from tandemkit.hosting.host import Placed
 from tandemkit.rpc import validation
 
@@ -23,16 +26,20 @@ class BadSettings(Exception):
     """The settings cannot be used; the message says where and why, for a person."""
 
 
-def place(agents: Sequence[Agent], settings: Mapping[str, object]) -> tuple[Placed, ...]:
+def place(
+    agents: Sequence[Agent], settings: Mapping[str, object], secrets: Path | None = None
+) -> tuple[Placed, ...]:
     """Gives each agent its settings, which stand under its name; an agent that is not named gets
-    the defaults.
+    the defaults. Whoever starts a host without a plan puts into `secrets` what is for its agents.
     """
     names = {agent.name for agent in agents}
     if unknown := sorted(settings.keys() - names):
         raise BadSettings(
             f"settings for {', '.join(unknown)}, but this host serves {', '.join(sorted(names))}"
         )
-    return tuple(_parse(agent, settings.get(agent.name, {})) for agent in agents)
+    needed = Needed(optional=_names_in(secrets))
+    parsed = (_parse(agent, settings.get(agent.name, {})) for agent in agents)
+    return tuple(replace(one, needed=needed) for one in parsed)
 
 
 def read(path: Path | None) -> Mapping[str, object]:
@@ -60,6 +67,15 @@ def store(path: Path | None) -> StateStore:
     if broken := validation.violations(chosen):
         raise BadSettings("; ".join(f"{path}: {one.field}: {one.description}" for one in broken))
     return chosen
+
+
+def _names_in(folder: Path | None) -> tuple[str, ...]:
+    if folder is None:
+        return ()
+    try:
+        return tuple(sorted(one.name for one in folder.iterdir() if NAME.fullmatch(one.name)))
+    except OSError as error:
+        raise BadSettings(f"cannot read {folder}: {error.strerror}") from error
 
 
 def _parse(agent: Agent, values: object) -> Placed:

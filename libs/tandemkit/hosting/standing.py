@@ -44,6 +44,8 @@ class Standing:
     accounts: list[Account] = field(default_factory=list)
     # Whether somebody added it to its running host.
     added: bool = False
+    # Secrets for which it waits, before it is built.
+    missing_secrets: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

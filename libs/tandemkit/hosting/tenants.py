@@ -88,6 +88,7 @@ class Tenant:
             site.enroll(self.name)
             entrusted = Entrusted(self.name, self.placed.needed, site.secrets, site.clock)
             await equipped(entrusted, site.clock, partial(self._lack, life))
+            self.standing.missing_secrets = ()
             scope = self._scope(tasks, kept, entrusted)
             async with agent.build(scope, self.placed.settings) as servicer:
                 with self.seating.of(servicer):
@@ -108,7 +109,7 @@ class Tenant:
 
     def _lack(self, life: Life, lacking: Lacking) -> None:
         """It is not built yet. The host goes on, and its callers hear why."""
-        self.standing.cause = lacking.cause
+        self.standing.cause, self.standing.missing_secrets = lacking.cause, lacking.missing
         self.seating.lack(lacking.refusal)
         life.ready()
         if not self.built.done():

@@ -174,8 +174,12 @@ def _lacking(aim: _Aim, post: Post) -> tuple[str, ...]:
 
 
 def _is_done(post: Post, service: str) -> bool:
-    """Whether nothing is to be waited for: it serves, or nobody sees to it any more."""
-    return not post.is_filled or post.agent(service).state == pb.AGENT_STATE_SERVING
+    """Whether nothing is to be waited for: it serves, it waits for a secret that only people can
+    bring, or nobody sees to it any more.
+    """
+    told = post.agent(service)
+    is_settled = told.state == pb.AGENT_STATE_SERVING or bool(told.missing_secrets)
+    return not post.is_filled or is_settled
 
 
 async def _man(post: Post, order: Order) -> None:

@@ -152,6 +152,7 @@ def _agents(post: Post, state: pb.HostState.ValueType) -> Iterable[pb.AgentStand
             cause="" if serves else cause,
             restarts=sight.restarts,
             layer=one.layer,
+            missing_secrets=sight.missing_secrets,
         )
     if down is None and post.sight is not None:
         yield from post.sight.added

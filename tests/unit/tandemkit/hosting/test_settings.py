@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tandemkit.hosting import settings
+from tandemkit.hosting.entrusted import Needed
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
 
@@ -76,3 +77,13 @@ def test_a_file_names_the_store_of_state(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(settings.BadSettings, match=said):
             settings.store(path)
+
+
+def test_a_host_without_a_plan_is_given_a_folder_of_secrets(tmp_path: Path) -> None:
+    """All in it is for its agents, but for files that no secret is called like."""
+    for name in ("api_key", "spare", ".api_key.new", "README.md"):
+        (tmp_path / name).touch()
+    (placed,) = settings.place([AGENT], {}, tmp_path)
+    assert placed.needed == Needed(optional=("api_key", "spare"))
+    with pytest.raises(settings.BadSettings, match=r"cannot read .*none: No such file"):
+        settings.place([AGENT], {}, tmp_path / "none")

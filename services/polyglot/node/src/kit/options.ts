@@ -49,6 +49,7 @@ const KNOWN = {
   open: { type: "boolean" },
   profile: TEXT,
   "state-store": TEXT,
+  secrets: TEXT,
   "grace-s": TEXT,
   "trace-share": TEXT,
   control: TEXT,
