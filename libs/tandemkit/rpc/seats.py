@@ -83,6 +83,12 @@ class Seat:
         return sum(room.calls for room in self.rooms)
 
     @property
+    def passing(self) -> int:
+        """How many of those in progress have an end of their own, which a watch has not."""
+        timed = (one for one in self._contract.methods if one.deadline_s is not None)
+        return sum(self._rooms[one.name].calls for one in timed)
+
+    @property
     def entered_s(self) -> float | None:
         """When the latest call came, by the stopwatch; None where none has."""
         entered = (room.entered_s for room in self.rooms)

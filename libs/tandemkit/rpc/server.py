@@ -182,7 +182,7 @@ class Server:
             await self._server.stop(grace_s)
 
     def _in_progress(self) -> int:
-        return sum(seat.calls for seat in self._seats.values())
+        return sum(seat.passing for seat in self._seats.values())
 
     def _add(self, handler: grpc.GenericRpcHandler) -> None:
         self._server.add_generic_rpc_handlers((handler,))

@@ -170,6 +170,8 @@ class Turns:
 
     async def _work(self) -> None:
         """Lets calls begin, each when the one before has got as far as it does without waiting."""
+        if self._in_progress() >= IN_PROGRESS_MAX:
+            await self._clock.sleep(_WORK_S)
         began_s, count = stopwatch_s(), 0
         while stopwatch_s() - began_s < _WORK_S and self._in_progress() < IN_PROGRESS_MAX:
             if not self._let_one_begin():
