@@ -19,7 +19,7 @@ from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.entrusted import Entrusted, FollowedSecret
 from tandemkit.hosting.http_port import Pages, Paths, Posts
 from tandemkit.hosting.kept import Kept
-from tandemkit.hosting.working import Workshop
+from tandemkit.hosting.working import Workshop, class_served
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
 from tandemkit.rpc.server import Server
@@ -100,9 +100,9 @@ class Scope:
 
     def workers(self, crew: Crew | None = None) -> Workshop:
         """Processes of its own for work that would hold the loop of the host, and with it everybody
-        there. None is started before there is work; they end with the instance.
+        there. They start when there is work, take calls by class, and end with the instance.
         """
-        workers = Workers(crew or Crew(), self.state_dir / "workers.log", self.clock)
+        workers = Workers(crew or Crew(), self.state_dir, self.clock, class_served)
         self.spawn("workers", workers.keep())
         self._shown.accounts.append(workers.account)
         return Workshop(workers)

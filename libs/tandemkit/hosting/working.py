@@ -8,11 +8,19 @@ from typing import ParamSpec, TypeVar
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.rpc import failure
 from tandemkit.rpc.bounds import RETRY_S
+from tandemkit.rpc.current import SERVING
 from tandemkit.rpc.failure import Refused
+from tandemkit.rpc.priority import Priority
 from tandemkit.supervise.workers import Account, WorkerLost, Workers, WorkersBusy
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def class_served() -> int:
+    """The class of the call that asks for work; of a task of the agent's own, the middle one."""
+    serving = SERVING.get()
+    return Priority.STANDARD if serving is None else serving.priority
 
 
 class Workshop:

@@ -20,6 +20,7 @@ from typing import ParamSpec, TypeVar, cast
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Bug, Failure
 from tandemkit.supervise.errands import Errands
+from tandemkit.supervise.places import NoPlace, Places
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tandemkit.supervise.reports import Exited
 from tandemkit.supervise.worker import BOOT, SIZE, Done, Task
@@ -63,11 +64,16 @@ class Workers:
     them when it is cancelled.
     """
 
-    def __init__(self, crew: Crew, log_path: Path, clock: Clock) -> None:
+    def __init__(
+        self, crew: Crew, folder: Path, clock: Clock, rank: Callable[[], int] = int
+    ) -> None:
+        """Their log is in `folder`. `rank` says of whoever asks for work how long he waits: the
+        lesser goes first.
+        """
         self.account = Account()
-        self._crew, self._log_path, self._clock = crew, log_path, clock
-        self._room = asyncio.Semaphore(crew.processes_max)
-        self._waiting = 0
+        self._crew, self._log_path, self._clock = crew, folder / "workers.log", clock
+        self._places = Places(crew.processes_max, crew.waiting_max)
+        self._rank = rank
         self._idle: deque[_Worker] = deque()
         self._rested = asyncio.Event()
         self._errands = Errands()
@@ -78,17 +84,15 @@ class Workers:
         a function. Raises WorkersBusy, WorkerLost, and Bug for what cannot be sent.
         """
         told = _packed(Task(function, arguments, named))
-        if self._room.locked() and self._waiting >= self._crew.waiting_max:
-            raise WorkersBusy("all workers are busy", waiting_max=self._crew.waiting_max)
-        self._waiting += 1
         try:
-            await self._room.acquire()
-        finally:
-            self._waiting -= 1
+            await self._places.take(self._rank())
+        except NoPlace as error:
+            waiting_max = self._crew.waiting_max
+            raise WorkersBusy("all workers are busy", waiting_max=waiting_max) from error
         try:
             done = await self._done(told)
         finally:
-            self._room.release()
+            self._places.give()
         self.account.runs += 1
         self.account.cpu_s += done.cpu_s
         if done.error is not None:

@@ -26,7 +26,7 @@ from tests.unit.tandemkit.supervise.test_processes import alive
 async def working(
     folder: Path, crew: Crew | None = None, clock: FakeClock | None = None
 ) -> AsyncIterator[Workers]:
-    workers = Workers(crew or Crew(), folder / "log", clock or SystemClock())
+    workers = Workers(crew or Crew(), folder, clock or SystemClock())
     async with Tasks() as tasks:
         tasks.spawn("workers", workers.keep())
         yield workers
@@ -57,7 +57,7 @@ async def test_a_function_runs_elsewhere_and_its_value_comes_back(tmp_path: Path
 async def test_nothing_is_started_before_there_is_work(tmp_path: Path) -> None:
     """An agent that may need workers and does not costs nothing."""
     async with working(tmp_path):
-        assert not (tmp_path / "log").exists()
+        assert not (tmp_path / "workers.log").exists()
 
 
 async def test_what_a_function_raises_is_raised_here(tmp_path: Path) -> None:
