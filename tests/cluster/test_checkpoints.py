@@ -28,7 +28,8 @@ from tests.cluster.checkpointed import (
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import TANDEM, Checkout, detached_fleet
 
-pytestmark = pytest.mark.cluster
+# A fleet starts several times in each.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 _CONFIG = "platform-config-server"
 
 

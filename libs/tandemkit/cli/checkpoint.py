@@ -18,6 +18,7 @@ from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, tabl
 from tandemkit.cli.shelving import name_now, refusals, size_text
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, deployed
+from tandemkit.machine.checkpoints.servers import exports_of
 from tandemkit.machine.checkpoints.shelf import Kept, NoSuchCheckpoint, Shelf
 from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.home import Home
@@ -90,6 +91,7 @@ def take(
         deployed(home) or build_of(environment, wanted),
         wanted,
         compress=compress,
+        exports=exports_of(wanted),
     )
     with refusals(), shelf.alone():
         done = asyncio.run(checkpointed(home, wish, keep))
@@ -194,6 +196,7 @@ def _taken_text(done: Made) -> str:
         f"{kept.name}: {held}, events up to {kept.manifest.events.position}; {took}",
         f"./tandem restore {kept.name} brings it back",
     ]
+    lines += [f"not held: {one.why}" for one in kept.manifest.omissions if not one.path]
     if done.deleted:
         lines.append(f"deleted {', '.join(done.deleted)}")
     if done.unrecorded:
@@ -225,5 +228,5 @@ def _shown(kept: Kept) -> str:
     value = value_of(kept)
     lines = [f"{name}: {value[name]}" for name in value if value[name] not in {"", None}]
     lines += [f"  {one.path}  {size_text(one.size)}" for one in manifest.files if one.size]
-    lines += [f"  not {one.path}: {one.why}" for one in manifest.omissions]
+    lines += [f"  not {one.path or 'held'}: {one.why}" for one in manifest.omissions]
     return "\n".join(lines)

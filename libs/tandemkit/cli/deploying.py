@@ -12,6 +12,7 @@ from tandemkit.cli.shelving import name_now, refusals, size_text
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.belongings import belongings
 from tandemkit.machine.checkpoints.building import build_of, deployed, differences
+from tandemkit.machine.checkpoints.servers import exports_of
 from tandemkit.machine.checkpoints.shelf import Shelf
 from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.code import Code
@@ -61,6 +62,7 @@ async def _kept(environment: Environment, home: Home, wanted: nouns.WantedMachin
         wanted.note,
         deployed(home) or build_of(environment, before),
         before,
+        exports=exports_of(before),
     )
     return (await checkpointed(home, wish, _KEPT)).kept.name
 

@@ -20,6 +20,7 @@ from tandemkit.cli.harmless import one_line
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
 from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
 from tandemkit.cli.restoring import Asked, Restored, Restoring
+from tandemkit.cli.secret_taking import taken_along
 from tandemkit.cli.shelving import refusals
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, differences, release_of
@@ -128,6 +129,8 @@ def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> 
     if not said.yes and _runs(home):
         _confirm(home, kept)
     plan = None if said.no_start else _plan(environment, kept, said.profile)
+    if plan is not None:
+        environment = taken_along(plan, environment, home)
     asked = Asked(kept.name, said.note, plan, said.smoke)
     with refusals(), Shelf(home).alone():
         done = asyncio.run(Restoring(environment, home, asked).run())

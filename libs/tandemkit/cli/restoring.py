@@ -22,8 +22,10 @@ from tandemkit.cli.shelving import in_thread, made, name_now, verified
 from tandemkit.cli.smoke import Trial, smoke
 from tandemkit.core.clock import SystemClock, stopwatch_s
 from tandemkit.core.environment import Environment
+from tandemkit.core.errors import Failure
 from tandemkit.machine.checkpoints.building import build_of, deployed
 from tandemkit.machine.checkpoints.restoring import Restore
+from tandemkit.machine.checkpoints.servers import Export, Written, exports_of
 from tandemkit.machine.checkpoints.shelf import Kept, Shelf
 from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.home import Home
@@ -83,8 +85,11 @@ class Restoring:
             self._restore.swap()
             self._restore.note(journal, pb.RESTORE_STEP_SWAPPED)
             self._stepped("swapped")
+        await self._put_back(kept, is_first=True)
         if journal.HasField("wanted"):
             await self._start(journal.wanted, kept)
+        else:
+            await self._put_back(kept, is_first=False)
         await self._finish(kept)
         return self._done
 
@@ -115,16 +120,46 @@ class Restoring:
         await in_thread(f"laying out {kept.name}", lay_out)
         self._restore.note(journal, pb.RESTORE_STEP_LAID_OUT)
         self._stepped("laid out")
+        # Servers of the fleet's own end with it, and so do secrets that only its launcher had.
+        exports, secrets = await self._exported(journal), self._home.secrets.handed()
         shown = progress(sys.stderr)
         await end_fleet(self._home, shown.show, f"./tandem restore {kept.name}")
         shown.end()
+        self._home.secrets.hand(secrets)
         self._restore.note(journal, pb.RESTORE_STEP_STOPPED)
         self._stepped("stopped")
-        await self._keep_aside(journal)
+        await self._keep_aside(journal, exports)
         self._restore.note(journal, pb.RESTORE_STEP_KEPT_ASIDE)
         self._stepped("kept aside")
 
-    async def _keep_aside(self, journal: pb.RestoreJournal) -> None:
+    async def _exported(self, journal: pb.RestoreJournal) -> Sequence[Export]:
+        """What servers keep now, for the checkpoint of what was there; one that does not answer is
+        none the better for waiting.
+        """
+        found = []
+        for export in exports_of(journal.present if journal.HasField("present") else None):
+            place = self._restore.folder / export.path
+            try:
+                await export.write(place)
+            except Failure as error:
+                self._done.trials.append(Trial(f"{export.title}, kept aside", str(error)))
+            else:
+                found.append(Written(export.path, export.title, export.is_first, place))
+        return found
+
+    async def _put_back(self, kept: Kept, *, is_first: bool) -> None:
+        """Into the servers that the checkpoint's own fleet had."""
+        held = {one.path for one in kept.manifest.files}
+        for export in exports_of(kept.manifest.wanted):
+            if export.path in held and export.is_first == is_first:
+                why = ""
+                try:
+                    await export.put_back(kept.files / export.path)
+                except Failure as error:
+                    why = str(error)
+                self._done.trials.append(Trial(f"{export.title}, put back", why))
+
+    async def _keep_aside(self, journal: pb.RestoreJournal, exports: Sequence[Export]) -> None:
         """What is there now, with whatever is wrong with it."""
         present = journal.present if journal.HasField("present") else None
         wish = Wish(
@@ -134,6 +169,7 @@ class Restoring:
             deployed(self._home) or build_of(self._environment, present),
             present,
             damage=True,
+            exports=exports,
         )
         await made(self._home, wish)
 
@@ -147,7 +183,9 @@ class Restoring:
         self._done.machine = await starting.settled(self._home, shown.show, start.within_s)
         shown.end()
         self._stepped("started")
-        self._done.trials = await smoke(self._done.machine, kept.manifest, self._asked.smoke)
+        # The server may be one of the fleet's own; whoever follows its values hears of each.
+        await self._put_back(kept, is_first=False)
+        self._done.trials += await smoke(self._done.machine, kept.manifest, self._asked.smoke)
         self._stepped("tried")
 
     async def _finish(self, kept: Kept) -> None:

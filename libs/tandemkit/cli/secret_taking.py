@@ -96,6 +96,22 @@ class Taking:
                     )
 
 
+def taken_along(wanted: nouns.WantedMachine, environment: Environment, home: Home) -> Environment:
+    """For a plan that was checked when it was made: what this environment has of its secrets is
+    handed to the fleet, and what is called like a secret is gone from here.
+    """
+    names = {
+        *sources.declared_on(planned_machine(wanted)),
+        *sources.credentials(wanted.plan.secret_sources),
+    }
+    if values := dict(_values(names, environment.variables, dotenv_of(environment))):
+        home.secrets.provide(values)
+    secret = {variable_of(name) for name in names}
+    known = environment.variables
+    surroundings.wipe({name for name in known if name in secret or looks_secret(name)})
+    return Environment.read()
+
+
 def _values(
     names: set[str], variables: Mapping[str, str], file: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ control ends a lease whose row stood still for its `ttl_s`. More in docs/design/
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing, asynccontextmanager
 
 from tandemkit.core.clock import Clock, SystemClock
@@ -136,6 +136,10 @@ class ConsulRegistry:
         check_name(key)
         row = await self._kv.get(f"{_VALUES}{key}")
         return None if row is None else Versioned(row.value, row.version)
+
+    async def values(self) -> Mapping[str, Versioned]:
+        _, rows = await self._kv.under(_VALUES)
+        return {row.key.removeprefix(_VALUES): Versioned(row.value, row.version) for row in rows}
 
     async def put(
         self,

@@ -4,7 +4,7 @@ docs/design/registry.md says what is kept where.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -83,6 +83,9 @@ class EmbeddedRegistry:
     async def get(self, key: str) -> Versioned | None:
         check_name(key)
         return self._store.get(key)
+
+    async def values(self) -> Mapping[str, Versioned]:
+        return self._store.values()
 
     async def put(
         self,

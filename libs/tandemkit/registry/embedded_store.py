@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS counters (
 ) STRICT;
 """
 _GET = "SELECT value, version FROM stored WHERE key = ?"
+_VALUES = "SELECT key, value, version FROM stored ORDER BY key"
 _VERSION = "SELECT version FROM stored WHERE key = ?"
 _PUT = """
 INSERT INTO stored (key, value, version) VALUES (?, ?, ?)
@@ -85,6 +86,10 @@ class Store:
         with _answering():
             row = self._reader.execute(_GET, (key,)).fetchone()
         return Versioned(*row) if row else None
+
+    def values(self) -> dict[str, Versioned]:
+        with _answering():
+            return {key: Versioned(*row) for key, *row in self._reader.execute(_VALUES)}
 
     def put(
         self, key: str, value: bytes, expected: int | None, leadership: Leadership | None

@@ -7,7 +7,7 @@ tests/contract/registry, holds all backends to these sentences.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -163,6 +163,9 @@ class Registry(Protocol):
 
     async def get(self, key: str) -> Versioned | None:
         """The value as last written; None where there is none."""
+
+    async def values(self) -> Mapping[str, Versioned]:
+        """All of them, by key; each as it was written last, and not all of one moment."""
 
     async def put(
         self,

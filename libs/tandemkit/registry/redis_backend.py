@@ -7,9 +7,9 @@ lead. It is no default for elections; docs/design/registry.md says what holds th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
-from typing import Any
 
 from redis.asyncio import Redis
 
@@ -32,6 +32,7 @@ from tandemkit.registry.redis_keyspace import Keyspace, RedisSettings
 from tandemkit.registry.redis_watch import RedisWatch
 
 _CLOCK = SystemClock()
+_SCAN = 1000
 
 
 class RedisRegistry:
@@ -89,11 +90,19 @@ class RedisRegistry:
         check_name(key)
         name = self._keyspace.key(f"stored:{key}")
 
-        async def read(redis: Redis) -> list[Any]:
-            return list(await redis.hmget(name, ["value", "version"]))
+        return await self._connection.again(partial(_read, name))
 
-        value, version = await self._connection.again(read)
-        return None if version is None else Versioned(value, int(version))
+    async def values(self) -> Mapping[str, Versioned]:
+        beginning = self._keyspace.key("stored:")
+
+        async def read(redis: Redis) -> dict[str, Versioned]:
+            found = {}
+            async for name in redis.scan_iter(match=f"{_literal(beginning)}*", count=_SCAN):
+                if (value := await _read(name, redis)) is not None:
+                    found[name.decode().removeprefix(beginning)] = value
+            return found
+
+        return await self._connection.again(read)
 
     async def put(
         self,
@@ -126,6 +135,16 @@ class RedisRegistry:
     async def _run_once(self, script: str, *arguments: str | bytes | int) -> bytes:
         run = partial(self._keyspace.evaluate, script, arguments)
         return bytes(await self._connection.once(run))
+
+
+async def _read(name: str | bytes, redis: Redis) -> Versioned | None:
+    value, version = await redis.hmget(name, ["value", "version"])
+    return None if version is None else Versioned(value, int(version))
+
+
+def _literal(text: str) -> str:
+    """What a pattern of Redis takes for nothing but itself."""
+    return re.sub(r"([\\*?\[\]^-])", r"\\\1", text)
 
 
 def _milliseconds(duration_s: float) -> int:

@@ -75,6 +75,23 @@ class Place:
         self.prepare()
         files.write(self.given / name, value)
 
+    def handed(self) -> dict[str, dict[str, str]]:
+        """What was provided and given, by which of the two and by name: for whoever ends the fleet
+        only to start it again, with `hand`.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for folder in (self.environment, self.given):
+            files_there = sorted(folder.iterdir()) if folder.is_dir() else []
+            found[folder.name] = {one.name: one.read_text() for one in files_there}
+        return found
+
+    def hand(self, handed: Mapping[str, Mapping[str, str]]) -> None:
+        """Puts it in place again; where there was nothing nothing is made."""
+        for folder, values in handed.items():
+            for name, value in values.items():
+                self.prepare()
+                put(self.folder / folder / name, value)
+
     def lay(self, host: str, values: Mapping[str, str], declared: Collection[str]) -> list[str]:
         """Makes these the values of a host, and takes away what it needs no more; one that nobody
         knows now stays as it was. Returns the names of those that are new.

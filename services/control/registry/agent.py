@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.control.registry.admission import Admission
-from services.control.registry.backends import opened
 from services.control.registry.holds import Holds
 from services.control.registry.servicer import Front
 from services.control.registry.showing import Showing
@@ -18,6 +17,7 @@ from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 from tandemkit.hosting.vouching import key_beside
+from tandemkit.registry.chosen import opened
 
 # Any name that the registry takes will do: to be told that nothing is there is an answer too.
 _PROBE_KEY = "probe"

@@ -42,6 +42,20 @@ class ValuePromises:
         assert await registry.get("policy") == Versioned(b"two", second)
         assert await registry.get("other") is None
 
+    async def test_all_values_are_told_with_their_versions(self, case: Case) -> None:
+        """And nothing else that the registry keeps; what was deleted is not among them."""
+        registry, other = await case.open(), await case.open()
+        await registry.elect("planner", "a", 5.0)
+        await registry.register(await registry.open_lease("a", 5.0), "hosts/a", b"x")
+        versions = {
+            key: await registry.put(key, b"of " + key.encode()) for key in ("a", "a/b", "c.d")
+        }
+        await registry.put("gone", b"x")
+        await registry.delete("gone")
+        versions["a"] = await registry.put("a", b"of a")
+        told = {key: Versioned(b"of " + key.encode(), number) for key, number in versions.items()}
+        assert await other.values() == told
+
     async def test_versions_rise_over_a_deletion(self, case: Case) -> None:
         """A version never comes back, so nobody takes a new value for the one it knew."""
         registry = await case.open()

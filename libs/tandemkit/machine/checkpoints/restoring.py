@@ -39,12 +39,12 @@ class Restore:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._folder = home.folder / "restore"
+        self.folder = home.folder / "restore"
 
     @property
     def journal(self) -> pb.RestoreJournal | None:
         """None where none is under way. Raises Damaged."""
-        place = self._folder / _JOURNAL
+        place = self.folder / _JOURNAL
         try:
             return pb.RestoreJournal.FromString(place.read_bytes())
         except FileNotFoundError:
@@ -72,20 +72,20 @@ class Restore:
             # It had ended the fleet already.
             journal.present.CopyFrom(found.present)
         self.discard()
-        self._folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700)
         return self.note(journal, pb.RESTORE_STEP_VERIFIED)
 
     def discard(self) -> None:
         """Of one that has changed nothing yet."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def note(self, journal: pb.RestoreJournal, step: pb.RestoreStep.ValueType) -> pb.RestoreJournal:
         """It is done, and stays so over a loss of power."""
         journal.step = step
-        place = self._folder / _JOURNAL
+        place = self.folder / _JOURNAL
         write_at_once(place, journal.SerializeToString(deterministic=True))
         sync(place)
-        sync_folder(self._folder)
+        sync_folder(self.folder)
         return journal
 
     def lay_out(self, kept: Kept, tell: Tell) -> None:
@@ -94,13 +94,13 @@ class Restore:
         """
         # What is there is kept besides.
         check_room(self._home, kept.size + belongings(self._home).size)
-        new = self._folder / _NEW
+        new = self.folder / _NEW
         with room(self._home):
             _lay_out(kept, new, tell)
 
     def swap(self) -> None:
         """The new files into the place of the old ones. Done again, it goes on where it was."""
-        new, old = self._folder / _NEW, self._folder / _OLD
+        new, old = self.folder / _NEW, self.folder / _OLD
         old.mkdir(mode=0o700, exist_ok=True)
         for root in ROOTS:
             place = self._home.folder / root
@@ -118,9 +118,9 @@ class Restore:
 
     def finish(self) -> None:
         """Nothing of it is left but the checkpoint of what was there before."""
-        (self._folder / _JOURNAL).unlink(missing_ok=True)
-        sync_folder(self._folder)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        (self.folder / _JOURNAL).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _lay_out(kept: Kept, new: Path, tell: Tell) -> None:
@@ -129,6 +129,9 @@ def _lay_out(kept: Kept, new: Path, tell: Tell) -> None:
         (new / root).mkdir(mode=0o700, parents=True)
     folders = []
     for said in kept.manifest.files:
+        if said.path.partition("/")[0] not in ROOTS:
+            # Of a server, which is put back past the files.
+            continue
         tell(said.path)
         target = new / said.path
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from tandemkit.machine.checkpoints.copying import (
     copy_database,
     copy_stable,
     described,
+    sync,
 )
 from tandemkit.machine.checkpoints.databases import at_rest, faults, head_of
 from tandemkit.machine.checkpoints.journals import lost
 from tandemkit.machine.checkpoints.moment import Moment, connected, one_moment
 from tandemkit.machine.checkpoints.room import check_room, room
+from tandemkit.machine.checkpoints.servers import Export, not_exported
 from tandemkit.machine.checkpoints.shelf import FILES, FORMAT, Kept, Shelf, sync_tree
 from tandemkit.machine.home import Home
 from tandemkit.storage.failure import Damaged
@@ -44,6 +47,8 @@ class Wish:
     wanted: nouns.WantedMachine | None = None
     compress: bool = False
     damage: bool = False
+    # Of what the fleet keeps in servers.
+    exports: Sequence[Export] = ()
 
 
 @dataclass
@@ -68,7 +73,7 @@ class Taking:
 
     def take(self, wish: Wish) -> Kept:
         """On disk as a whole when it returns. Whoever calls holds the shelf alone. Raises
-        NameTaken, NoRoom, Damaged, Busy, Unstable, Unnameable.
+        NameTaken, NoRoom, Damaged, Busy, Unstable, Unnameable, and what exports raise.
         """
         self._shelf.check_free(wish.name)
         check_room(self._home, belongings(self._home).size)
@@ -98,6 +103,9 @@ class Taking:
         found = belongings(self._home)
         for path, why in found.omitted.items():
             making.manifest.omissions.add(path=path, why=why)
+        for said in not_exported(wish.wanted):
+            making.manifest.omissions.add(why=said)
+        exported = [self._exported(one, making) for one in wish.exports if one.is_first]
         self._look_at(found.databases, making, wish)
         well = [one for one in found.databases if one.path not in making.damaged]
         with one_moment([self._home.folder / one.path for one in well]) as moment:
@@ -111,7 +119,8 @@ class Taking:
         for one in found.databases:
             if one.path in making.damaged:
                 self._copy_raw(one, making)
-        self._describe([*found.databases, *found.others], making, wish)
+        exported += [self._exported(one, making) for one in wish.exports if not one.is_first]
+        self._describe([*found.databases, *found.others, *exported], making, wish)
 
     def _look_at(self, databases: list[Belonging], making: _Making, wish: Wish) -> None:
         """What cannot even be opened would spoil the moment of all others."""
@@ -126,6 +135,16 @@ class Taking:
                 if isinstance(error, sqlite3.OperationalError) and not wish.damage:
                     raise
                 self._note_damage(one.path, str(error), making, wish)
+
+    def _exported(self, one: Export, making: _Making) -> Belonging:
+        self._tell(one.title)
+        place = making.place(one.path)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # This is a thread of its own, without a loop.
+        asyncio.run(one.write(place))
+        place.chmod(0o600)
+        sync(place)
+        return Belonging(one.path, place.stat(), is_database=True)
 
     def _copy(self, one: Belonging, moment: Moment, making: _Making) -> None:
         self._tell(one.path)

@@ -7,11 +7,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from services.control.registry.agent import AGENT
-from services.control.registry.backends import consul_settings, redis_settings
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.reach.server import TlsFiles
+from tandemkit.registry.chosen import consul_settings, redis_settings
 from tandemkit.registry.consul import ConsulSettings
 from tandemkit.registry.redis_keyspace import RedisSettings
 from tandemkit.rpc import validation
