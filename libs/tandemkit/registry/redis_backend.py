@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -138,7 +139,8 @@ class RedisRegistry:
 
 
 async def _read(name: str | bytes, redis: Redis) -> Versioned | None:
-    value, version = await redis.hmget(name, ["value", "version"])
+    answer: list[Any] = list(await redis.hmget(name, ["value", "version"]))
+    value, version = answer
     return None if version is None else Versioned(value, int(version))
 
 
