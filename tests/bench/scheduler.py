@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from services.tasks.scheduler.agent import AGENT
 from tandem.platform.v1 import system_service_pb2 as system
 from tandem.tasks.v1 import schedule_pb2 as nouns
@@ -24,7 +26,7 @@ from tandemkit.hosting.agent_caller import KEY_HEADER
 from tandemkit.telemetry.process import Usage
 from tandemkit.testing.agents import fake_agent, serving
 
-AT_ONCE, AHEAD_S = 200, 30
+AT_ONCE, AHEAD_S = 32, 30
 _CLOCK = SystemClock()
 _METHOD = "/tandem.platform.v1.SystemService/ListSystem"
 
@@ -71,7 +73,15 @@ async def create(stub: Any, requests: list[pb.CreateScheduleRequest]) -> float:
 
     async def some() -> None:
         for request in waiting:
-            await stub.CreateSchedule(request)
+            while True:
+                try:
+                    await stub.CreateSchedule(request)
+                except grpc.aio.AioRpcError as error:
+                    # A busy machine sheds load.
+                    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                    await _CLOCK.sleep(0.1)
+                else:
+                    break
 
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
     return len(requests) / (_CLOCK.monotonic_s() - began_s)
