@@ -129,6 +129,9 @@ async def test_a_follower_goes_on_while_nobody_answers(tmp_path: Path) -> None:
             await caller.put(boolean(default_variant="on"))
             async with following(caller.stub, file) as found:
                 await until(found, on=True)
+                # Told first, and then kept.
+                while not file.exists():
+                    await asyncio.to_thread(lambda: None)
         async with following(caller.stub, file) as found:
             await found.known()
             assert found.stale
