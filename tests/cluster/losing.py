@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,24 +190,27 @@ async def trial() -> AsyncIterator[Trial]:
             addresses = {one["host"]: one["address"] for one in told["hosts"]}
             token = Token(checkout.home.token)
             writer = Writer(addresses["store"], token)
-            socket = folder / "client.sock"
-            known = {VARIABLE: bootstrap(Node("client", "laptop"), told["controls"])}
-            argv = (
-                sys.executable,
-                "-m",
-                driver.__name__,
-                f"unix:{socket}",
-                "xds:///tandem",
-                driver.OURS,
-            )
-            environment = {**checkout.variables, **known}
-            command = Command(argv, folder / "client.log", env=environment)
-
-            async def listens() -> None:
-                assert socket.exists()
-
-            client = await stack.enter_async_context(supervised_process(command, ready=listens))
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"unix:{socket}"))
+            client = await stack.enter_async_context(client_of(checkout, told["controls"]))
             tasks = await stack.enter_async_context(Tasks())
             tasks.spawn("writer", writer.run())
-            yield Trial(checkout, Client(channel, client.pid), writer)
+            yield Trial(checkout, client, writer)
+
+
+@asynccontextmanager
+async def client_of(checkout: Checkout, controls: Sequence[str]) -> AsyncIterator[Client]:
+    """Who calls the fleet as `xds:///tandem`: a process of its own."""
+    socket = checkout.folder / "client.sock"
+    known = {VARIABLE: bootstrap(Node("client", "laptop"), controls)}
+    driven = (f"unix:{socket}", "xds:///tandem", driver.OURS)
+    argv = (sys.executable, "-m", driver.__name__, *driven)
+    environment = {**checkout.variables, **known}
+    command = Command(argv, checkout.folder / "client.log", env=environment)
+
+    async def listens() -> None:
+        assert socket.exists()
+
+    async with (
+        supervised_process(command, ready=listens) as process,
+        grpc.aio.insecure_channel(f"unix:{socket}") as channel,
+    ):
+        yield Client(channel, process.pid)

@@ -13,7 +13,7 @@ from tests.contract.runtime.hosted import Fleet, Host, fleet_of
 
 # The suite's asserts explain themselves like those of a test module.
 for _part in (
-    *("adding", "calls", "drains", "faces", "fronts", "limits"),
+    *("adding", "calls", "classes", "drains", "faces", "fronts", "limits"),
     *("members", "oversight", "traces"),
 ):
     pytest.register_assert_rewrite(f"tests.contract.runtime.{_part}")

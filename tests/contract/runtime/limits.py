@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import grpc
 
+from tandem.control.v1 import traffic_policy_pb2 as policy_pb
+from tandem.control.v1 import traffic_policy_service_pb2 as service_pb
+from tandem.control.v1 import traffic_policy_service_pb2_grpc as service_rpc
 from tandemkit.testing.failures import failure_of
 from tests.cluster.eventually import eventually
 from tests.contract.runtime.calls import PLATFORM
-from tests.contract.runtime.hosted import Host
+from tests.contract.runtime.hosted import Fleet, Host
 
 CODE = grpc.StatusCode
 
@@ -25,6 +28,22 @@ class LimitPromises:
         held.append(await host.hold())
         for one in held:
             assert host.runtime.held.is_right(await one.finish())
+
+    async def test_policy_lets_in_fewer_calls(self, fleet: Fleet, host: Host) -> None:
+        """Of the operator, at run time; taken back, the contract's own limit holds again."""
+
+        async def refused() -> bool:
+            second = await host.hold()
+            is_refused = second.call.done()
+            second.call.cancel()
+            return bool(is_refused)
+
+        held = await host.hold()
+        await limited(fleet, host, 1)
+        await eventually(refused)
+        await limited(fleet, host, 0)
+        await eventually(refused, lambda found: not found)
+        assert host.runtime.held.is_right(await held.finish())
 
     async def test_a_call_ends_with_its_callers_deadline(self, host: Host) -> None:
         """At the host too, whose room it leaves."""
@@ -45,6 +64,15 @@ class LimitPromises:
         late = failure_of(await (await host.hold()).failure())
         assert (late.code, late.reason) == (CODE.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
         assert (late.domain, float(late.metadata["deadline_s"])) == (PLATFORM, method.deadline_s)
+
+
+async def limited(fleet: Fleet, host: Host, calls_max: int) -> None:
+    """By whoever runs the fleet."""
+    policy = policy_pb.ServicePolicy(service=host.runtime.service, concurrent_calls_max=calls_max)
+    note = policy_pb.ChangeNote(author="ann", reason="a test")
+    async with fleet.control() as channel:
+        request = service_pb.SetServicePolicyRequest(policy=policy, note=note)
+        await service_rpc.TrafficPolicyServiceStub(channel).SetServicePolicy(request, timeout=5)
 
 
 async def until_empty(host: Host) -> None:

@@ -37,8 +37,8 @@ def started(program: Path) -> Argv:
     return argv
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runtime() -> Runtime:
+async def go() -> Runtime:
+    """Built if it was not."""
     return Runtime(
         name="go",
         argv=started((await go_host()).program),
@@ -53,6 +53,11 @@ async def runtime() -> Runtime:
         held=Held("DigestFile", START, PIECE, lambda found: found.size_bytes == len(b"hello")),
         planned=PlannedHost(groups=["polyglot"]),
     )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runtime() -> Runtime:
+    return await go()
 
 
 class TestGo(RuntimeSuite):

@@ -11,7 +11,9 @@ from tandem.polyglot.v1 import page_pb2 as nouns
 from tandem.polyglot.v1 import page_text_service_pb2 as pb
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import Order
+from tests.contract.runtime import test_python
 from tests.contract.runtime.case import Argv, Asked, Broken, Held, Refused, Runtime
+from tests.contract.runtime.classes import ClassPromises
 from tests.contract.runtime.suite import RuntimeSuite
 from tests.polyglot.noding import node_host
 
@@ -30,8 +32,8 @@ def started(program: tuple[str, ...]) -> Argv:
     return argv
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runtime() -> Runtime:
+async def node() -> Runtime:
+    """Built if it was not."""
     return Runtime(
         name="node",
         argv=started((await node_host()).argv),
@@ -63,5 +65,19 @@ async def runtime() -> Runtime:
     )
 
 
-class TestNode(RuntimeSuite):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runtime() -> Runtime:
+    return await node()
+
+
+class TestNode(RuntimeSuite, ClassPromises):
     """With the agent that reads pages."""
+
+
+async def test_m016_an_agent_for_node_is_held_to_all_that_python_is() -> None:
+    """Nothing of the suite is left out for it, or is another test than for Python."""
+    python = test_python.TestPython
+    held = {name for name in dir(python) if name.startswith("test_")}
+    assert len(held) > 40
+    assert {name for name in dir(TestNode) if name.startswith("test_")} == held
+    assert all(getattr(TestNode, name) is getattr(python, name) for name in held)

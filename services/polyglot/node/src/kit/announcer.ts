@@ -112,10 +112,17 @@ export class Announcer {
   private async say(lease: Lease, known: Host): Promise<Host> {
     const now = this.said.roster();
     if (equals(HostSchema, now, known)) await this.step(lease, { case: "renew", value: {} as never });
-    else await this.step(lease, { case: "change", value: { host: now } as never });
+    else await this.step(lease, { case: "change", value: { host: now, credential: this.shownAnew(known, now) } as never });
     // Only now: two hosts of one name would else take the lease from each other without a pause.
     this.failures = 0;
     return now;
+  }
+
+  /** What the stream began with names what the host served then. */
+  private shownAnew(known: Host, now: Host): Uint8Array {
+    const before = new Set(known.placements.map((one) => one.service));
+    const isNew = now.placements.some((one) => !before.has(one.service));
+    return (isNew ? this.said.credential?.(now) : undefined) ?? new Uint8Array();
   }
 
   private async step(lease: Lease, step: HoldLeaseRequest["step"]): Promise<void> {

@@ -5,7 +5,7 @@ import { create, getOption, hasOption, toBinary } from "@bufbuild/protobuf";
 import type { DescEnum, DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-import { deadline, limits, public$ } from "../../gen/tandem/options/v1/options_pb.js";
+import { Priority, deadline, limits, priority, public$ } from "../../gen/tandem/options/v1/options_pb.js";
 
 // What a unary call may take where its contract does not say.
 const UNARY_DEADLINE_MS = 30_000;
@@ -24,6 +24,8 @@ export interface Method {
   /** 0: no limit. */
   readonly callsMax: number;
   readonly isPublic: boolean;
+  /** Of a call that does not say its class. */
+  readonly priority: Priority;
 }
 
 /** `text-summarize` of `tandem.text.v1.SummarizeService`. Throws where that is no name of ours. */
@@ -62,6 +64,7 @@ function methodOf(desc: DescMethod): Method {
     deadlineMs: own ? Number(own.seconds) * 1000 + own.nanos / 1e6 : absent,
     callsMax: getOption(desc, limits).concurrentCallsMax,
     isPublic: getOption(desc, public$),
+    priority: getOption(desc, priority) || Priority.STANDARD,
   };
 }
 

@@ -16,6 +16,7 @@ import { httpPort } from "./http.js";
 import { Logger } from "./log.js";
 import type { Membership, Options } from "./options.js";
 import { CONTRACT as HOST_CONTRACT, Oversight } from "./oversight.js";
+import { heed } from "./policy.js";
 import { Pulse } from "./pulse.js";
 import { SERVICES as REFLECTION, Reflection } from "./reflection.js";
 import { Report } from "./report.js";
@@ -43,7 +44,7 @@ export class Host {
   private http: HttpServer | undefined;
   private pulse: Pulse | undefined;
   private announcer: Announcer | undefined;
-  private holding: Promise<void> | undefined;
+  private readonly ending = new AbortController();
 
   /** Throws TokenRefused. */
   constructor(
@@ -86,6 +87,7 @@ export class Host {
   async end(): Promise<void> {
     LOGGER.info("host.draining", { grace_s: this.options.graceMs / 1000 });
     await this.announcer?.leave();
+    this.ending.abort();
     this.health.drain();
     this.news.tell();
     this.reflection.drain();
@@ -138,8 +140,8 @@ export class Host {
       });
     const said = { controls: member.controls, leaseMs: member.leaseMs, roster, contracts: [...contracts.values()], news: this.news };
     this.announcer = new Announcer({ ...said, token: this.token, credential: this.credential });
-    this.holding = this.announcer.hold();
-    this.holding.catch((error: unknown) => {
+    const work = [this.announcer.hold(), heed(member.controls, this.token, this.server, this.ending.signal)];
+    Promise.all(work).catch((error: unknown) => {
       LOGGER.error("host.failed", error);
       process.exit(1);
     });

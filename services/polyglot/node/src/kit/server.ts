@@ -3,6 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
+import { Priority } from "../../gen/tandem/options/v1/options_pb.js";
 import type { Contract, Method } from "./contract.js";
 import { AgentFailure, Code, Reason, Refused, ofAgent, ofPlatform, restarting, trailers } from "./failure.js";
 import type { Refusal } from "./failure.js";
@@ -19,6 +20,12 @@ import { checked, parse } from "./validation.js";
 import type { Parsed } from "./validation.js";
 
 export const INSTANCE_HEADER = "x-tandem-instance";
+const PRIORITY_HEADER = "x-tandem-priority";
+const PRIORITIES = new Map([
+  ["interactive", Priority.INTERACTIVE],
+  ["standard", Priority.STANDARD],
+  ["batch", Priority.BATCH],
+]);
 const LOGGER = new Logger("tandemkit.rpc");
 const PATH_LENGTH_MAX = 200;
 const KEEPALIVE = { "grpc.max_concurrent_streams": 1000 };
@@ -45,6 +52,7 @@ export class Server {
   private readonly stations = new Map<string, Station>();
   private readonly publicPaths = new Set<string>();
   private readonly publicServices = new Set<string>();
+  private policy: ReadonlyMap<string, number> = new Map();
 
   /** Whoever calls has to show `token`, but for what is public; undefined lets everybody in. */
   constructor(
@@ -68,6 +76,7 @@ export class Server {
     }
     const seat = new Seat(contract, instance);
     station.seats.set(instance, seat);
+    this.limit(this.policy);
     return seat;
   }
 
@@ -95,6 +104,7 @@ export class Server {
 
   /** Calls of one method in progress that policy lets in, by service; others have their contract's limits alone. */
   limit(callsMax: ReadonlyMap<string, number>): void {
+    this.policy = callsMax;
     for (const [service, station] of this.stations) {
       for (const seat of station.seats.values()) {
         for (const room of seat.rooms.values()) room.limit(callsMax.get(service) ?? 0);
@@ -253,11 +263,12 @@ class Door {
     try {
       const seat = this.station.seat(instance);
       const room = seat.room(this.method.name);
-      stay = room.enter();
+      stay = room.enter(priorityOf(call, this.method));
       seat.calledMs = Date.now();
       const inside = stay;
       (call as NodeJS.EventEmitter).on("cancelled", () => inside.abandon());
       try {
+        await orEnded(stay.signal, stay.seated);
         await take(this.run(seat, call, { signal: stay.signal, traceparent: served.traceparent }), served, stay.signal);
       } finally {
         room.leave(stay);
@@ -301,6 +312,17 @@ class Door {
     const message = "the agent failed; its log has the cause under this incident";
     return ofPlatform(Reason.INTERNAL, message, { incident: served.defect(cause) });
   }
+}
+
+/** What its caller says, or its contract. Throws Refused for a word that is no class. */
+function priorityOf(call: Incoming, method: Method): Priority {
+  const [said] = call.metadata.get(PRIORITY_HEADER);
+  if (said === undefined) return method.priority;
+  const found = PRIORITIES.get(said.toString());
+  if (found !== undefined) return found;
+  const description = `is none of ${[...PRIORITIES.keys()].join(", ")}`;
+  const message = `the header ${PRIORITY_HEADER} ${description}`;
+  throw new Refused(ofPlatform(Reason.INVALID_REQUEST, message, {}, { violations: [{ field: PRIORITY_HEADER, description }] }));
 }
 
 /** What `work` comes to; rejects as soon as the call is ended early, whatever the agent does about it. */

@@ -7,7 +7,9 @@ import type { DefaultTreeAdapterTypes as Tree } from "parse5";
 import { collapsed, isHidden } from "./tree.js";
 
 // Beyond that a page is a list, a book or an attack, and finding its best part takes seconds.
-const [MARKUP_CHARS_MAX, ELEMENTS_MAX, DEPTH_MAX, CHARS_MIN] = [3_000_000, 15_000, 200, 250];
+const [MARKUP_CHARS_MAX, ELEMENTS_MAX, DEPTH_MAX] = [3_000_000, 15_000, 200];
+/** Of the shortest article. */
+export const CHARS_MIN = 250;
 
 /** Its markup; undefined where no part stands out. Takes what is hidden out of the tree. */
 export function articleOf(document: Tree.Document): string | undefined {

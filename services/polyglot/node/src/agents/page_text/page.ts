@@ -1,7 +1,7 @@
 // What a reader makes of a page: a pure function, which runs on a thread beside the host.
 import { parseFragment } from "parse5";
 
-import { articleOf } from "./article.js";
+import { CHARS_MIN, articleOf } from "./article.js";
 import { decoded } from "./charset.js";
 import { Links } from "./links.js";
 import type { Link } from "./links.js";
@@ -59,7 +59,8 @@ function read(asked: Asked): PageRead {
     left: (element) => whole.leave(element),
     text: (value) => whole.take(value),
   });
-  const article = asked.wantsArticle ? articleOf(document) : undefined;
+  // Within a text that short nothing stands out, and looking for it takes ten times as long as reading.
+  const article = asked.wantsArticle && whole.text.length >= CHARS_MIN ? articleOf(document) : undefined;
   const text = article === undefined ? undefined : textOf(article, asked.textCharsMax);
   const shown = text?.text ? text : whole;
   return {
