@@ -140,14 +140,20 @@ def _value(field: _Field, text: str, position: int) -> int:
         return field.names.index(text.upper()) + field.first
     number = _number(field, text, position)
     if not field.first <= number <= field.last:
-        said = f"it is from {field.first} to {field.last}"
-        raise CronInvalid(said, field.name, position, text)
+        raise _outside(field, position, text)
     return number
 
 
 def _number(field: _Field, text: str, position: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        known = ", a name" if field.names else ""
-        said = f"here stands `*`, a number{known}, a range or a step of one"
-        raise CronInvalid(said, field.name, position, text)
+        raise _outside(field, position, text)
     return int(text)
+
+
+def _outside(field: _Field, position: int, found: str) -> CronInvalid:
+    allowed = f"{field.first}-{field.last}"
+    if field.names:
+        allowed += f", {field.names[0]}-{field.names[-1]}"
+    error = CronInvalid("a field has a value that it cannot have", field.name, position, found)
+    error.metadata["allowed"] = f"*, {allowed}, and lists and steps of them"
+    return error

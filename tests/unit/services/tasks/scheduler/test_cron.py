@@ -179,4 +179,12 @@ def test_an_expression_that_means_nothing_is_refused_where_it_does(
     with pytest.raises(CronInvalid) as raised:
         read_cron(expression)
     said = raised.value.metadata
-    assert said == {"cron_field": name, "position": str(position), "found": found}
+    assert said.items() >= {"cron_field": name, "position": str(position), "found": found}.items()
+
+
+def test_a_refused_value_says_what_its_field_takes() -> None:
+    """So that nobody has to look it up."""
+    with pytest.raises(CronInvalid) as raised:
+        read_cron("0 0 * 13 *")
+    allowed = raised.value.metadata["allowed"]
+    assert allowed == "*, 1-12, JAN-DEC, and lists and steps of them"

@@ -50,7 +50,7 @@ async def test_what_could_never_be_done_is_refused(scheduler: Scheduler) -> None
     failed = await refusal(scheduler.CreateSchedule(cases["CRON_INVALID"]))
     assert failed.code is CODE.INVALID_ARGUMENT
     said = {"cron_field": "hour", "position": "3", "found": "25"}
-    assert failed.metadata == said
+    assert failed.metadata.items() >= said.items()
     assert list(failed.violations) == ["plan.trigger.cron.expression"]
 
 
