@@ -93,7 +93,7 @@ def check(*, profile: str, as_json: bool) -> None:
             {"name": name, **need, **_told(search, name)} for name, need in _needs(plan).items()
         ],
         "missing": mistakes,
-        "troubles": search.troubles,
+        "troubles": [str(one) for one in search.troubles],
     }
     emit(value, as_json=as_json, text=lambda: _screen(value))
     if mistakes:

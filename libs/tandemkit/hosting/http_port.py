@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from tandemkit.core import log
 from tandemkit.core.errors import Failure
+from tandemkit.core.redaction import redacted
 from tandemkit.supervise.errands import Errands
 
 HEAD_BYTES_MAX = 8192
@@ -259,7 +260,8 @@ def said(status: HTTPStatus) -> Answer:
 
 
 def _wire(answer: Answer, *, has_body: bool) -> bytes:
-    body = answer.body.encode()
+    # Who reaches the port reads it: agents may show pages of their own.
+    body = redacted(answer.body).encode()
     head = (
         f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
         f"Content-Type: {answer.media_type}",

@@ -4,9 +4,10 @@ host needs where that host reads it. A host that is started again finds it there
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from tandem.control.v1 import machine_pb2 as pb
@@ -19,6 +20,7 @@ from tandemkit.secrecy.chain import Chain, Found, Launched, Search
 from tandemkit.secrecy.place import Place
 
 LOOK_S = 1.0
+_BEGIN_S = 2.0
 Wanted = Callable[[], pb.WantedMachine]
 _LOGGER = logging.getLogger("tandemkit.machine")
 
@@ -37,7 +39,7 @@ class SecretKeeping:
         self._chain: Chain | None = None
         self._asked: SecretSources | None = None
         self._hurried = place.hurried
-        self._account: dict[str, Any] = {}
+        self._account = place.account
         self._troubles: tuple[str, ...] = ()
 
     async def run(self, wanted: Wanted) -> None:
@@ -45,6 +47,14 @@ class SecretKeeping:
         while True:
             await self.look(wanted())
             await self._clock.sleep(LOOK_S)
+
+    async def begin(self, wanted: pb.WantedMachine) -> None:
+        """The first look, which hosts that are about to start find done: not for long, for they
+        wait for what they need themselves.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BEGIN_S):
+                await self.look(wanted)
 
     async def look(self, wanted: pb.WantedMachine) -> None:
         """Makes what hosts have what the providers say now. A value that no provider has any more,
@@ -87,30 +97,40 @@ class SecretKeeping:
 
     def _take(self, search: Search) -> None:
         for name, found in search.found.items():
+            last = self._provider_of(name)
+            if last not in {"", found.provider} and search.doubts(last):
+                # What others have may be of long before.
+                continue
             before = self._held.get(name)
             if before is None or before.secret != found.secret:
                 said = {"secret": name, "provider": found.provider, "version": found.version}
                 event = "secret.found" if before is None else "secret.changed"
                 log.event(_LOGGER, logging.INFO, event, **said)
             self._held[name] = found
-        troubles = tuple(search.troubles)
+        troubles = tuple(map(str, search.troubles))
         if troubles != self._troubles:
             self._troubles = troubles
             for one in troubles:
                 log.event(_LOGGER, logging.WARNING, "secret.trouble", cause=one)
 
+    def _provider_of(self, name: str) -> str:
+        """Who had it last, also for the supervisor before this one; empty for nobody."""
+        known = self._account.get("secrets", {}).get(name, {})
+        return str(known.get("provider", ""))
+
     def _tell(self, names: frozenset[str]) -> None:
         """For `./tandem secret list`."""
-        known = {
+        known = dict(self._account.get("secrets", {}))
+        known |= {
             name: {
                 "provider": one.provider,
                 "version": one.version,
                 "since": one.since.isoformat(timespec="seconds"),
             }
-            for name, one in sorted(self._held.items())
-            if name in names
+            for name, one in self._held.items()
         }
-        account = {"secrets": known, "missing": sorted(names - known.keys())}
+        known = {name: one for name, one in sorted(known.items()) if name in names}
+        account: dict[str, Any] = {"secrets": known, "missing": sorted(names - known.keys())}
         account["troubles"] = list(self._troubles)
         if account != self._account:
             self._account = account

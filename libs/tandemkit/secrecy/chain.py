@@ -29,11 +29,26 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """A provider that could not tell all, and why."""
+
+    provider: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.said}"
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """What was found, by name, and what kept a provider from saying more."""
 
     found: dict[str, Found] = field(default_factory=dict)
-    troubles: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def doubts(self, provider: str) -> bool:
+        """Whether one that is called so, or begins so, may have more than it told."""
+        return any(provider.startswith(one.provider) for one in self.troubles)
 
 
 class Provider(Protocol):
@@ -88,7 +103,7 @@ class Folder:
             try:
                 file = files.read(self._folder / name)
             except Refused as error:
-                search.troubles.append(f"{self.name}: {error}")
+                search.troubles.append(Trouble(self.name, str(error)))
                 continue
             if file is not None:
                 search.found[name] = Found(file.secret, self.name, "", file.since)
@@ -145,7 +160,7 @@ class Chain:
             try:
                 more = await provider.find(missing)
             except (Unreachable, Refused) as error:
-                search.troubles.append(f"{provider.name}: {error}")
+                search.troubles.append(Trouble(provider.name, str(error)))
                 continue
             search.found.update(more.found)
             search.troubles.extend(more.troubles)

@@ -11,13 +11,13 @@ from typing import Any
 from tandem.fleet.v1.secret_pb2 import Vault
 from tandemkit.core.clock import Clock
 from tandemkit.core.secret import Secret
-from tandemkit.reach.failure import Refused
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.secrecy import vault_http
-from tandemkit.secrecy.chain import Found, Provider, Search
+from tandemkit.secrecy.chain import Found, Provider, Search, Trouble
 from tandemkit.secrecy.vault_http import Answer, Denied, Overtaken, VaultHttp
 from tandemkit.secrecy.vault_login import Login
 
-REFRESH_S = 30.0
+REFRESH_S, RETRY_S = 30.0, 5.0
 _MOUNT = "secret"
 _TRIES = 3
 
@@ -33,8 +33,8 @@ class _Entry:
 
 
 class VaultProvider:
-    """Asks as often as the profile says, and tells what it heard last in between. Within that time
-    a Vault that cannot be asked is not noticed.
+    """Asks as often as the profile says, and tells what it heard last in between, and while Vault
+    cannot be asked.
     """
 
     def __init__(self, http: VaultHttp, vault: Vault, login: Login, clock: Clock) -> None:
@@ -44,6 +44,8 @@ class VaultProvider:
         self._refresh_s = refresh_s or REFRESH_S
         self._entries: list[_Entry] = []
         self._due_s = 0.0
+        # Why it could not be asked the last time.
+        self._failure: Unreachable | Refused | None = None
 
     @property
     def name(self) -> str:
@@ -54,9 +56,13 @@ class VaultProvider:
 
     async def find(self, names: Collection[str]) -> Search:
         if self._clock.monotonic_s() >= self._due_s:
-            self._entries = [await self._read(path) for path in self._vault.paths]
-            self._due_s = self._clock.monotonic_s() + self._refresh_s
-        search = Search()
+            await self._refresh()
+        if self._failure is not None:
+            if not self._entries:
+                raise self._failure
+            search = Search(troubles=[Trouble(self.name, str(self._failure))])
+        else:
+            search = Search()
         for entry in reversed(self._entries):
             for name in names:
                 value = entry.values.get(name)
@@ -65,9 +71,20 @@ class VaultProvider:
                     found = Found(Secret(value), where, str(entry.version), entry.since)
                     search.found[name] = found
                 elif value is not None:
-                    said = f"{self.name}: `{name}` in {entry.path} is no text"
-                    search.troubles.append(said)
+                    said = f"`{name}` in {entry.path} is no text"
+                    search.troubles.append(Trouble(self.name, said))
         return search
+
+    async def _refresh(self) -> None:
+        """What it told before holds where it tells nothing now; it is asked again soon."""
+        wait_s = self._refresh_s
+        try:
+            self._entries = [await self._read(path) for path in self._vault.paths]
+            self._failure = None
+        except (Unreachable, Refused) as error:
+            self._failure = error
+            wait_s = min(wait_s, RETRY_S)
+        self._due_s = self._clock.monotonic_s() + wait_s
 
     async def write(self, name: str, value: str) -> str:
         """Makes it the value of that key, where the key stands or in the last entry, and leaves the

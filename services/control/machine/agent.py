@@ -70,7 +70,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         upkeep = Upkeep(home, mark, itself, foreman)
         vigilance = Vigilance(foreman, home, scope.clock)
         secrets = SecretKeeping(home.secrets, scope.clock)
-        await secrets.look(wanted)
+        await secrets.begin(wanted)
         notes.began(wanted, identity.pid, foreman.begin(wanted))
         scope.spawn("upkeep", upkeep.run(scope.clock))
         scope.spawn("secrets", secrets.run(lambda: foreman.wanted))

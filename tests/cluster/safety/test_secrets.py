@@ -14,6 +14,7 @@ import pytest
 
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.machine.layering import LAYER_S
+from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.parts import short_folder
 from tandemkit.testing.spans import Collector, collector
 from tandemkit.testing.vault import fake_vault
@@ -67,6 +68,22 @@ async def test_m186_without_redaction_the_same_search_finds_it() -> None:
         assert {"file agents.log", "tandem logs"} <= found
         assert any("event" in one or "outbox" in one for one in found), found
         assert not any(one.startswith("/proc") for one in found)
+
+
+async def test_the_command_that_runs_a_fleet_keeps_nothing_either() -> None:
+    """In the foreground it lasts as long as the fleet, and had the secret in its environment."""
+    with short_folder() as folder:
+        fleet = furnished(folder, {})
+        log, variables = folder / "up.log", {**fleet.variables, KEY.upper(): PLANTED}
+        command = Command((*TANDEM, "up"), log, env=variables, grace_s=30)
+
+        async def serves() -> None:
+            assert "Tandem serves" in await asyncio.to_thread(log.read_text)
+
+        async with supervised_process(command, ready=serves, ready_within_s=60):
+            assert await fleet.does("log") == fingerprint(PLANTED)
+            assert await Search(PLANTED).places(fleet) == set()
+        assert fleet.pids() == {}
 
 
 async def test_a_crash_leaves_no_memory_behind() -> None:

@@ -192,6 +192,25 @@ async def test_a_sealed_vault_is_unreachable_until_it_is_not() -> None:
             assert await values(provider, "api_key") == {"api_key": ("value-1", "1")}
 
 
+async def test_what_a_vault_told_holds_while_it_is_away() -> None:
+    """With a word on why; and it is not asked at each look."""
+    clock = FakeClock()
+    async with fake_vault(clock) as server:
+        await server.write("tandem", {"api_key": "value-1"})
+        known = {"vault_token": await server.token(600)}
+        async with asking(server, known, clock) as provider:
+            await provider.find(["api_key"])
+            await server.seal()
+            asked = len(server.asked)
+            for _ in range(3):
+                await clock.advance(0.4)
+                search = await provider.find(["api_key"])
+                assert search.found["api_key"].secret.reveal() == "value-1"
+            (trouble,) = (await provider.find(["api_key"])).troubles
+            assert "sealed" in trouble.said
+            assert len(server.asked) == asked + 1
+
+
 async def test_a_token_is_renewed_before_it_ends() -> None:
     """At half of its life, over and over; one that cannot be renewed ends, and is told."""
     clock = FakeClock()

@@ -8,13 +8,16 @@ import sys
 
 import pytest
 
+from tandemkit.core import dumps
+from tandemkit.telemetry.process import Usage
+
 _NOBODY = 65534
 _SET_DUMPABLE = 4
 # A user's own program, and beside it another one that is guarded, or not.
 _SCRIPT = f"""\
 import ctypes, os, sys
-from tandemkit.core import dumps
-from tandemkit.telemetry.process import Usage
+import {dumps.__name__} as dumps
+from {Usage.__module__} import Usage
 if os.geteuid() == 0:
     os.setgid({_NOBODY})
     os.setuid({_NOBODY})

@@ -72,7 +72,7 @@ def test_a_wiped_variable_is_gone_also_for_the_kernel() -> None:
     """
     script = (
         "import subprocess, sys\n"
-        "from tandemkit.core.environment import Environment, wipe\n"
+        f"from {Environment.__module__} import Environment, wipe\n"
         "wipe({'PLANTED', 'ABSENT'})\n"
         "assert 'PLANTED' not in Environment.read().variables\n"
         "sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())\n"

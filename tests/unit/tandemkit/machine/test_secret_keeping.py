@@ -106,3 +106,25 @@ async def test_a_later_supervisor_leaves_what_it_cannot_ask_for(tmp_path: Path) 
     async with keeping(place, FakeClock()) as secrets:
         await secrets.look(wanted(mounted))
     assert laid(place)["text"] == {"a": "1111"}
+
+
+async def test_whoever_had_a_secret_is_not_replaced_while_somebody_cannot_be_asked(
+    tmp_path: Path,
+) -> None:
+    """A provider behind it may have a value of long before; a later supervisor knows that too."""
+    place, mounted = Place(tmp_path / "place"), tmp_path / "mounted"
+    mounted.mkdir()
+    files.write(mounted / "a", "newer")
+    place.provide({"a": "of long before", "b": "bbbb"})
+    async with keeping(place, FakeClock()) as secrets:
+        await secrets.look(wanted(mounted))
+        (mounted / "a").chmod(0o644)
+        await secrets.look(wanted(mounted))
+        assert laid(place)["text"] == {"a": "newer", "b": "bbbb"}
+    async with keeping(place, FakeClock()) as secrets:
+        await secrets.look(wanted(mounted))
+        assert laid(place)["text"] == {"a": "newer", "b": "bbbb"}
+        assert place.account["troubles"]
+        (mounted / "a").unlink()
+        await secrets.look(wanted(mounted))
+        assert laid(place)["text"]["a"] == "of long before"

@@ -90,8 +90,8 @@ async def test_the_first_provider_that_has_it_counts(tmp_path: Path) -> None:
     assert found == {"a": "second-a", "b": "first-b"}
     assert search.found["a"].provider == f"folder {folders[1]}"
     (trouble,) = search.troubles
-    assert "chmod 600" in trouble
-    assert "first-a" not in trouble
+    assert "chmod 600" in trouble.said
+    assert "first-a" not in str(trouble)
 
 
 def test_a_place_that_another_user_made_is_not_used(tmp_path: Path) -> None:
