@@ -5,12 +5,9 @@ PACKAGES = "<python_requirements>"
 AGENT_MAY_IMPORT = ("//libs/**", "//protos/**", PACKAGES)
 
 
-def agent(name: str, runtime: str = "python", **kwargs: object) -> None:
-    """One agent of the family: `<name>.py`, or `<name>/agent.py` once outgrown. Makes a .pex, but
-    for an agent of another runtime, which that module only declares.
-    """
-    if runtime == "python":
-        host(name, agents=[name], **kwargs)
+def agent(name: str, **kwargs: object) -> None:
+    """One agent of the family: `<name>.py`, or `<name>/agent.py` once outgrown. Makes a .pex."""
+    host(name, agents=[name], **kwargs)
 
 
 def host(name: str, agents: list[str], **kwargs: object) -> None:

@@ -24,6 +24,7 @@ _NEED_OTHERS = frozenset(
     {
         "tandem.control.v1.FleetStatusService",
         "tandem.control.v1.TrafficPolicyService",
+        "tandem.platform.v1.AgentPoolService",
         "tandem.platform.v1.ConfigServerService",
         "tandem.platform.v1.FeatureFlagService",
         "tandem.platform.v1.ServiceRegistryService",

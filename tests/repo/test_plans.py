@@ -126,6 +126,14 @@ def test_m035_the_plan_reads_as_it_did(layout: Layout, ports: PortBook, profile:
     assert f"{found}\n" == known, f"if this is meant, {path} is to hold:\n{found}"
 
 
+def test_m015_mainpc_keeps_eight_warm_python_processes(layout: Layout, ports: PortBook) -> None:
+    """At the ports that the documents say."""
+    (machine,) = planted(layout, ports, "mainpc").machines
+    warm = {host.name: host.grpc_port for host in machine.hosts if "pool-python" in host.groups}
+    assert len(warm) == 8
+    assert sorted(warm.values()) == list(range(10500, 10508))
+
+
 def test_m019_the_pools_of_mainpc_sum_to_what_the_documents_say(
     layout: Layout, ports: PortBook
 ) -> None:
@@ -154,7 +162,12 @@ def test_m020_the_ports_of_the_commands_stand_in_the_one_list(ports: PortBook) -
     assert edge.DEFAULT_ADDRESS.endswith(f":{ports.fixed['edge']}")
     spans = {name: (ports.span(name)[0], ports.span(name)[-1]) for name in ports.ranges}
     documents = {"grpc": (8200, 8300), "http": (9100, 9200)}
-    assert spans == {**documents, "registry": (8500, 8599)}
+    pools = {
+        "pool-python": (10500, 10507),
+        "pool-node": (10508, 10511),
+        "pool-go": (10512, 10515),
+    }
+    assert spans == {**documents, **pools, "registry": (8500, 8599)}
     assert (ports.fixed["gateway"], ports.fixed["web-ui"]) == (10010, 10011)
 
 

@@ -57,8 +57,9 @@ class WantedHost:
 
     @property
     def port_range(self) -> str:
-        """Where its gRPC port is taken from: as the first of its groups says."""
-        return str(self.parts[0].group.fields.port_range)
+        """Where its gRPC port is taken from: as the first of its groups says that says so."""
+        own = (str(part.group.fields.port_range) for part in self.parts)
+        return next(filter(None, own), "")
 
     @property
     def members(self) -> tuple[Stanza, ...]:
