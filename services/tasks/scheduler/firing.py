@@ -130,8 +130,15 @@ class Firing:
         self._holds.set()
         try:
             answer = await self._answer(kept.record.schedule.plan.call, key)
+            return await self._conclude(schedule_id, kept, answer)
         finally:
             del self._held[schedule_id]
+
+    async def _conclude(
+        self, schedule_id: str, kept: Kept, answer: call.AgentAnswer
+    ) -> Kept | None:
+        """Writes down how it ended, however long the store is away: nobody else knows."""
+        key = kept.record.current.key
 
         def edit(record: pb.ScheduleRecord) -> bool:
             if not self._is_mine(record, key):
@@ -141,7 +148,12 @@ class Firing:
             course.trim(record, self._terms.firings_kept)
             return True
 
-        return await self._book.change(schedule_id, edit, kept)
+        while True:
+            try:
+                return await self._book.change(schedule_id, edit, kept)
+            except Unreachable as error:
+                _warn("schedules.store_failed", schedule=schedule_id, cause=str(error))
+                await self._clock.sleep(_PAUSE_S)
 
     async def _answer(self, wanted: call.AgentCall, key: str) -> call.AgentAnswer:
         """A callee that was known when the schedule was made, and is not now, may come back."""

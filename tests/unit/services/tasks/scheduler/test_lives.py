@@ -117,6 +117,34 @@ async def test_a_store_that_was_away_costs_no_firing(store: Counted, clock: Fake
         assert firing.outcome == pb.FIRING_OUTCOME_DONE
 
 
+async def test_an_end_is_written_down_when_the_store_is_back(
+    store: Counted, clock: FakeClock
+) -> None:
+    """Nobody else knows it: a call that may be made once would be one whose end is unknown."""
+
+    class Cutting(Callee):
+        async def call(self, wanted: calls.AgentCall, key: str) -> calls.AgentAnswer:
+            store.away = True
+            return await super().call(wanted, key)
+
+    callee = Cutting()
+    async with living(store, callee, clock) as life:
+        await life.keep("once", every_s=3600, at_most_once=True)
+        await clock.advance(3600)
+
+        async def came() -> int:
+            return len(callee.came)
+
+        await eventually(came)
+        await clock.advance(3)
+        store.away = False
+        for _ in range(3):
+            await clock.advance(1)
+        (firing,) = await life.ended("once", 1)
+        assert firing.outcome == pb.FIRING_OUTCOME_DONE
+        assert len(callee.came) == 1
+
+
 async def test_what_fails_in_a_way_that_nobody_foresaw_ends_the_life(
     store: Counted, clock: FakeClock
 ) -> None:
