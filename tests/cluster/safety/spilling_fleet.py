@@ -20,6 +20,7 @@ from tests.cluster.safety import spilling
 from tests.cluster.safety.spilling import AGENT, KEY, SPARE
 
 NAME = AGENT.name
+SERVICE = AGENT.promise.service.full_name
 METHOD = "utility-toolbox/SlugifyText"
 SERVED = (REGISTRY, FLEET_STATUS, MACHINE, EVENT_STORE, AGENT)
 
@@ -41,7 +42,7 @@ class Spilled(Checkout):
 def furnished(folder: Path, profile: Mapping[str, Any]) -> Spilled:
     """A checkout with the agent in place of the real toolbox."""
     write_checkout(folder, SERVED)
-    stanza = {"name": NAME, "service": AGENT.promise.service.full_name}
+    stanza = {"name": NAME, "service": SERVICE}
     declared = {"secrets": [KEY], "optional_secrets": [SPARE]}
     checkout = Spilled(folder)
     checkout.write_deploy("utility.yaml", {"agents": [stanza | declared]})

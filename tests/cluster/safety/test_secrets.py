@@ -10,21 +10,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tandemkit.core.clock import stopwatch_s
+from tandemkit.core.token import Token
 from tandemkit.machine.layering import LAYER_S
+from tandemkit.rpc.bearing import bearing
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.parts import short_folder
 from tandemkit.testing.spans import Collector, collector
 from tandemkit.testing.vault import fake_vault
+from tests.cluster.aloud import Tell
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import TANDEM
+from tests.cluster.load import Calls, Load, request_of
 from tests.cluster.safety.searching import Search, spill
 from tests.cluster.safety.spilling import KEY, fingerprint
 from tests.cluster.safety.spilling_fleet import (
     METHOD,
     NAME,
+    SERVICE,
     Spilled,
     furnished,
     spilling_fleet,
@@ -96,26 +102,42 @@ async def test_a_crash_leaves_no_memory_behind() -> None:
         assert await Search(PLANTED).places(fleet) == set()
 
 
-async def test_m122_a_secret_is_rotated_under_calls_without_a_restart() -> None:
+async def test_m122_a_secret_is_rotated_under_calls_without_a_restart(tell: Tell) -> None:
     """By the command; no call fails, no process is another one, and the old value stays hidden."""
-    async with watched() as (fleet, _spans):
-        pids = fleet.pids()
-        seen: set[str] = set()
-
-        async def call() -> None:
-            while fingerprint("rotated-5521") not in seen:
-                seen.add(await fleet.does("log"))
+    async with watched() as (fleet, _spans), called(fleet) as load:
+        pids, values = fleet.pids(), {PLANTED: 0, "rotated-5521": 0}
 
         async def rotate() -> None:
             done = await rotated(fleet, "rotated-5521\n")
             assert done.returncode == 0, done.stderr
             assert "in force on agents" in done.stdout
             assert "rotated" not in done.stdout + done.stderr
+            await eventually(lambda: _answers(load, "rotated-5521"))
+            load.stop()
 
-        await asyncio.gather(call(), rotate())
-        assert seen == {fingerprint(PLANTED), fingerprint("rotated-5521")}
+        outcome, _ = await asyncio.gather(load.run(), rotate())
+        tell("calls over a rotation", outcome)
+        assert outcome.failures == {}
+        assert set(outcome.answers) == {fingerprint(value) for value in values}
         assert fleet.pids() == pids
-        assert await Search(PLANTED, "rotated-5521").places(fleet) == set()
+        await fleet.does("log")
+        assert await Search(*values).places(fleet) == set()
+
+
+@asynccontextmanager
+async def called(fleet: Spilled) -> AsyncIterator[Load]:
+    """Four at a time ask the agent which value it has."""
+    status = await fleet.told("status")
+    hosts = [host for machine in status["machines"] for host in machine["hosts"]]
+    address = next(one["address"] for one in hosts if one["host"] == "agents")
+    path, request = request_of(f"{SERVICE}/SlugifyText", '{"text": "which"}')
+    async with grpc.aio.insecure_channel(address) as channel:
+        shown = bearing(channel, Token(fleet.home.token))
+        yield Load(shown, Calls(path, 10_000_000, request=request))
+
+
+async def _answers(load: Load, value: str) -> bool:
+    return fingerprint(value) in load.outcome.answers
 
 
 async def test_who_is_started_again_has_its_secret() -> None:
