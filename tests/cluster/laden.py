@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -39,12 +39,19 @@ class Laden:
         outcome = await Load(self.channel, self._calls(for_calls, at_once=8)).run()
         return outcome.ok / (outcome.ended_s - outcome.began_s)
 
-    async def called(self, per_s: float, for_s: float) -> Mapping[Priority, Outcome]:
-        """Calls at a rate, whatever becomes of those before: what became of each class."""
+    async def called(
+        self, per_s: float, for_s: float, patience: Mapping[Priority, float] = DEADLINE_S
+    ) -> Mapping[Priority, Outcome]:
+        """Calls at a rate, whatever becomes of those before: what became of each class, whose
+        callers have so much `patience`.
+        """
         loads = {
             one: Load(
                 self.channel,
-                self._calls(round(per_s * share * for_s), one, per_s=per_s * share),
+                replace(
+                    self._calls(round(per_s * share * for_s), one, per_s=per_s * share),
+                    deadline_s=patience[one],
+                ),
             )
             for one, share in SHARE.items()
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from tandemkit.core import wall_timer
@@ -12,13 +13,22 @@ from tandemkit.core import wall_timer
 # For how long something took, never for when it is due: a stopwatch that no test needs to turn
 # back.
 stopwatch_s = time.perf_counter
-# What all threads of the process have had of the processor.
-cpu_s = time.process_time
-
-
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 # For so short a time the loop's own timers are cheaper than one of the kernel's, and nobody minds
 # a clock that is set meanwhile.
 _SOON_S = 1.0
+
+
+def wanted_s() -> float:
+    """Seconds for which the threads of the process have had a processor, and the one that asks has
+    waited for one: on a crowded machine who is busy gets little.
+    """
+    had_s = time.process_time()
+    try:
+        _ran_ns, waited_ns, _slices = _SCHEDULED.read_bytes().split()
+    except OSError:  # no Linux, or a kernel that does not count it
+        return had_s
+    return had_s + int(waited_ns) / 1e9
 
 
 class Clock(Protocol):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core import log
-from tandemkit.core.clock import Clock, SystemClock, cpu_s, stopwatch_s
+from tandemkit.core.clock import Clock, SystemClock, stopwatch_s, wanted_s
 from tandemkit.rpc import arrival, failure
 from tandemkit.rpc.context import IN_PROCESS
 from tandemkit.rpc.current import Current
@@ -84,7 +84,7 @@ class Turns:
         self._clock = clock or SystemClock()
         self._queue = Queue()
         self._errands = Errands()
-        self._looked_s = self._cpu_s = 0.0
+        self._looked_s = self._used_s = 0.0
         self._every_s = LOOK_S
         self._seen = self._taken_in = 0
         # Since when it is behind, and what a call costs the loop as measured since; 0: not yet.
@@ -124,9 +124,9 @@ class Turns:
         """
         if now_s <= self.look_at_s or self.look_at_s == _ALWAYS_S:
             return self.look_at_s == _ALWAYS_S
-        wall_s, used_s, seen = now_s - self._looked_s, cpu_s(), self._begun()
-        spent_s, calls = used_s - self._cpu_s, seen - self._seen
-        self._looked_s, self._cpu_s, self._seen = now_s, used_s, seen
+        wall_s, used_s, seen = now_s - self._looked_s, wanted_s(), self._begun()
+        spent_s, calls = used_s - self._used_s, seen - self._seen
+        self._looked_s, self._used_s, self._seen = now_s, used_s, seen
         self.look_at_s = now_s + self._every_s
         is_loaded = calls >= _CALLS_MIN and spent_s >= _BUSY_SHARE * wall_s
         if not is_loaded and self._in_progress() < IN_PROGRESS_MAX:
@@ -148,7 +148,7 @@ class Turns:
                     return
                 await self._work()
         finally:
-            self._looked_s, self._cpu_s, self._seen = stopwatch_s(), cpu_s(), self._begun()
+            self._looked_s, self._used_s, self._seen = stopwatch_s(), wanted_s(), self._begun()
             was_burst = self._looked_s - self._pressed_s < _BURST_S
             self._every_s = min(2 * self._every_s, LOOK_S_MAX) if was_burst else LOOK_S
             self.look_at_s = self._looked_s + self._every_s
