@@ -13,10 +13,12 @@ from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandemkit.cli.credential import token_made
 from tandemkit.cli.output import EXIT_NO, Refusal
 from tandemkit.core.environment import Environment
+from tandemkit.core.lock import InUse
 from tandemkit.fleet.plan import Blueprint, NoSuchProfile, PlanRefused
 from tandemkit.fleet.plan import plan as planned
 from tandemkit.machine import __main__ as supervisor
 from tandemkit.machine.checkpoints.restoring import Restore
+from tandemkit.machine.checkpoints.shelf import Shelf
 from tandemkit.machine.home import Home, HomeUnusable
 from tandemkit.machine.orders import PlanUnusable, own_host, site_of
 from tandemkit.storage.failure import Damaged
@@ -80,18 +82,28 @@ def prepared(environment: Environment, *, while_restoring: bool = False) -> Home
         why = unusable.metadata["why"]
         raise Refusal(f"{home.folder} cannot hold a fleet: {why}.") from unusable
     if not while_restoring:
-        _check_whole(home)
+        check_whole(home)
     token_made(environment)
     return home
 
 
-def _check_whole(home: Home) -> None:
+def check_whole(home: Home) -> None:
+    """Refusal where a restore is under way, or was interrupted when the home was half done."""
+    restore = Restore(home)
     try:
-        journal = Restore(home).half_done
+        journal, half_done = restore.journal, restore.half_done
     except Damaged as damaged:
         raise Refusal(f"{damaged}.", EXIT_NO) from damaged
-    if journal:
-        name = journal.checkpoint
+    if journal is None:
+        return
+    name = journal.checkpoint
+    try:
+        with Shelf(home).alone():
+            pass
+    except InUse as in_use:
+        message = f"a restore of {name} is under way in {home.folder}; wait for it."
+        raise Refusal(message, EXIT_NO) from in_use
+    if half_done:
         message = f"a restore of {name} was interrupted in {home.folder}: "
         raise Refusal(f"{message}./tandem restore {name} goes on with it.", EXIT_NO)
 

@@ -15,7 +15,7 @@ from tandemkit.cli import noting
 from tandemkit.cli.checkpointing import Made, checkpointed
 from tandemkit.cli.image_pool import Pools
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
-from tandemkit.cli.shelving import name_now, refusals, size_text
+from tandemkit.cli.shelving import complete, name_now, refusals, size_text
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, deployed
 from tandemkit.machine.checkpoints.servers import exports_of
@@ -122,7 +122,7 @@ def list_(*, as_json: bool) -> None:
     short_help="Show what one holds.",
     epilog=examples("./tandem checkpoint show last-stable", "./tandem checkpoint show NAME --json"),
 )
-@click.argument("name")
+@click.argument("name", shell_complete=complete)
 @as_json
 def show(*, name: str, as_json: bool) -> None:
     """Show what NAME holds; with --json its whole manifest. NAME may be last-stable."""
@@ -137,7 +137,7 @@ def show(*, name: str, as_json: bool) -> None:
     short_help="Delete some.",
     epilog=examples("./tandem checkpoint delete before-the-move 20261121-232500"),
 )
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=complete)
 @click.option("--yes", is_flag=True, help="Also the last stable one.")
 @as_json
 def delete(*, names: tuple[str, ...], yes: bool, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from tandemkit.machine.home import Home
 from tandemkit.machine.orders import orders_of, planned_machine
 from tandemkit.machine.record import records
 
-# Up to here it takes about a second, so nobody has to ask for it.
+# Up to here it takes some seconds at most, so nobody has to ask for it.
 _UNASKED_BYTES_MAX = 256 * 1024 * 1024
 _PREFIX, _KEPT = "before-deployment-", 5
 

@@ -21,7 +21,7 @@ from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, tabl
 from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
 from tandemkit.cli.restoring import Asked, Restored, Restoring
 from tandemkit.cli.secret_taking import taken_along
-from tandemkit.cli.shelving import refusals
+from tandemkit.cli.shelving import complete, refusals
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, differences, release_of
 from tandemkit.machine.checkpoints.shelf import LAST_STABLE, Kept, NoSuchCheckpoint, Shelf
@@ -73,7 +73,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         "./tandem restore before-the-move --no-start",
     ),
 )
-@click.argument("name")
+@click.argument("name", shell_complete=complete)
 @_options
 def restore(*, name: str, force: bool, **said: Any) -> int:
     """Put the state of checkpoint NAME (last-stable: the last that was verified) into the place of

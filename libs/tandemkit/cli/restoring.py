@@ -177,7 +177,8 @@ class Restoring:
         """Layer by layer, each when the one before it serves."""
         # Ports that others took meanwhile are chosen anew.
         wanted.generation = 0
-        start = starting.Start(wanted, "", detach=True, within_s=self._asked.within_s)
+        within_s = self._asked.within_s
+        start = starting.Start(wanted, "", detach=True, within_s=within_s, restoring=True)
         shown = progress(sys.stderr)
         await starting.begin(self._environment, self._home, start, lambda: None)
         self._done.machine = await starting.settled(self._home, shown.show, start.within_s)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import click
+from click.shell_completion import CompletionItem
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
@@ -23,7 +25,13 @@ from tandemkit.core.lock import InUse
 from tandemkit.machine.checkpoints.checking import Checker, Fault
 from tandemkit.machine.checkpoints.restoring import Interrupted
 from tandemkit.machine.checkpoints.room import NoRoom
-from tandemkit.machine.checkpoints.shelf import Kept, NameTaken, NoSuchCheckpoint, Shelf
+from tandemkit.machine.checkpoints.shelf import (
+    LAST_STABLE,
+    Kept,
+    NameTaken,
+    NoSuchCheckpoint,
+    Shelf,
+)
 from tandemkit.machine.checkpoints.taking import Taking, Wish
 from tandemkit.machine.home import Home
 
@@ -118,6 +126,14 @@ def reads(environment: Environment) -> Callable[[str, bytes], bool | None]:
         return True
 
     return is_message
+
+
+def complete(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """For Tab."""
+    known = [*Shelf(Home(Environment.read().home)).names(), LAST_STABLE]
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
 def name_now(shelf: Shelf, prefix: str = "") -> str:

@@ -11,7 +11,7 @@ import grpc
 
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import machine_service_pb2 as pb
-from tandemkit.cli.boot import free_port, start_supervisor
+from tandemkit.cli.boot import check_whole, free_port, start_supervisor
 from tandemkit.cli.ending import end_by_hand, end_supervisor, undisturbed
 from tandemkit.cli.following import answering, machines
 from tandemkit.cli.output import EXIT_NO, Refusal
@@ -46,6 +46,8 @@ class Start:
     address: str
     detach: bool
     within_s: float
+    # By a restore, which alone may while it is under way.
+    restoring: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ async def begin(
     `is_ours` before it starts a fleet that is to end with the command.
     """
     async with undisturbed(home, _ENDS_S):
+        if not start.restoring:
+            # Looked at again: one may have begun since, and has ended the fleet then.
+            check_whole(home)
         began = await _begin(environment, home, start, is_ours)
         say_deployed(home, build_of(environment, start.wanted))
         return began

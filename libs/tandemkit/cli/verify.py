@@ -9,7 +9,7 @@ import click
 
 from tandemkit.cli.harmless import one_line
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
-from tandemkit.cli.shelving import in_thread, reads, refusals, verified
+from tandemkit.cli.shelving import complete, in_thread, reads, refusals, verified
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.belongings import belongings
@@ -26,7 +26,7 @@ from tandemkit.machine.home import Home
         "./tandem verify before-the-move --json | jq .faults",
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete)
 @as_json
 def verify(*, name: str | None, as_json: bool) -> int:
     """Compare every file of checkpoint NAME with its sum, and check each database: its structure,

@@ -11,13 +11,16 @@ from services.control.machine.agent import AGENT as MACHINE
 from services.control.registry.agent import AGENT as REGISTRY
 from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandem.control.v1 import machine_pb2 as pb
-from tandemkit.cli.boot import Asked, free_port, prepared, wanted
+from tandem.control.v1.checkpoint_pb2 import RESTORE_STEP_SWAPPING, RestoreJournal
+from tandemkit.cli.boot import Asked, check_whole, free_port, prepared, wanted
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.plan import blueprint
 from tandemkit.cli.progress import Lines, bars
 from tandemkit.cli.screen import screen, value_of
 from tandemkit.cli.starting import Began
 from tandemkit.core.environment import Environment
+from tandemkit.machine.checkpoints.restoring import Restore
+from tandemkit.machine.checkpoints.shelf import Shelf
 from tandemkit.testing.checkouts import write_checkout
 
 SERVED = (REGISTRY, MACHINE, TOOLBOX)
@@ -55,6 +58,23 @@ def test_a_taken_port_is_refused_before_anything_starts() -> None:
     host, port = free_port("127.0.0.1:0", "--address")
     assert host == "127.0.0.1"
     assert port > 0
+
+
+def test_up_waits_for_no_restore_and_goes_into_no_half_done_home(tmp_path: Path) -> None:
+    """While one is under way, and after one that was interrupted in its swap; one that had changed
+    nothing keeps nobody from starting.
+    """
+    home = prepared(checkout(tmp_path))
+    restore = Restore(home)
+    journal = restore.begin(RestoreJournal(checkpoint="kept"))
+    with Shelf(home).alone(), pytest.raises(Refusal, match="a restore of kept is under way"):
+        check_whole(home)
+    check_whole(home)
+    restore.note(journal, RESTORE_STEP_SWAPPING)
+    with pytest.raises(Refusal, match=r"\./tandem restore kept goes on with it"):
+        prepared(checkout(tmp_path))
+    restore.finish()
+    check_whole(home)
 
 
 @pytest.mark.parametrize("address", ["", "8200", "127.0.0.1:http", "127.0.0.1:", "127.0.0.1:99999"])
