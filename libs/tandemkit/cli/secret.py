@@ -22,7 +22,7 @@ from tandemkit.cli.secret_taking import Taking
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Failure
-from tandemkit.core.redaction import CHARS_MIN
+from tandemkit.core.redaction import CHARS_MIN, DIGITS_MIN, can_be_hidden
 from tandemkit.core.secret import Secret
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import planned_machine
@@ -189,9 +189,9 @@ def _asked(name: str) -> str:
         said = click.prompt(f"New value of {name}", hide_input=True, confirmation_prompt=True)
     else:
         said = sys.stdin.read().removesuffix("\n").removesuffix("\r")
-    if len(said) < CHARS_MIN:
-        message = f"a secret has {CHARS_MIN} characters at least, or it cannot be hidden in a log"
-        raise Refusal(f"{message}; nothing was changed.")
+    if not can_be_hidden(said):
+        message = f"a secret has {CHARS_MIN} characters at least, a number {DIGITS_MIN}"
+        raise Refusal(f"{message}, or it cannot be hidden in a log; nothing was changed.")
     return Secret(str(said)).reveal()
 
 

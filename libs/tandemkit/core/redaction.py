@@ -12,8 +12,10 @@ from typing import TextIO
 from urllib.parse import quote
 
 MASK = "[secret]"
-# A shorter value stands in ordinary words, and hiding it would tell where.
-CHARS_MIN = 4
+# A shorter value stands in ordinary words, and a shorter number in any text; hiding it would tell
+# where, and spoil what a program reads.
+CHARS_MIN, DIGITS_MIN = 4, 8
+_WORDS = frozenset({"true", "false", "null"})
 # Of a value with several lines each is looked for too, if it is long enough to be nothing else.
 _LINE_CHARS_MIN = 20
 # Values of before are hidden as well; whoever changes theirs more often shows the oldest.
@@ -35,13 +37,20 @@ _known = _Known()
 
 def hide(value: str) -> None:
     """From now on `redacted` takes it out, as it is and as it is usually written."""
-    if value in _known.values or len(value) < CHARS_MIN:
+    if value in _known.values or not can_be_hidden(value):
         return
     while len(_known.values) >= _VALUES_MAX:
         _known.values.pop(next(iter(_known.values)))
     _known.values[value] = None
     needles = {needle for one in _known.values for needle in _spellings(one)}
     _known.needles = tuple(sorted(needles, key=len, reverse=True))
+
+
+def can_be_hidden(value: str) -> bool:
+    """Whether it is long enough to be nothing else."""
+    if value.isdecimal():
+        return len(value) >= DIGITS_MIN
+    return len(value) >= CHARS_MIN and value not in _WORDS
 
 
 def redacted(text: str) -> str:
@@ -88,7 +97,7 @@ def _spellings(value: str) -> Iterator[str]:
     yield repr(value)[1:-1]
     yield quote(value, safe="")
     encoded = value.encode()
-    yield base64.b64encode(encoded).decode()
+    yield base64.b64encode(encoded).decode().rstrip("=")
     yield base64.urlsafe_b64encode(encoded).decode().rstrip("=")
     for line in value.splitlines():
         # The first line of a key in PEM says nothing.

@@ -132,6 +132,6 @@ class SecretKeeping:
         known = {name: one for name, one in sorted(known.items()) if name in names}
         account: dict[str, Any] = {"secrets": known, "missing": sorted(names - known.keys())}
         account["troubles"] = list(self._troubles)
-        if account != self._account:
+        if account != self._account or not self._place.account:
             self._account = account
             self._place.tell(account)

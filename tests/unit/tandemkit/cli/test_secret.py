@@ -99,6 +99,7 @@ def test_what_is_no_secret_of_the_plan_is_refused() -> None:
         (["rotate", "api_kee"], VALUE, "did you mean `api_key`"),
         (["rotate", "api_key"], "", "4 characters"),
         (["rotate", "api_key"], "abc\n", "4 characters"),
+        (["rotate", "api_key"], "123456\n", "a number 8"),
         (["list"], "", "nothing runs here"),
     ):
         done = told(*arguments, typed=typed)
