@@ -107,10 +107,10 @@ class Puller:
             self._room.set()
             return
         self._asked = max(0, self._asked - 1)
+        self._room.set()
         rest_ms = int(headers.get(DUE, 0)) - self._queue.now_ms()
         if rest_ms > _EARLY_MS:
             await received.nak(delay=rest_ms / 1000)
-            self._room.set()
             return
         # One that was delayed has been here once before its time.
         again = received.metadata.num_delivered - 1 - (1 if DUE in headers else 0)
