@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ _CARRIED = (
 )
 _MADE_HERE = ("node_modules", "gen", "dist")
 _KEPT_MAX = 3
+_NODE_MIN = 20
+_NEEDED = re.compile(r'^import "(?P<path>tandem/[a-z0-9_/]+\.proto)";', re.MULTILINE)
 # The packages bring these with them.
 _WELL_KNOWN = "google/protobuf/"
 
@@ -67,28 +70,31 @@ class NodeHost:
 
 
 async def obtain(environment: Environment, steps: Steps) -> NodeHost:
-    """The program, built now if it was not. Refusal where Node is absent; StepFailure with what the
-    tools say of the sources.
+    """The host as this checkout has it: built already, or built now. StepFailure with what the
+    tools say of the sources, or Refusal where there is no Node for it.
     """
     programs = find(BY_NAME["node"], environment)
     if programs is None:
         raise Refusal(f"Node is absent: {BY_NAME['node'].how_to_get}.")
     root = root_of(environment)
-    folder = cache_of(environment) / "node"
-    folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="contracts-") as scratch:
-        contracts = await _contracts(root, Path(scratch), steps)
-    home = folder / _digest(root / SOURCES, contracts)
-    waiting = functools.partial(steps.say, "another run builds the hosts for Node; waiting for it")
-    async with alone(folder / "lock", waiting) as lock:
-        if not home.exists():
-            npm = str(programs["npm"])
-            await _build(
-                root / SOURCES, home, contracts, _Npm(npm, environment, steps.holding(lock))
-            )
-        os.utime(home)
-        _forget_old(folder)
+    home = cache_of(environment) / "polyglot" / f"node-{_digest(root)}"
+    if not home.exists():
+        _check_version(programs["node"])
+        waiting = functools.partial(steps.say, "another run builds the host for Node; waiting")
+        async with alone(home.parent / "node.lock", waiting) as lock:
+            if not home.exists():
+                npm = _Npm(str(programs["npm"]), environment, steps.holding(lock))
+                await _build(root, home, npm)
+                _forget_old(home.parent)
+    os.utime(home)
     return NodeHost(programs["node"], home)
+
+
+def _check_version(node: Path) -> None:
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.match(r"v(\d+)\.", said)
+    if version is None or int(version[1]) < _NODE_MIN:
+        raise Refusal(f"{node} is too old ({said.strip()}); install Node {_NODE_MIN} or newer.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,9 @@ class _Npm:
         await self.steps.run(step)
 
 
-async def _build(sources: Path, home: Path, contracts: FileDescriptorSet, npm: _Npm) -> None:
+async def _build(root: Path, home: Path, npm: _Npm) -> None:
+    sources = root / SOURCES
+    npm.steps.say("building the host for Node, once")
     with fresh_folder(home) as folder:
         for path in _own(sources):
             place = folder / path.relative_to(sources)
@@ -110,8 +118,8 @@ async def _build(sources: Path, home: Path, contracts: FileDescriptorSet, npm: _
             shutil.copy2(path, place)
         quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
         await npm.run("fetching the packages for Node", folder, "ci", *quiet)
-        await _write_messages(folder, contracts, npm.steps)
-        await npm.run("building the hosts for Node", folder, "run", "build", "--silent")
+        await _write_messages(folder, await _contracts(root, folder, npm.steps), npm.steps)
+        await npm.run("building the host for Node", folder, "run", "build", "--silent")
 
 
 async def _write_messages(folder: Path, contracts: FileDescriptorSet, steps: Steps) -> None:
@@ -136,12 +144,23 @@ async def _contracts(root: Path, scratch: Path, steps: Steps) -> FileDescriptorS
     await steps.run(Step("reading the contracts", argv, _python(root), root))
     known = {one.name: one for one in FileDescriptorSet.FromString(image.read_bytes()).file}
     known |= {one.name: one for file in _CARRIED for one in _closure(file)}
-    family = sorted(name for name in known if name.startswith(_FAMILY))
-    wanted = [*_KIT, *(one.name for one in _CARRIED), *family]
     found: dict[str, FileDescriptorProto] = {}
-    for name in wanted:
+    for name in (*_texts(root), *(one.name for one in _CARRIED)):
         _add(name, known, found)
     return FileDescriptorSet(file=found.values())
+
+
+def _texts(root: Path) -> dict[str, bytes]:
+    """Of our contracts that are spoken, by path, and of all of ours that they import."""
+    folder = root / "protos"
+    family = (str(path.relative_to(folder)) for path in sorted((folder / _FAMILY).rglob("*.proto")))
+    waiting, found = [*_KIT, *family], dict[str, bytes]()
+    while waiting:
+        path = waiting.pop(0)
+        if path not in found:
+            found[path] = (folder / path).read_bytes()
+            waiting += (one["path"] for one in _NEEDED.finditer(found[path].decode()))
+    return found
 
 
 def _closure(file: FileDescriptor) -> Iterator[FileDescriptorProto]:
@@ -157,10 +176,7 @@ def _add(
         return
     for one in known[name].dependency:
         _add(one, known, found)
-    file = FileDescriptorProto.FromString(known[name].SerializeToString())
-    # A comment is no reason to build anew.
-    file.ClearField("source_code_info")
-    found[name] = file
+    found[name] = known[name]
 
 
 def _python(root: Path) -> dict[str, str]:
@@ -174,17 +190,18 @@ def _own(sources: Path) -> Iterable[Path]:
             yield path
 
 
-def _digest(sources: Path, contracts: FileDescriptorSet) -> str:
-    whole = hashlib.sha256(contracts.SerializeToString(deterministic=True))
-    for path in _own(sources):
-        content = path.read_bytes()
-        whole.update(f"{path.relative_to(sources)} {len(content)}\n".encode() + content)
+def _digest(root: Path) -> str:
+    """Of the sources and of the contracts as they are written: what is there is found at once."""
+    whole = hashlib.sha256()
+    sources = {str(path.relative_to(root)): path.read_bytes() for path in _own(root / SOURCES)}
+    carried = {one.name: one.serialized_pb for one in _CARRIED}
+    for name, content in {**sources, **_texts(root), **carried}.items():
+        whole.update(f"{name} {len(content)}\n".encode() + content)
     return whole.hexdigest()[:16]
 
 
 def _forget_old(folder: Path) -> None:
-    unfinished = ("new-", "contracts-")
-    folders = (one for one in folder.iterdir() if one.is_dir())
-    homes = [one for one in folders if not one.name.startswith(unfinished)]
-    for home in sorted(homes, key=lambda one: one.stat().st_mtime)[:-_KEPT_MAX]:
-        shutil.rmtree(home)
+    homes = sorted(folder.glob("node-*"), key=lambda home: home.stat().st_mtime)
+    for home in homes[:-_KEPT_MAX]:
+        if home.is_dir():
+            shutil.rmtree(home)

@@ -1,4 +1,5 @@
-// A host for Node: `PLAN OPTIONS...`, as the machine's supervisor writes them, and the agents that it contains.
+// A host for Node: `PLAN OPTIONS...`, as the machine's supervisor writes them, and the agents that
+// it contains.
 import { AGENT as pageText } from "./agents/page_text/agent.js";
 import { serve } from "./kit/serve.js";
 

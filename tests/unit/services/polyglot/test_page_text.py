@@ -134,11 +134,15 @@ async def test_a_caller_who_is_gone_holds_nobody_up() -> None:
 
 
 async def test_the_program_passes_its_own_tests(tmp_path: Path) -> None:
-    """Those that are written in its language; that its types are right, its build has seen."""
+    """Those that are written in its language, and its form; that its types are right, its build
+    has seen.
+    """
     host = await node_host()
     tests = sorted(str(path) for path in host.folder.glob("dist/test/**/*.test.js"))
     assert len(tests) >= 3
-    command = Command((str(host.node), "--test", *tests), tmp_path / "log", cwd=host.folder)
-    async with asyncio.timeout(120):
-        status = await run_process(command)
-    assert status == 0, command.log_path.read_text()[-4000:]
+    prettier = str(host.folder / "node_modules" / "prettier" / "bin" / "prettier.cjs")
+    for arguments in (("--test", *tests), (prettier, "--check", "src", "test")):
+        command = Command((str(host.node), *arguments), tmp_path / "log", cwd=host.folder)
+        async with asyncio.timeout(120):
+            status = await run_process(command)
+        assert status == 0, command.log_path.read_text()[-4000:]

@@ -38,7 +38,10 @@ export class Adding {
       await this.forget(tenant);
       const cause = String(error).slice(0, CAUSE_CHARS_MAX);
       const message = "the instance could not be built; its cause says why";
-      throw new TransientError(ErrorReason.AGENT_UNBUILT, message, RETRY_MS, { name: tenant.name, cause });
+      throw new TransientError(ErrorReason.AGENT_UNBUILT, message, RETRY_MS, {
+        name: tenant.name,
+        cause,
+      });
     }
     return [tenant, false];
   }
@@ -71,10 +74,17 @@ export class Adding {
     if (agent === undefined) {
       const why = `the program contains ${this.program.map((one) => one.contract.service).join(", ")}`;
       const message = "the program of the host contains no agent of that contract";
-      throw new CallerError(ErrorReason.AGENT_NOT_IN_PROGRAM, message, { service: wanted.service, why });
+      throw new CallerError(ErrorReason.AGENT_NOT_IN_PROGRAM, message, {
+        service: wanted.service,
+        why,
+      });
     }
     if (!wanted.name.startsWith(`${agent.contract.name}-`)) {
-      throw refused("name", wanted, `an instance that is added is called ${agent.contract.name} with a suffix after a hyphen`);
+      throw refused(
+        "name",
+        wanted,
+        `an instance that is added is called ${agent.contract.name} with a suffix after a hyphen`,
+      );
     }
     try {
       return { ...placed(wanted, this.program), added: true };
@@ -87,12 +97,19 @@ export class Adding {
 
 function refused(field: string, wanted: PlannedAgent, why: string): CallerError {
   const metadata = { field: `agent.${field}`, name: wanted.name, why };
-  return new CallerError(ErrorReason.INSTANCE_REFUSED, "the instance cannot be as it is asked for", metadata);
+  return new CallerError(
+    ErrorReason.INSTANCE_REFUSED,
+    "the instance cannot be as it is asked for",
+    metadata,
+  );
 }
 
 function checkSame(found: Tenant, placed: Placed): void {
   const { agent, settings } = found.placed;
   if (agent === placed.agent && equals(agent.settings, settings, placed.settings)) return;
   const message = "another instance has that name on the host, or other settings; remove it first";
-  throw new CallerError(ErrorReason.INSTANCE_DIFFERS, message, { name: placed.name, service: found.service });
+  throw new CallerError(ErrorReason.INSTANCE_DIFFERS, message, {
+    name: placed.name,
+    service: found.service,
+  });
 }

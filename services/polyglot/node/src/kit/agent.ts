@@ -32,10 +32,19 @@ export interface Declaration<D extends DescService, S extends DescMessage> {
 export interface Agent {
   readonly contract: Contract;
   readonly settings: DescMessage;
-  readonly build: (scope: Scope, settings: never) => Promise<{ servicer: AnyServicer; close?: () => Promise<void> }>;
+  readonly build: (
+    scope: Scope,
+    settings: never,
+  ) => Promise<{ servicer: AnyServicer; close?: () => Promise<void> }>;
 }
 
-export function agent<D extends DescService, S extends DescMessage>(declared: Declaration<D, S>): Agent {
+export function agent<D extends DescService, S extends DescMessage>(
+  declared: Declaration<D, S>,
+): Agent {
   const contract = new Contract(declared.contract, declared.reasons);
-  return { contract, settings: declared.settings, build: declared.build as unknown as Agent["build"] };
+  return {
+    contract,
+    settings: declared.settings,
+    build: declared.build as unknown as Agent["build"],
+  };
 }

@@ -1,23 +1,31 @@
-// A host's place in the fleet: its lease at a control, and what it says of itself under it. It renews on the event loop
-// that serves calls, so a host whose loop is stuck loses its lease, as it should.
+// A host's place in the fleet: its lease at a control, and what it says of itself under it. It
+// renews on the event loop that serves calls, so a host whose loop is stuck loses its lease, as it
+// should.
 import { create, equals } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
-import { HoldLeaseRequestSchema, PutValueRequestSchema, RegistryService } from "../../gen/tandem/control/v1/registry_service_pb.js";
-import type { HoldLeaseRequest, HoldLeaseResponseSchema } from "../../gen/tandem/control/v1/registry_service_pb.js";
+import {
+  HoldLeaseRequestSchema,
+  PutValueRequestSchema,
+  RegistryService,
+} from "../../gen/tandem/control/v1/registry_service_pb.js";
+import type {
+  HoldLeaseRequest,
+  HoldLeaseResponseSchema,
+} from "../../gen/tandem/control/v1/registry_service_pb.js";
 import { HostSchema } from "../../gen/tandem/control/v1/registration_pb.js";
 import type { Host } from "../../gen/tandem/control/v1/registration_pb.js";
 import type { StoredContract } from "./contract.js";
 import { ControlClient, failureFields } from "./control.js";
 import type { Exchange } from "./control.js";
 import { Logger } from "./log.js";
-import { Bell, sleep } from "./signals.js";
+import { Bell, pauseMs, sleep } from "./signals.js";
 import type { News } from "./signals.js";
 import type { Token } from "./token.js";
 import { HEADER } from "./vouching.js";
 import type { Credential } from "./vouching.js";
 
-const [LEAVE_MS_MAX, STORE_MS_MAX, PAUSE_MS_MIN, PAUSE_MS_MAX] = [1000, 5000, 50, 2000];
+const [LEAVE_MS_MAX, STORE_MS_MAX] = [1000, 5000];
 // How often a host that is announced elsewhere looks whether a nearer control is back.
 const RETURN_MS_MAX = 60_000;
 const LOGGER = new Logger("tandemkit.hosting");
@@ -70,25 +78,37 @@ export class Announcer {
     }
   }
 
-  /** Gives the lease up, so that callers stay away before the server does. What control does not hear in time runs out. */
+  /**
+   * Gives the lease up, so that callers stay away before the server does. What control does not
+   * hear in time runs out.
+   */
   async leave(): Promise<void> {
     this.isLeaving = true;
     this.bell.ring();
     if (this.isHolding) await this.left.heard(LEAVE_MS_MAX);
   }
 
-  /** Until the host leaves, or a control before this `place` answers again: the lease here then runs out behind the one there. */
+  /**
+   * Until the host leaves, or a control before this `place` answers again: the lease here then runs
+   * out behind the one there.
+   */
   private async holdOnce(place: number, client: ControlClient): Promise<void> {
     await this.keepContracts(client, STORE_MS_MAX);
     if (this.isLeaving) return;
     let known = this.said.roster();
     const shown = this.said.credential?.(known);
-    const lease: Lease = client.exchange(RegistryService.method.holdLease, new Map(shown ? [[HEADER, shown]] : []));
+    const lease: Lease = client.exchange(
+      RegistryService.method.holdLease,
+      new Map(shown ? [[HEADER, shown]] : []),
+    );
     // A control that ends says so on the stream: the next renewal would only hear of it late.
     lease.onEnd(() => this.bell.ring());
     this.isHolding = true;
     try {
-      const timeToLive = { seconds: BigInt(Math.floor(this.said.leaseMs / 1000)), nanos: Math.round((this.said.leaseMs % 1000) * 1e6) };
+      const timeToLive = {
+        seconds: BigInt(Math.floor(this.said.leaseMs / 1000)),
+        nanos: Math.round((this.said.leaseMs % 1000) * 1e6),
+      };
       await this.step(lease, { case: "open", value: { host: known, timeToLive } as never });
       LOGGER.info("host.announced", { host: known.name, control: this.said.controls[place] });
       let lookMs = lookAgainMs();
@@ -111,8 +131,13 @@ export class Announcer {
   /** Renews, with what is new if anything is. */
   private async say(lease: Lease, known: Host): Promise<Host> {
     const now = this.said.roster();
-    if (equals(HostSchema, now, known)) await this.step(lease, { case: "renew", value: {} as never });
-    else await this.step(lease, { case: "change", value: { host: now, credential: this.shownAnew(known, now) } as never });
+    if (equals(HostSchema, now, known))
+      await this.step(lease, { case: "renew", value: {} as never });
+    else
+      await this.step(lease, {
+        case: "change",
+        value: { host: now, credential: this.shownAnew(known, now) } as never,
+      });
     // Only now: two hosts of one name would else take the lease from each other without a pause.
     this.failures = 0;
     return now;
@@ -132,7 +157,11 @@ export class Announcer {
   /** Stores what is not there yet. A digest names one content, so what is there is right. */
   private async keepContracts(client: ControlClient, withinMs: number): Promise<void> {
     for (const { digest, schema, content } of this.said.contracts) {
-      const request = create(PutValueRequestSchema, { key: `contracts/${digest}`, value: { schema, content }, expectedVersion: 0n });
+      const request = create(PutValueRequestSchema, {
+        key: `contracts/${digest}`,
+        value: { schema, content },
+        expectedVersion: 0n,
+      });
       try {
         await client.unary(RegistryService.method.putValue, request, withinMs);
       } catch (error) {
@@ -156,11 +185,6 @@ export class Announcer {
     }
     return false;
   }
-}
-
-/** Before the next try: doubling, bounded, and up to half of it by chance (`drawn`, 0 to 1), so that hosts do not all come at once. */
-export function pauseMs(failures: number, drawn: number): number {
-  return Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(failures, 10)) * (0.5 + drawn / 2);
 }
 
 function lookAgainMs(): number {

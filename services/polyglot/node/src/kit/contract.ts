@@ -5,7 +5,13 @@ import { create, getOption, hasOption, toBinary } from "@bufbuild/protobuf";
 import type { DescEnum, DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-import { Priority, deadline, limits, priority, public$ } from "../../gen/tandem/options/v1/options_pb.js";
+import {
+  Priority,
+  deadline,
+  limits,
+  priority,
+  public$,
+} from "../../gen/tandem/options/v1/options_pb.js";
 
 // What a unary call may take where its contract does not say.
 const UNARY_DEADLINE_MS = 30_000;
@@ -31,7 +37,8 @@ export interface Method {
 /** `text-summarize` of `tandem.text.v1.SummarizeService`. Throws where that is no name of ours. */
 export function shortName(service: string): string {
   const [, family, agent] = NAME.exec(service) ?? [];
-  if (!family || !agent) throw new Error(`${service} is no name of the form tandem.<family>.v<n>.<Agent>Service`);
+  if (!family || !agent)
+    throw new Error(`${service} is no name of the form tandem.<family>.v<n>.<Agent>Service`);
   return [family, ...(agent.match(WORD) ?? [])].join("-").toLowerCase();
 }
 
@@ -84,7 +91,10 @@ export interface StoredContract {
 
 export function stored(contract: Contract): StoredContract {
   const files = withImports(contract.desc.file).map((one) => one.proto);
-  const content = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: files }));
+  const content = toBinary(
+    FileDescriptorSetSchema,
+    create(FileDescriptorSetSchema, { file: files }),
+  );
   const digest = createHash("sha256").update(content).digest("hex");
   return { digest, content, schema: FileDescriptorSetSchema.typeName };
 }

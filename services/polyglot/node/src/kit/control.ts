@@ -1,6 +1,13 @@
 // Calls to one of the controls of the fleet.
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { DescMethod, DescMethodBiDiStreaming, DescMethodServerStreaming, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
+import type {
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  Message,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import type { DescMessage } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
@@ -11,7 +18,8 @@ import { HEADER as TOKEN_HEADER } from "./token.js";
 import type { Token } from "./token.js";
 import { within } from "./signals.js";
 
-// A dead link shows within 3 s. Each client has connections of its own, so that none waits for another's back-off.
+// A dead link shows within 3 s. Each client has connections of its own, so that none waits for
+// another's back-off.
 const OPTIONS = {
   "grpc.keepalive_time_ms": 2000,
   "grpc.keepalive_timeout_ms": 1000,
@@ -27,8 +35,13 @@ export class Unconfirmed extends Error {}
 /** What a call of control ended with, for the log. */
 export function failureFields(error: unknown): Record<string, string> {
   const found = error as Partial<grpc.ServiceError>;
-  if (found.code === undefined || found.metadata === undefined) return { cause: (error as Error).message };
-  return { code: grpc.status[found.code], reason: reasonOf(found.metadata), cause: found.details ?? "" };
+  if (found.code === undefined || found.metadata === undefined)
+    return { cause: (error as Error).message };
+  return {
+    code: grpc.status[found.code],
+    reason: reasonOf(found.metadata),
+    cause: found.details ?? "",
+  };
 }
 
 function reasonOf(metadata: grpc.Metadata): string {
@@ -47,7 +60,11 @@ export class Exchange<I extends DescMessage, O extends DescMessage> {
   private ended: Error | undefined;
   private waiting: (() => void) | undefined;
 
-  constructor(private readonly call: grpc.ClientDuplexStream<MessageShape<I>, MessageShape<O>> | grpc.ClientReadableStream<MessageShape<O>>) {
+  constructor(
+    private readonly call:
+      | grpc.ClientDuplexStream<MessageShape<I>, MessageShape<O>>
+      | grpc.ClientReadableStream<MessageShape<O>>,
+  ) {
     call.on("data", (message: MessageShape<O>) => {
       this.came.push(message);
       this.waiting?.();
@@ -104,27 +121,49 @@ export class ControlClient {
     this.client.close();
   }
 
-  async unary<I extends DescMessage, O extends DescMessage>(method: DescMethodUnary<I, O>, request: MessageShape<I>, withinMs: number): Promise<MessageShape<O>> {
+  async unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageShape<I>,
+    withinMs: number,
+  ): Promise<MessageShape<O>> {
     const [path, serialize, deserialize] = codecs<I, O>(method);
     return await new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + withinMs };
-      this.client.makeUnaryRequest(path, serialize, deserialize, request, this.metadata(), options, (error, answer) => {
-        if (error) reject(error);
-        else resolve(answer as MessageShape<O>);
-      });
+      this.client.makeUnaryRequest(
+        path,
+        serialize,
+        deserialize,
+        request,
+        this.metadata(),
+        options,
+        (error, answer) => {
+          if (error) reject(error);
+          else resolve(answer as MessageShape<O>);
+        },
+      );
     });
   }
 
-  exchange<I extends DescMessage, O extends DescMessage>(method: DescMethodBiDiStreaming<I, O>, headers: ReadonlyMap<string, Uint8Array>): Exchange<I, O> {
+  exchange<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodBiDiStreaming<I, O>,
+    headers: ReadonlyMap<string, Uint8Array>,
+  ): Exchange<I, O> {
     const [path, serialize, deserialize] = codecs<I, O>(method);
     const metadata = this.metadata();
     for (const [name, value] of headers) metadata.set(name, Buffer.from(value));
-    return new Exchange<I, O>(this.client.makeBidiStreamRequest(path, serialize, deserialize, metadata));
+    return new Exchange<I, O>(
+      this.client.makeBidiStreamRequest(path, serialize, deserialize, metadata),
+    );
   }
 
-  watch<I extends DescMessage, O extends DescMessage>(method: DescMethodServerStreaming<I, O>, request: MessageShape<I>): Exchange<I, O> {
+  watch<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageShape<I>,
+  ): Exchange<I, O> {
     const [path, serialize, deserialize] = codecs<I, O>(method);
-    return new Exchange<I, O>(this.client.makeServerStreamRequest(path, serialize, deserialize, request, this.metadata()));
+    return new Exchange<I, O>(
+      this.client.makeServerStreamRequest(path, serialize, deserialize, request, this.metadata()),
+    );
   }
 
   private metadata(): grpc.Metadata {
@@ -134,7 +173,9 @@ export class ControlClient {
   }
 }
 
-function codecs<I extends DescMessage, O extends DescMessage>(method: DescMethod): [string, (message: MessageShape<I>) => Buffer, (wire: Buffer) => MessageShape<O>] {
+function codecs<I extends DescMessage, O extends DescMessage>(
+  method: DescMethod,
+): [string, (message: MessageShape<I>) => Buffer, (wire: Buffer) => MessageShape<O>] {
   const path = `/${method.parent.typeName}/${method.name}`;
   const serialize = (message: Message) => Buffer.from(toBinary(method.input, message));
   const deserialize = (wire: Buffer) => fromBinary(method.output, wire) as MessageShape<O>;

@@ -24,7 +24,8 @@ export function resourceAttributes(): Map<string, string> {
   const found = new Map<string, string>();
   for (const pair of (known["OTEL_RESOURCE_ATTRIBUTES"] ?? "").split(",")) {
     const [name, value] = pair.split("=", 2);
-    if (name?.trim() && value !== undefined) found.set(name.trim(), decodeURIComponent(value.trim()));
+    if (name?.trim() && value !== undefined)
+      found.set(name.trim(), decodeURIComponent(value.trim()));
   }
   const service = known["OTEL_SERVICE_NAME"];
   if (service) found.set("service.name", service);

@@ -29,7 +29,11 @@ export function buckets(labels: Labels, found: Durations): Sample[] {
     below += found.counts[place] ?? 0;
     return { value: below, labels: { ...labels, le }, suffix: "_bucket" };
   });
-  return [...lines, { value: below, labels, suffix: "_count" }, { value: found.sumS, labels, suffix: "_sum" }];
+  return [
+    ...lines,
+    { value: below, labels, suffix: "_count" },
+    { value: found.sumS, labels, suffix: "_sum" },
+  ];
 }
 
 /** OpenMetrics for who names it. Prometheus does, and prefers it. */
@@ -47,13 +51,16 @@ export function textOf(families: readonly Family[], media: string): string {
     const known = isCounter && !isOpen ? `${family.name}_total` : family.name;
     lines.push(`# HELP ${known} ${family.meaning}`, `# TYPE ${known} ${family.kind}`);
     const name = isCounter ? `${family.name}_total` : family.name;
-    for (const one of family.samples) lines.push(`${name}${one.suffix ?? ""}${written(one.labels)} ${one.value}`);
+    for (const one of family.samples)
+      lines.push(`${name}${one.suffix ?? ""}${written(one.labels)} ${one.value}`);
   }
   if (isOpen) lines.push("# EOF");
   return `${lines.join("\n")}\n`;
 }
 
 function written(labels: Labels): string {
-  const inner = Object.entries(labels).map(([name, value]) => `${name}="${value.replace(/[\\\n"]/g, (c) => ESCAPES[c] ?? c)}"`);
+  const inner = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replace(/[\\\n"]/g, (c) => ESCAPES[c] ?? c)}"`,
+  );
   return inner.length ? `{${inner.join(",")}}` : "";
 }

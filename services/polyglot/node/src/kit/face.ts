@@ -1,4 +1,5 @@
-// What the host says of itself over HTTP: `/health` for probes and people, `/metrics` for Prometheus.
+// What the host says of itself over HTTP: `/health` for probes and people, `/metrics` for
+// Prometheus.
 import type { Family } from "./exposition.js";
 import { buckets, mediaType, textOf } from "./exposition.js";
 import type { Health } from "./health.js";
@@ -7,7 +8,10 @@ import type { Tally } from "./tally.js";
 import type { Tenant } from "./tenants.js";
 import { families, usage } from "./usage.js";
 
-/** Who answers: the host's name in its fleet, the version that traffic is weighed by, and its limits in words. */
+/**
+ * Who answers: the host's name in its fleet, the version that traffic is weighed by, and its limits
+ * in words.
+ */
 export interface Identity {
   readonly host: string;
   readonly machine: string;
@@ -32,10 +36,20 @@ export class Face {
       return { status: 200, body: textOf(this.families(), media), mediaType: media };
     }
     if (path === "/health" || path === "/health/") return this.host();
-    const tenant = path.startsWith("/health/") ? this.tenants.get(path.slice("/health/".length)) : undefined;
+    const tenant = path.startsWith("/health/")
+      ? this.tenants.get(path.slice("/health/".length))
+      : undefined;
     if (tenant) return json(this.agent(tenant), tenant.condition[0] === "SERVING");
-    const pages = ["/health", ...[...this.tenants.keys()].map((name) => `/health/${name}`), "/metrics"];
-    return { status: 404, body: `${JSON.stringify({ error: "there is no such page", pages })}\n`, mediaType: "application/json" };
+    const pages = [
+      "/health",
+      ...[...this.tenants.keys()].map((name) => `/health/${name}`),
+      "/metrics",
+    ];
+    return {
+      status: 404,
+      body: `${JSON.stringify({ error: "there is no such page", pages })}\n`,
+      mediaType: "application/json",
+    };
   }
 
   private host(): Answer {
@@ -52,7 +66,9 @@ export class Face {
   private agent(tenant: Tenant): Record<string, unknown> {
     const [status, cause] = tenant.condition;
     const own = this.tallies.filter((one) => one.service === tenant.service);
-    const seconds = own.flatMap((one) => [...one.ended.values()]).reduce((sum, one) => sum + one.sumS, 0);
+    const seconds = own
+      .flatMap((one) => [...one.ended.values()])
+      .reduce((sum, one) => sum + one.sumS, 0);
     return {
       name: tenant.name,
       service: tenant.service,
@@ -65,7 +81,10 @@ export class Face {
   }
 
   private families(): Family[] {
-    const tenants = [...this.tenants.values()].map((one) => ({ one, labels: { agent: one.name, service: one.service } }));
+    const tenants = [...this.tenants.values()].map((one) => ({
+      one,
+      labels: { agent: one.name, service: one.service },
+    }));
     const labels = (tally: Tally) => ({ grpc_method: tally.method });
     return [
       {
@@ -79,14 +98,19 @@ export class Face {
         kind: "histogram",
         meaning: "From the moment that a call reached the server's loop to its status.",
         samples: this.tallies.flatMap((one) =>
-          [...one.ended].flatMap(([code, found]) => buckets({ ...labels(one), grpc_status: code }, found)),
+          [...one.ended].flatMap(([code, found]) =>
+            buckets({ ...labels(one), grpc_status: code }, found),
+          ),
         ),
       },
       {
         name: "tandem_agent_up",
         kind: "gauge",
         meaning: "1 where the agent serves, else 0.",
-        samples: tenants.map(({ one, labels: own }) => ({ value: Number(one.isServing), labels: own })),
+        samples: tenants.map(({ one, labels: own }) => ({
+          value: Number(one.isServing),
+          labels: own,
+        })),
       },
       {
         name: "tandem_agent_restarts",
@@ -104,5 +128,9 @@ function rounded(value: number): number {
 }
 
 function json(value: Record<string, unknown>, serves: boolean): Answer {
-  return { status: serves ? 200 : 503, body: `${JSON.stringify(value)}\n`, mediaType: "application/json" };
+  return {
+    status: serves ? 200 : 503,
+    body: `${JSON.stringify(value)}\n`,
+    mediaType: "application/json",
+  };
 }

@@ -1,19 +1,29 @@
-// What a failure looks like on the wire: one canonical code, one reason, and at most one detail of each other kind.
+// What a failure looks like on the wire: one canonical code, one reason, and at most one detail of
+// each other kind.
 import { create, getOption, hasOption, toBinary } from "@bufbuild/protobuf";
 import type { DescEnum } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { Metadata, status as Code } from "@grpc/grpc-js";
 
-import { BadRequestSchema, BadRequest_FieldViolationSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
+import {
+  BadRequestSchema,
+  BadRequest_FieldViolationSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { code as codeOption } from "../../gen/tandem/options/v1/options_pb.js";
-import { PlatformErrorReason, PlatformErrorReasonSchema } from "../../gen/tandem/type/v1/platform_error_pb.js";
+import {
+  PlatformErrorReason,
+  PlatformErrorReasonSchema,
+} from "../../gen/tandem/type/v1/platform_error_pb.js";
 
 export { Code };
 export { PlatformErrorReason as Reason };
 
-// Trailers past 8 KiB are refused by gRPC itself, and the caller would see that instead of our answer.
+// Trailers past 8 KiB are refused by gRPC itself, and the caller would see that instead of our
+// answer.
 const VALUE_BYTES_MAX = 256;
 const METADATA_BYTES_MAX = 2048;
 const VIOLATIONS_BYTES_MAX = 3072;
@@ -43,7 +53,10 @@ export class Refused extends Error {
   }
 }
 
-/** A failure that an agent raises for a reason of its family. What its message mentions stands in `metadata`. */
+/**
+ * A failure that an agent raises for a reason of its family. What its message mentions stands in
+ * `metadata`.
+ */
 export class AgentFailure extends Error {
   constructor(
     readonly reason: number,
@@ -60,16 +73,23 @@ export class CallerError extends AgentFailure {}
 
 /** Nobody's fault for long: the same call may succeed after the delay. */
 export class TransientError extends AgentFailure {
-  constructor(reason: number, message: string, retryAfterMs: number, metadata: Readonly<Record<string, unknown>> = {}) {
+  constructor(
+    reason: number,
+    message: string,
+    retryAfterMs: number,
+    metadata: Readonly<Record<string, unknown>> = {},
+  ) {
     super(reason, message, metadata, retryAfterMs);
   }
 }
 
 /** In the terms of the agent's family. Throws where the family does not know the reason. */
 export function ofAgent(error: AgentFailure, reasons: DescEnum | undefined): Refusal {
-  if (reasons === undefined) throw new Error(`the agent's family declares no reasons: ${error.reason}`);
+  if (reasons === undefined)
+    throw new Error(`the agent's family declares no reasons: ${error.reason}`);
   const { field, ...metadata } = error.metadata;
-  const violations = field === undefined ? [] : [{ field: String(field), description: error.message }];
+  const violations =
+    field === undefined ? [] : [{ field: String(field), description: error.message }];
   return {
     ...said(reasons, error.reason),
     message: error.message,
@@ -108,12 +128,21 @@ export function restarting(): Refusal {
 export function overloaded(callsMax: number): Refusal {
   const message = "the instance has as many calls in progress as it takes on";
   const more = { retryAfterMs: RETRY_MS };
-  return ofPlatform(PlatformErrorReason.OVERLOADED, message, { concurrent_calls_max: callsMax }, more);
+  return ofPlatform(
+    PlatformErrorReason.OVERLOADED,
+    message,
+    { concurrent_calls_max: callsMax },
+    more,
+  );
 }
 
 /** The trailers, with the `google.rpc.Status` that carries the details. */
 export function trailers(refusal: Refusal): Metadata {
-  const status = create(StatusSchema, { code: refusal.code, message: refusal.message, details: details(refusal) });
+  const status = create(StatusSchema, {
+    code: refusal.code,
+    message: refusal.message,
+    details: details(refusal),
+  });
   const found = new Metadata();
   found.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
   return found;
@@ -128,10 +157,14 @@ function details(refusal: Refusal): Any[] {
     left -= key.length + Math.min(Buffer.byteLength(value), VALUE_BYTES_MAX);
   }
   const found = [anyPack(ErrorInfoSchema, info)];
-  if (refusal.violations.length) found.push(anyPack(BadRequestSchema, badRequest(refusal.violations)));
+  if (refusal.violations.length)
+    found.push(anyPack(BadRequestSchema, badRequest(refusal.violations)));
   if (refusal.retryAfterMs !== undefined) {
     const [ms, second] = [refusal.retryAfterMs, 1000];
-    const retryDelay = { seconds: BigInt(Math.floor(ms / second)), nanos: Math.round((ms % second) * 1e6) };
+    const retryDelay = {
+      seconds: BigInt(Math.floor(ms / second)),
+      nanos: Math.round((ms % second) * 1e6),
+    };
     found.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
   return found;
@@ -152,7 +185,9 @@ function badRequest(violations: readonly Violation[]) {
 /** At most so many bytes, without half a character. */
 function cut(text: string): string {
   if (Buffer.byteLength(text) <= VALUE_BYTES_MAX) return text;
-  return new TextDecoder().decode(Buffer.from(text).subarray(0, VALUE_BYTES_MAX)).replace(/\ufffd+$/, "");
+  return new TextDecoder()
+    .decode(Buffer.from(text).subarray(0, VALUE_BYTES_MAX))
+    .replace(/\ufffd+$/, "");
 }
 
 function asText(metadata: Readonly<Record<string, unknown>>): Record<string, string> {

@@ -1,9 +1,18 @@
-// grpc.health.v1 per agent, and the statuses behind it. Ours, because a watch here ends when the server drains.
+// grpc.health.v1 per agent, and the statuses behind it. Ours, because a watch here ends when the
+// server drains.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
-import { HealthCheckRequestSchema, HealthCheckResponseSchema, HealthCheckResponse_ServingStatus as Status, Health as HealthService } from "../../gen/grpc_health/v1/health_pb.js";
-import type { HealthCheckRequest, HealthCheckResponse } from "../../gen/grpc_health/v1/health_pb.js";
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponseSchema,
+  HealthCheckResponse_ServingStatus as Status,
+  Health as HealthService,
+} from "../../gen/grpc_health/v1/health_pb.js";
+import type {
+  HealthCheckRequest,
+  HealthCheckResponse,
+} from "../../gen/grpc_health/v1/health_pb.js";
 import { News } from "./signals.js";
 
 export const SERVICE = HealthService.typeName;
@@ -48,9 +57,11 @@ export class Health {
       path: `/${SERVICE}/${name}`,
       requestStream: false,
       responseStream,
-      requestSerialize: (message: HealthCheckRequest) => Buffer.from(toBinary(HealthCheckRequestSchema, message)),
+      requestSerialize: (message: HealthCheckRequest) =>
+        Buffer.from(toBinary(HealthCheckRequestSchema, message)),
       requestDeserialize: (wire: Buffer) => fromBinary(HealthCheckRequestSchema, wire),
-      responseSerialize: (message: HealthCheckResponse) => Buffer.from(toBinary(HealthCheckResponseSchema, message)),
+      responseSerialize: (message: HealthCheckResponse) =>
+        Buffer.from(toBinary(HealthCheckResponseSchema, message)),
       responseDeserialize: (wire: Buffer) => fromBinary(HealthCheckResponseSchema, wire),
     });
     return { Check: way("Check", false), Watch: way("Watch", true) };
@@ -58,12 +69,17 @@ export class Health {
 
   get handlers(): grpc.UntypedServiceImplementation {
     return {
-      Check: (call: grpc.ServerUnaryCall<HealthCheckRequest, HealthCheckResponse>, answer: grpc.sendUnaryData<HealthCheckResponse>) => {
+      Check: (
+        call: grpc.ServerUnaryCall<HealthCheckRequest, HealthCheckResponse>,
+        answer: grpc.sendUnaryData<HealthCheckResponse>,
+      ) => {
         const status = this.status(call.request.service);
-        if (status === Status.SERVICE_UNKNOWN) answer({ code: grpc.status.NOT_FOUND, details: "no such service here" });
+        if (status === Status.SERVICE_UNKNOWN)
+          answer({ code: grpc.status.NOT_FOUND, details: "no such service here" });
         else answer(null, create(HealthCheckResponseSchema, { status }));
       },
-      Watch: (call: grpc.ServerWritableStream<HealthCheckRequest, HealthCheckResponse>) => this.watch(call),
+      Watch: (call: grpc.ServerWritableStream<HealthCheckRequest, HealthCheckResponse>) =>
+        this.watch(call),
     };
   }
 

@@ -64,18 +64,32 @@ export class Host {
     this.reflection = new Reflection(this.contracts, [HEALTH, ...REFLECTION]);
   }
 
-  /** Returns when all agents are built, calls are taken, and the fleet is being told. Rejects where that cannot be. */
+  /**
+   * Returns when all agents are built, calls are taken, and the fleet is being told. Rejects where
+   * that cannot be.
+   */
   async start(): Promise<void> {
     const { options, server } = this;
-    if (options.pulse) this.pulse = new Pulse(options.pulse, this.placed.map((one) => ({ agent: one.name, path: "" })));
-    if (options.http) this.http = await httpPort(options.http, this.ownNames, (path, accept) => this.face.page(path, accept));
+    if (options.pulse)
+      this.pulse = new Pulse(
+        options.pulse,
+        this.placed.map((one) => ({ agent: one.name, path: "" })),
+      );
+    if (options.http)
+      this.http = await httpPort(options.http, this.ownNames, (path, accept) =>
+        this.face.page(path, accept),
+      );
     const site = { server, health: this.health, news: this.news, stateDir: options.state };
     for (const one of this.placed) this.tenants.set(one.name, new Tenant(one, site));
     for (const one of this.tenants.values()) await one.begin();
     const adding = new Adding(this.tenants, this.program, site);
-    server.plumb(HOST_CONTRACT, new Oversight(this.tenants, adding, this.health, this.news).servicer);
+    server.plumb(
+      HOST_CONTRACT,
+      new Oversight(this.tenants, adding, this.health, this.news).servicer,
+    );
     server.also(this.health.definition, this.health.handlers, true);
-    for (const one of REFLECTION) server.also(this.reflection.definition(one), this.reflection.handlers, true);
+    for (const one of REFLECTION)
+      server.also(this.reflection.definition(one), this.reflection.handlers, true);
     const port = await server.start(options.listen, options.socket);
     const host = options.listen.slice(0, options.listen.lastIndexOf(":"));
     const address = options.listen.startsWith("unix:") ? options.listen : `${host}:${port}`;
@@ -101,7 +115,11 @@ export class Host {
   }
 
   private get contracts() {
-    return [...new Map(this.placed.map((one) => [one.agent.contract.service, one.agent.contract])).values()];
+    return [
+      ...new Map(
+        this.placed.map((one) => [one.agent.contract.service, one.agent.contract]),
+      ).values(),
+    ];
   }
 
   private get ownNames(): string[] {
@@ -109,7 +127,12 @@ export class Host {
   }
 
   private get face(): Face {
-    return (this.madeFace ??= new Face(this.health, this.tenants, this.report.tallies, this.identity));
+    return (this.madeFace ??= new Face(
+      this.health,
+      this.tenants,
+      this.report.tallies,
+      this.identity,
+    ));
   }
 
   private madeFace: Face | undefined;
@@ -118,7 +141,12 @@ export class Host {
     const member = this.options.membership;
     const { limits } = this.options;
     if (!member) return { host: "", machine: "", version: "", limits };
-    return { host: `hosts/${member.hostName}`, machine: member.machine, version: member.versionLabel, limits };
+    return {
+      host: `hosts/${member.hostName}`,
+      machine: member.machine,
+      version: member.versionLabel,
+      limits,
+    };
   }
 
   private announce(member: Membership, port: number): void {
@@ -138,20 +166,32 @@ export class Host {
           contractDigest: contracts.get(one.service)?.digest ?? "",
         })),
       });
-    const said = { controls: member.controls, leaseMs: member.leaseMs, roster, contracts: [...contracts.values()], news: this.news };
+    const said = {
+      controls: member.controls,
+      leaseMs: member.leaseMs,
+      roster,
+      contracts: [...contracts.values()],
+      news: this.news,
+    };
     this.announcer = new Announcer({ ...said, token: this.token, credential: this.credential });
-    const work = [this.announcer.hold(), heed(member.controls, this.token, this.server, this.ending.signal)];
-    Promise.all(work).catch((error: unknown) => {
-      LOGGER.error("host.failed", error);
-      process.exit(1);
-    });
+    const work = [
+      this.announcer.hold(),
+      heed(member.controls, this.token, this.server, this.ending.signal),
+    ];
+    // Neither ends before the host does: what makes one fail is a fault, and ends the process.
+    void Promise.all(work);
   }
 
   /** The process's name among others that send spans, and what its environment says goes before. */
   private resource(): ReadonlyMap<string, string> {
     const families = new Set(this.placed.map((one) => one.name.split("-")[0] ?? ""));
     const [only] = this.placed;
-    const own = this.placed.length === 1 && only ? only.name : families.size === 1 ? [...families].join() : "tandem";
+    const own =
+      this.placed.length === 1 && only
+        ? only.name
+        : families.size === 1
+          ? [...families].join()
+          : "tandem";
     return new Map([["service.name", own], ...resourceAttributes()]);
   }
 }

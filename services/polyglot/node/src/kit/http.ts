@@ -1,5 +1,6 @@
-// The small HTTP port for people, probes and Prometheus. Any web page can reach a loopback port, so only requests that
-// name this host by one of its own names are answered, and none that a page of another origin makes.
+// The small HTTP port for people, probes and Prometheus. Any web page can reach a loopback port, so
+// only requests that name this host by one of its own names are answered, and none that a page of
+// another origin makes.
 import { STATUS_CODES, createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { isIPv4 } from "node:net";
@@ -21,12 +22,25 @@ export interface Answer {
 export type Pages = (path: string, accept: string) => Answer;
 
 /** Listens and answers from now on. `names` are those of this host besides the loopback ones. */
-export async function httpPort(address: string, names: Iterable<string>, pages: Pages): Promise<Server> {
+export async function httpPort(
+  address: string,
+  names: Iterable<string>,
+  pages: Pages,
+): Promise<Server> {
   const place = address.lastIndexOf(":");
-  const [host, port] = [address.slice(0, place).replace(/^\[|\]$/g, ""), Number(address.slice(place + 1))];
+  const [host, port] = [
+    address.slice(0, place).replace(/^\[|\]$/g, ""),
+    Number(address.slice(place + 1)),
+  ];
   const own = new Set(["localhost", host, ...names].map((one) => one.toLowerCase()));
-  const options = { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: WITHIN_MS, requestTimeout: WITHIN_MS };
-  const server = createServer(options, (request, response) => send(request, response, answer(request, own, pages)));
+  const options = {
+    maxHeaderSize: HEAD_BYTES_MAX,
+    headersTimeout: WITHIN_MS,
+    requestTimeout: WITHIN_MS,
+  };
+  const server = createServer(options, (request, response) =>
+    send(request, response, answer(request, own, pages)),
+  );
   server.maxConnections = CONNECTIONS_MAX;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -9,7 +9,10 @@ const WITHIN_ASCII = /[\u007f-\uffff]/g;
 export function lineOf(logger: string, level: Level, event: string, fields: Fields): string {
   const time = new Date().toISOString().replace("Z", "+00:00");
   const line = JSON.stringify({ time, level, event, logger, ...fields });
-  return line.replace(WITHIN_ASCII, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return line.replace(
+    WITHIN_ASCII,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 export class Logger {

@@ -1,10 +1,17 @@
-// What the supervisor of a machine sees of the host, and asks of the agents in it. Contract: tandem.control.v1.HostService.
+// What the supervisor of a machine sees of the host, and asks of the agents in it. Contract:
+// tandem.control.v1.HostService.
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { ErrorReason, ErrorReasonSchema } from "../../gen/tandem/control/v1/errors_pb.js";
-import { HostService, WatchHostResponseSchema } from "../../gen/tandem/control/v1/host_service_pb.js";
-import type { CommandAgentRequest, WatchHostResponse } from "../../gen/tandem/control/v1/host_service_pb.js";
+import {
+  HostService,
+  WatchHostResponseSchema,
+} from "../../gen/tandem/control/v1/host_service_pb.js";
+import type {
+  CommandAgentRequest,
+  WatchHostResponse,
+} from "../../gen/tandem/control/v1/host_service_pb.js";
 import { AgentStandingSchema, AgentState, Verb } from "../../gen/tandem/control/v1/machine_pb.js";
 import type { AgentStanding } from "../../gen/tandem/control/v1/machine_pb.js";
 import type { ChangeNote } from "../../gen/tandem/control/v1/traffic_policy_pb.js";
@@ -37,10 +44,15 @@ export class Oversight {
       watchHost: (_request, context) => this.watch(context),
       commandAgent: async (request) => await this.command(request),
       addAgent: async (request) => {
-        const [tenant, wasSoAlready] = await this.adding.add(request.agent as PlannedAgent, askedBy(request.note));
+        const [tenant, wasSoAlready] = await this.adding.add(
+          request.agent as PlannedAgent,
+          askedBy(request.note),
+        );
         return { agent: this.standing(tenant), wasSoAlready };
       },
-      removeAgent: async (request) => ({ wasSoAlready: await this.adding.remove(request.name, askedBy(request.note)) }),
+      removeAgent: async (request) => ({
+        wasSoAlready: await this.adding.remove(request.name, askedBy(request.note)),
+      }),
     };
     return servicer as unknown as AnyServicer;
   }
@@ -71,7 +83,11 @@ export class Oversight {
     const found = this.tenants.get(name);
     if (found) return found;
     const near = nearest(name, [...this.tenants.keys()]).join(", ");
-    throw new CallerError(ErrorReason.AGENT_NOT_ON_HOST, "the host has no agent of that name", { field: "agent", name, near });
+    throw new CallerError(ErrorReason.AGENT_NOT_ON_HOST, "the host has no agent of that name", {
+      field: "agent",
+      name,
+      near,
+    });
   }
 
   /** Returns whether there was nothing to do. */
@@ -131,7 +147,10 @@ function turned(tenant: Tenant, before: Condition, after: Condition, asked: Aske
   return false;
 }
 
-/** Waits for it, not for ever: what was asked for holds all the same. Returns that it was not so already. */
+/**
+ * Waits for it, not for ever: what was asked for holds all the same. Returns that it was not so
+ * already.
+ */
 async function soon(work: Promise<void>): Promise<boolean> {
   try {
     await within(ANSWER_MS_MAX, work, "it goes on");
@@ -144,7 +163,8 @@ async function soon(work: Promise<void>): Promise<boolean> {
 
 /** Names that share most of their pairs of letters with this one. */
 export function nearest(name: string, known: readonly string[]): string[] {
-  const pairs = (text: string) => new Set([...text].slice(1).map((char, place) => `${text[place]}${char}`));
+  const pairs = (text: string) =>
+    new Set([...text].slice(1).map((char, place) => `${text[place]}${char}`));
   const own = pairs(name);
   const scored = known.map((one): [number, string] => {
     const others = pairs(one);

@@ -1,4 +1,5 @@
-// What a plan wants of this host: which of the program's agents, by which names, with which settings.
+// What a plan wants of this host: which of the program's agents, by which names, with which
+// settings.
 import { readFileSync } from "node:fs";
 
 import { create, fromBinary } from "@bufbuild/protobuf";
@@ -30,7 +31,9 @@ export function placed(planned: PlannedAgent, program: readonly Agent[]): Placed
     throw new BadOptions(`${planned.service} is no agent of this program; it has ${known}`);
   }
   const settings = settingsOf(agent, planned);
-  const broken = violations(agent.settings, settings).map((one) => `${one.field}: ${one.description}`);
+  const broken = violations(agent.settings, settings).map(
+    (one) => `${one.field}: ${one.description}`,
+  );
   if (broken.length) throw new BadOptions(`settings of ${planned.name}: ${broken.join("; ")}`);
   return { agent, settings, name: planned.name || agent.contract.name, added: false };
 }

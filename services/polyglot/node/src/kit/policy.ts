@@ -1,15 +1,17 @@
-// The traffic policy at the host: how many calls an agent takes on, where that is less than its contract says. Control
-// being away changes nothing: what was told last holds.
+// The traffic policy at the host: how many calls an agent takes on, where that is less than its
+// contract says. Control being away changes nothing: what was told last holds.
 import { create, fromBinary } from "@bufbuild/protobuf";
 
-import { RegistryService, WatchValueRequestSchema } from "../../gen/tandem/control/v1/registry_service_pb.js";
+import {
+  RegistryService,
+  WatchValueRequestSchema,
+} from "../../gen/tandem/control/v1/registry_service_pb.js";
 import type { WatchValueResponse } from "../../gen/tandem/control/v1/registry_service_pb.js";
 import { PolicyRecordSchema } from "../../gen/tandem/control/v1/traffic_policy_pb.js";
-import { pauseMs } from "./announcer.js";
 import { ControlClient, failureFields } from "./control.js";
 import { Logger } from "./log.js";
 import type { Server } from "./server.js";
-import { TooLate, sleep, within } from "./signals.js";
+import { TooLate, pauseMs, sleep, within } from "./signals.js";
 import type { Token } from "./token.js";
 
 const KEY = "policy/traffic";
@@ -17,8 +19,16 @@ const KEY = "policy/traffic";
 const [WATCH_MS_MAX, ANSWER_MS_MAX] = [60_000, 3000];
 const LOGGER = new Logger("tandemkit.hosting");
 
-/** Watches at the first control that answers, and applies what it is told to the server, until `signal`. */
-export async function heed(controls: readonly string[], token: Token | undefined, server: Server, signal: AbortSignal): Promise<void> {
+/**
+ * Watches at the first control that answers, and applies what it is told to the server, until
+ * `signal`.
+ */
+export async function heed(
+  controls: readonly string[],
+  token: Token | undefined,
+  server: Server,
+  signal: AbortSignal,
+): Promise<void> {
   const heard = new Heard(server);
   for (let failures = 0, place = 0; !signal.aborted; place = (place + 1) % controls.length) {
     const control = controls[place] ?? "";
@@ -30,7 +40,8 @@ export async function heed(controls: readonly string[], token: Token | undefined
       }
     } catch (error) {
       failures += 1;
-      if (failures === 1 && !signal.aborted) LOGGER.warning("host.policy_stale", { control, ...failureFields(error) });
+      if (failures === 1 && !signal.aborted)
+        LOGGER.warning("host.policy_stale", { control, ...failureFields(error) });
     } finally {
       client.close();
     }
@@ -45,13 +56,20 @@ class Heard {
 
   /** One watch, which ends by itself after a while. */
   async watch(client: ControlClient, signal: AbortSignal): Promise<void> {
-    const watch = client.watch(RegistryService.method.watchValue, create(WatchValueRequestSchema, { key: KEY }));
+    const watch = client.watch(
+      RegistryService.method.watchValue,
+      create(WatchValueRequestSchema, { key: KEY }),
+    );
     const end = () => watch.cancel();
     signal.addEventListener("abort", end);
     try {
       this.take(await within(ANSWER_MS_MAX, watch.next(), "control did not answer in time"));
       const untilMs = performance.now() + WATCH_MS_MAX * (0.5 + Math.random() / 2);
-      for (let leftMs = untilMs - performance.now(); leftMs > 0; leftMs = untilMs - performance.now()) {
+      for (
+        let leftMs = untilMs - performance.now();
+        leftMs > 0;
+        leftMs = untilMs - performance.now()
+      ) {
         this.take(await within(leftMs, watch.next(), "the watch is over"));
       }
     } catch (error) {
@@ -65,7 +83,10 @@ class Heard {
   private take(told: WatchValueResponse): void {
     const value = told.value;
     if (value && value.schema !== PolicyRecordSchema.typeName) {
-      LOGGER.error("host.policy_unreadable", `the policy is kept as ${value.schema}, which is not known here`);
+      LOGGER.error(
+        "host.policy_unreadable",
+        `the policy is kept as ${value.schema}, which is not known here`,
+      );
       return;
     }
     const record = fromBinary(PolicyRecordSchema, value?.content ?? new Uint8Array());

@@ -1,5 +1,5 @@
-// What is kept of a call that is served: its number and duration, a log line where it failed, was slow or is sampled,
-// and a span where it is sampled.
+// What is kept of a call that is served: its number and duration, a log line where it failed, was
+// slow or is sampled, and a span where it is sampled.
 import { randomBytes } from "node:crypto";
 
 import { Code } from "./failure.js";
@@ -43,7 +43,9 @@ export class Report {
   begin(method: Method, tally: Tally, origin: Origin): Served {
     tally.started += 1;
     const traceparent = arrived(origin.traceparent);
-    const sampled = traceparent ? isSampled(traceparent) : this.share > 0 && Math.random() < this.share;
+    const sampled = traceparent
+      ? isSampled(traceparent)
+      : this.share > 0 && Math.random() < this.share;
     const span = sampled ? new Span(method.path, traceparent, this.exporter) : undefined;
     return new Served(method, tally, origin, traceparent, span);
   }
@@ -68,7 +70,8 @@ export class Served {
 
   answered(bytes: number): void {
     const isSlow = !this.method.streamsOut && this.tookMs >= SLOW_MS;
-    if (this.span || isSlow) this.line("INFO", this.span ? "rpc.sampled" : "rpc.slow", Code.OK, { bytes });
+    if (this.span || isSlow)
+      this.line("INFO", this.span ? "rpc.sampled" : "rpc.slow", Code.OK, { bytes });
     this.end(Code.OK, "");
   }
 
@@ -82,7 +85,8 @@ export class Served {
 
   /** A watch ends in no other way, so that says nothing about it. */
   cancelled(): void {
-    const isWatch = this.method.streamsOut && !this.method.streamsIn && this.method.deadlineMs === undefined;
+    const isWatch =
+      this.method.streamsOut && !this.method.streamsIn && this.method.deadlineMs === undefined;
     if (!isWatch || this.span) this.line("INFO", "rpc.cancelled", Code.CANCELLED, {});
     this.end(Code.CANCELLED, "");
   }

@@ -1,4 +1,5 @@
-// The calls of one method in progress on one instance: how many there may be, and what ends them early.
+// The calls of one method in progress on one instance: how many there may be, and what ends them
+// early.
 import { Reason, Refused, draining, ofPlatform, overloaded } from "./failure.js";
 import type { Refusal } from "./failure.js";
 import type { Method } from "./contract.js";
@@ -7,7 +8,10 @@ import { Priority } from "../../gen/tandem/options/v1/options_pb.js";
 // One seat in so many, and at least one, is not for batch calls.
 const KEPT_SHARE = 4;
 
-/** One call in progress. `signal` fires when it is over early, with the Refused that says why, if somebody here ended it. */
+/**
+ * One call in progress. `signal` fires when it is over early, with the Refused that says why, if
+ * somebody here ended it.
+ */
 export class Stay {
   private readonly ending = new AbortController();
   private timer: NodeJS.Timeout | undefined;

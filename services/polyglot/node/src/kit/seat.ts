@@ -1,4 +1,5 @@
-// Who answers the calls of an agent: its servicer, the one that is built after it, or nobody for a while.
+// Who answers the calls of an agent: its servicer, the one that is built after it, or nobody for a
+// while.
 import type {
   DescMethodBiDiStreaming,
   DescMethodClientStreaming,
@@ -24,17 +25,28 @@ export interface Context {
 }
 
 type Implementation<M> =
-  M extends DescMethodUnary<infer I, infer O> ? (request: MessageShape<I>, context: Context) => Promise<MessageInitShape<O>>
-  : M extends DescMethodClientStreaming<infer I, infer O> ? (requests: AsyncIterable<MessageShape<I>>, context: Context) => Promise<MessageInitShape<O>>
-  : M extends DescMethodServerStreaming<infer I, infer O> ? (request: MessageShape<I>, context: Context) => AsyncIterable<MessageInitShape<O>>
-  : M extends DescMethodBiDiStreaming<infer I, infer O> ? (requests: AsyncIterable<MessageShape<I>>, context: Context) => AsyncIterable<MessageInitShape<O>>
-  : never;
+  M extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageShape<I>, context: Context) => Promise<MessageInitShape<O>>
+    : M extends DescMethodClientStreaming<infer I, infer O>
+      ? (requests: AsyncIterable<MessageShape<I>>, context: Context) => Promise<MessageInitShape<O>>
+      : M extends DescMethodServerStreaming<infer I, infer O>
+        ? (request: MessageShape<I>, context: Context) => AsyncIterable<MessageInitShape<O>>
+        : M extends DescMethodBiDiStreaming<infer I, infer O>
+          ? (
+              requests: AsyncIterable<MessageShape<I>>,
+              context: Context,
+            ) => AsyncIterable<MessageInitShape<O>>
+          : never;
 
 /** What keeps a contract: a function for each of its methods. */
-export type Servicer<D extends DescService> = { [K in keyof D["method"]]: Implementation<D["method"][K]> };
+export type Servicer<D extends DescService> = {
+  [K in keyof D["method"]]: Implementation<D["method"][K]>;
+};
 
 /** The same, as the server calls it: which of the four kinds it is, the contract says. */
-export type AnyServicer = Readonly<Record<string, (input: never, context: Context) => Promise<Message> | AsyncIterable<Message>>>;
+export type AnyServicer = Readonly<
+  Record<string, (input: never, context: Context) => Promise<Message> | AsyncIterable<Message>>
+>;
 
 /** The place of one instance in a server, which outlives its servicers. */
 export class Seat {
@@ -70,7 +82,9 @@ export class Seat {
 
   /** Calls go to this one from now on. Throws where it does not keep the contract. */
   take(servicer: AnyServicer): void {
-    const lacking = this.contract.methods.find((one) => typeof servicer[one.desc.localName] !== "function");
+    const lacking = this.contract.methods.find(
+      (one) => typeof servicer[one.desc.localName] !== "function",
+    );
     if (lacking) throw new Error(`the servicer does not implement its contract: ${lacking.path}`);
     this.servicer = servicer;
     for (const room of this.rooms.values()) room.reopen();

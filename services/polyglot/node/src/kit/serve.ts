@@ -8,21 +8,30 @@ import { TokenRefused } from "./token.js";
 
 const [EXIT_FAILED, EXIT_USAGE] = [1, 2];
 
-/** Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once. Exits 2 on bad options. */
+/**
+ * Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once. Exits 2 on
+ * bad options.
+ */
 export async function serve(program: readonly Agent[], argv: readonly string[]): Promise<void> {
   // What agents write is for this user alone, wherever somebody put the home.
   process.umask(0o077);
+  process.on("uncaughtException", failed);
   const host = made(program, argv);
   const stopped = stoppedBySignal();
   try {
     await host.start();
   } catch (error) {
-    new Logger("tandemkit.hosting").error("host.unserved", error);
-    process.exit(EXIT_FAILED);
+    failed(error);
   }
   await stopped;
   await host.end();
   process.exit(0);
+}
+
+/** The machine's supervisor starts another one. */
+function failed(error: unknown): never {
+  new Logger("tandemkit.hosting").error("host.failed", error);
+  process.exit(EXIT_FAILED);
 }
 
 function made(program: readonly Agent[], argv: readonly string[]): Host {

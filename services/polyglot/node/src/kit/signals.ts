@@ -1,5 +1,7 @@
 // Small pieces of waiting that the kit is built of.
 
+const [PAUSE_MS_MIN, PAUSE_MS_MAX] = [50, 2000];
+
 /** Word that something changed, for everybody who listens; what changed each looks up himself. */
 export class News {
   private readonly listeners = new Set<() => void>();
@@ -59,4 +61,12 @@ export async function within<T>(ms: number, work: Promise<T>, what: string): Pro
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Before the next try: doubling, bounded, and up to half of it by chance (`drawn`, 0 to 1), so that
+ * hosts do not all come at once.
+ */
+export function pauseMs(failures: number, drawn: number): number {
+  return Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(failures, 10)) * (0.5 + drawn / 2);
 }

@@ -1,6 +1,9 @@
 // How many calls of one method there were, how each ended, and how long it took.
 
-/** Upper bounds of the buckets that gRPC's own instruments have (gRFC A66), in seconds, as every host of the fleet writes them. */
+/**
+ * Upper bounds of the buckets that gRPC's own instruments have (gRFC A66), in seconds, as every
+ * host of the fleet writes them.
+ */
 export const BOUNDS = (
   "0.0 1e-05 5e-05 0.0001 0.0003 0.0006 0.0008 0.001 0.002 0.003 0.004 0.005 0.006 0.008 0.01 0.013 0.016 0.02 0.025 " +
   "0.03 0.04 0.05 0.065 0.08 0.1 0.13 0.16 0.2 0.25 0.3 0.4 0.5 0.65 0.8 1.0 2.0 5.0 10.0 20.0 50.0 100.0"

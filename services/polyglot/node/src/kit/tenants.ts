@@ -11,7 +11,7 @@ import type { Health } from "./health.js";
 import { Logger } from "./log.js";
 import type { Seat } from "./seat.js";
 import type { Server } from "./server.js";
-import { sleep } from "./signals.js";
+import { pauseMs, sleep } from "./signals.js";
 import type { News } from "./signals.js";
 
 const [FINISHED_MS_MAX, LOOK_MS] = [10_000, 20];
@@ -47,6 +47,8 @@ export class Tenant {
   private readonly seat: Seat;
   private close: (() => Promise<void>) | undefined;
   private lives = 0;
+  private hasServed = false;
+  private failures = 0;
   private wanted: Condition = "SERVING";
   private asked: Asked | undefined;
   private cause: string | undefined = "it is being built";
@@ -96,7 +98,8 @@ export class Tenant {
   /** How it is for its callers, and why where it does not serve. */
   get condition(): readonly [Condition, string | undefined] {
     if (this.site.health.draining) return ["DRAINING", this.cause ?? "its host drains"];
-    if (this.wanted !== "SERVING") return [this.wanted, `${this.wanted.toLowerCase()} by ${worded(this.asked)}`];
+    if (this.wanted !== "SERVING")
+      return [this.wanted, `${this.wanted.toLowerCase()} by ${worded(this.asked)}`];
     return this.isServing ? ["SERVING", undefined] : ["NOT_SERVING", this.cause];
   }
 
@@ -168,11 +171,27 @@ export class Tenant {
       this.cause = `it failed: ${String(error).slice(0, 300)}`;
       LOGGER.error("agent.unbuilt", error, { agent: name });
       this.show();
+      if (this.hasServed) this.mend();
       throw error;
     }
     this.cause = undefined;
+    this.hasServed = true;
+    this.failures = 0;
     LOGGER.info("agent.serving", { agent: name });
     this.show();
+  }
+
+  /**
+   * Tries once more after a while, as long as it is wanted. One that never served is its host's to
+   * fail of.
+   */
+  private mend(): void {
+    this.failures += 1;
+    const again = () => {
+      if (this.wanted === "SERVING" && this.cause !== undefined)
+        this.begin().catch(() => undefined);
+    };
+    setTimeout(again, pauseMs(this.failures, Math.random())).unref();
   }
 
   private async leave(): Promise<void> {

@@ -1,5 +1,6 @@
-// Work that takes the CPU, on threads beside the loop that serves calls. Each has its own memory, with a limit; one that
-// takes too much, or whose caller is gone, is ended, and the next work gets another.
+// Work that takes the CPU, on threads beside the loop that serves calls. Each has its own memory,
+// with a limit; one that takes too much, or whose caller is gone, is ended, and the next work gets
+// another.
 import { Worker } from "node:worker_threads";
 
 export interface ThreadLimits {
@@ -24,7 +25,9 @@ interface Turn {
   readonly reject: (error: unknown) => void;
 }
 
-/** Threads of one module, which answers each message that it gets with an Answer: see `answering`. */
+/**
+ * Threads of one module, which answers each message that it gets with an Answer: see `answering`.
+ */
 export class Threads {
   private readonly free: Thread[] = [];
   private readonly waiting: Turn[] = [];
@@ -35,7 +38,10 @@ export class Threads {
     readonly limits: ThreadLimits,
   ) {}
 
-  /** What the module makes of `input`. Rejects with OutOfMemory, ThreadLost, what the module threw, or the signal's reason. */
+  /**
+   * What the module makes of `input`. Rejects with OutOfMemory, ThreadLost, what the module threw,
+   * or the signal's reason.
+   */
   async run<I, O>(input: I, signal: AbortSignal): Promise<O> {
     signal.throwIfAborted();
     return await new Promise<O>((resolve, reject) => {
@@ -99,7 +105,10 @@ class Thread {
     private readonly gone: (thread: Thread) => void,
   ) {
     const young = Math.min(32, limits.memoryMibMax / 4);
-    const resourceLimits = { maxOldGenerationSizeMb: limits.memoryMibMax - young, maxYoungGenerationSizeMb: young };
+    const resourceLimits = {
+      maxOldGenerationSizeMb: limits.memoryMibMax - young,
+      maxYoungGenerationSizeMb: young,
+    };
     this.worker = new Worker(module, { resourceLimits, stdin: false, env: {} });
     this.worker.on("message", (answer: Answer<unknown>) => this.onAnswer?.(answer));
     this.worker.on("error", (error: NodeJS.ErrnoException) => {

@@ -113,7 +113,10 @@ function forbidDumps(): void {
 /** Whole or not at all, and never over another one. */
 function make(path: string): void {
   const made = join(dirname(path), `.${basename(path)}.${process.pid}`);
-  fs.writeFileSync(made, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flush: true });
+  fs.writeFileSync(made, `${randomBytes(32).toString("base64url")}\n`, {
+    mode: 0o600,
+    flush: true,
+  });
   try {
     fs.linkSync(made, path);
   } catch (error) {
@@ -147,7 +150,10 @@ function readBefore(path: string): Before[] {
 function content(path: string): string {
   let file: number;
   try {
-    file = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+    file = fs.openSync(
+      path,
+      fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK,
+    );
   } catch (error) {
     const absent = (error as NodeJS.ErrnoException).code === "ENOENT";
     const why = absent

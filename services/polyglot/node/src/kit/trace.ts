@@ -35,7 +35,10 @@ export function traceId(traceparent: string): string {
   return traceparent.slice(3, 35);
 }
 
-/** The record of one served call, from its making to `end`. What the call leads to belongs below `traceparent`. */
+/**
+ * The record of one served call, from its making to `end`. What the call leads to belongs below
+ * `traceparent`.
+ */
 export class Span {
   readonly traceparent: string;
   private readonly startedNs = BigInt(Date.now()) * 1_000_000n;
@@ -56,7 +59,11 @@ export class Span {
     const name = this.path.slice(1);
     const [service = "", method = ""] = name.split("/");
     const isError = OF_THE_SERVER.has(code);
-    const attributes = [text("rpc.system", "grpc"), text("rpc.service", service), text("rpc.method", method)];
+    const attributes = [
+      text("rpc.system", "grpc"),
+      text("rpc.service", service),
+      text("rpc.method", method),
+    ];
     attributes.push({ key: "rpc.grpc.status_code", value: { intValue: String(code) } });
     if (reason) attributes.push(text("tandem.error_reason", reason));
     if (isError) attributes.push(text("error.type", Code[code]));
@@ -80,7 +87,10 @@ function text(key: string, value: string): Attribute {
   return { key, value: { stringValue: value } };
 }
 
-/** Sends spans in batches. What a collector does not take in time is lost, and so is what exceeds the queue. */
+/**
+ * Sends spans in batches. What a collector does not take in time is lost, and so is what exceeds
+ * the queue.
+ */
 export class Exporter {
   private waiting: object[] = [];
   private timer: NodeJS.Timeout | undefined;
@@ -112,11 +122,15 @@ export class Exporter {
     const attributes = [...this.resource].map(([key, value]) => text(key, value));
     const scopeSpans = [{ scope: { name: "tandemkit" }, spans }];
     try {
-      await post(this.endpoint, JSON.stringify({ resourceSpans: [{ resource: { attributes }, scopeSpans }] }));
+      await post(
+        this.endpoint,
+        JSON.stringify({ resourceSpans: [{ resource: { attributes }, scopeSpans }] }),
+      );
       this.hasFailed = false;
     } catch (error) {
       // Once for each time that the collector goes away.
-      if (!this.hasFailed) LOGGER.warning("spans.lost", { spans: spans.length, cause: (error as Error).message });
+      if (!this.hasFailed)
+        LOGGER.warning("spans.lost", { spans: spans.length, cause: (error as Error).message });
       this.hasFailed = true;
     }
   }
@@ -126,11 +140,17 @@ async function post(endpoint: string, body: string): Promise<void> {
   const { request } = endpoint.startsWith("https:") ? https : http;
   const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) };
   await new Promise<void>((resolve, reject) => {
-    const asked = request(endpoint, { method: "POST", headers, timeout: EXPORT_MS_MAX, agent: false }, (answer) => {
-      answer.resume();
-      const code = answer.statusCode ?? 0;
-      answer.on("end", () => (code < 300 ? resolve() : reject(new Error(`the collector answered ${code}`))));
-    });
+    const asked = request(
+      endpoint,
+      { method: "POST", headers, timeout: EXPORT_MS_MAX, agent: false },
+      (answer) => {
+        answer.resume();
+        const code = answer.statusCode ?? 0;
+        answer.on("end", () =>
+          code < 300 ? resolve() : reject(new Error(`the collector answered ${code}`)),
+        );
+      },
+    );
     asked.on("timeout", () => asked.destroy(new Error("the collector did not answer in time")));
     asked.on("error", reject);
     asked.end(body);

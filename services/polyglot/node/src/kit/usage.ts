@@ -21,7 +21,12 @@ export function families(): Family[] {
     ["process_cpu_seconds", "counter", "CPU time, user and system.", cpuS],
     ["process_resident_memory_bytes", "gauge", "Memory in use.", memoryBytes],
     ["process_virtual_memory_bytes", "gauge", "Address space.", ofProc(virtualBytes)],
-    ["process_open_fds", "gauge", "Open file descriptors.", ofProc(() => readdirSync("/proc/self/fd").length - 1)],
+    [
+      "process_open_fds",
+      "gauge",
+      "Open file descriptors.",
+      ofProc(() => readdirSync("/proc/self/fd").length - 1),
+    ],
     ["process_max_fds", "gauge", "Limit of open file descriptors.", ofProc(fdsMax)],
     ["process_start_time_seconds", "gauge", "Start, since 1970.", ofProc(startedS)],
   ];
@@ -46,7 +51,9 @@ function virtualBytes(): number {
 }
 
 function fdsMax(): number {
-  return Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0);
+  return Number(
+    /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0,
+  );
 }
 
 function startedS(): number {

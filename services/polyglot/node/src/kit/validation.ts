@@ -23,7 +23,8 @@ export function parse(kind: DescMessage, wire: Uint8Array): Parsed {
 
 /** The message; throws Refused where it breaks its contract. */
 export function checked(kind: DescMessage, parsed: Parsed): Message {
-  if (parsed.message === undefined) throw refused([{ field: "", description: `is no ${kind.typeName}` }]);
+  if (parsed.message === undefined)
+    throw refused([{ field: "", description: `is no ${kind.typeName}` }]);
   const found = violations(kind, parsed.message);
   if (found.length) throw refused(found);
   return parsed.message;
@@ -34,7 +35,10 @@ export function violations(kind: DescMessage, message: Message): Violation[] {
   const result = ENGINE.validate(kind, message);
   if (result.kind === "error") throw result.error;
   if (result.kind === "valid") return [];
-  return result.violations.map((one) => ({ field: pathToString(one.field), description: one.message }));
+  return result.violations.map((one) => ({
+    field: pathToString(one.field),
+    description: one.message,
+  }));
 }
 
 function refused(found: readonly Violation[]): Refused {

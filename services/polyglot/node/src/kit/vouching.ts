@@ -1,11 +1,15 @@
-// Who vouches for the host when it registers: the key beside the fleet's token, or a credential in a file.
+// Who vouches for the host when it registers: the key beside the fleet's token, or a credential in
+// a file.
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
-import { HostCredentialSchema, SignedHostCredentialSchema } from "../../gen/tandem/control/v1/registration_pb.js";
+import {
+  HostCredentialSchema,
+  SignedHostCredentialSchema,
+} from "../../gen/tandem/control/v1/registration_pb.js";
 import type { Host } from "../../gen/tandem/control/v1/registration_pb.js";
 import { Token } from "./token.js";
 
@@ -26,9 +30,15 @@ export function byKey(token: Token): Credential {
   return (host) => {
     const services = [...new Set(host.placements.map((one) => one.service))].sort();
     const expireTime = timestampFromMs(Date.now() + OWN_MS);
-    const credential = toBinary(HostCredentialSchema, create(HostCredentialSchema, { host: host.name, services, expireTime }));
+    const credential = toBinary(
+      HostCredentialSchema,
+      create(HostCredentialSchema, { host: host.name, services, expireTime }),
+    );
     const mac = key.sign(Buffer.concat([PURPOSE, credential]));
-    return toBinary(SignedHostCredentialSchema, create(SignedHostCredentialSchema, { credential, mac }));
+    return toBinary(
+      SignedHostCredentialSchema,
+      create(SignedHostCredentialSchema, { credential, mac }),
+    );
   };
 }
 
@@ -41,7 +51,8 @@ export function byFile(path: string): Credential {
     } catch (error) {
       throw new NotVouched(`the host's credential cannot be read: ${(error as Error).message}`);
     }
-    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw new NotVouched(`the host's credential is none: ${path}`);
+    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text))
+      throw new NotVouched(`the host's credential is none: ${path}`);
     return Buffer.from(text, "base64");
   };
 }

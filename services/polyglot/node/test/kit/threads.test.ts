@@ -8,7 +8,11 @@ import { OutOfMemory, ThreadLost, Threads } from "../../src/kit/threads.js";
 const FOREVER = new AbortController().signal;
 
 function threads(context: TestContext, countMax = 1): Threads {
-  const made = new Threads(new URL("./spinner.js", import.meta.url), { countMax, memoryMibMax: 64, idleMs: 60_000 });
+  const made = new Threads(new URL("./spinner.js", import.meta.url), {
+    countMax,
+    memoryMibMax: 64,
+    idleMs: 60_000,
+  });
   context.after(() => made.close());
   return made;
 }

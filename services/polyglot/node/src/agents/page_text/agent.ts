@@ -20,7 +20,10 @@ export const AGENT = agent({
       memoryMibMax: settings.threadMemoryMibMax || 256,
       idleMs: settings.idleMax ? durationMs(settings.idleMax) : 30_000,
     });
-    const limits = { pageBytesMax: settings.pageBytesMax || 8 * MIB, textCharsMax: settings.textCharsMax || 1_000_000 };
+    const limits = {
+      pageBytesMax: settings.pageBytesMax || 8 * MIB,
+      textCharsMax: settings.textCharsMax || 1_000_000,
+    };
     return { servicer: new PageReader(threads, limits).servicer, close: () => threads.close() };
   },
 });

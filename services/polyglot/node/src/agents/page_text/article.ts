@@ -19,7 +19,10 @@ export function articleOf(document: Tree.Document): string | undefined {
   if (markup.length > MARKUP_CHARS_MAX) return undefined;
   // Read again by the small DOM that the reader view works on: what is left holds no script.
   const { document: copy } = parseHTML(markup);
-  const found = new Readability(copy as never, { disableJSONLD: true, maxElemsToParse: ELEMENTS_MAX }).parse();
+  const found = new Readability(copy as never, {
+    disableJSONLD: true,
+    maxElemsToParse: ELEMENTS_MAX,
+  }).parse();
   const chars = collapsed(found?.textContent ?? "").length;
   return found?.content && chars >= CHARS_MIN ? found.content : undefined;
 }

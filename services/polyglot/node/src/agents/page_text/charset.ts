@@ -1,7 +1,14 @@
-// In which character set a page is written: by its byte order mark, by who sent it, by what it says itself, or by guess.
-// The order and the names are those of the WHATWG Encoding Standard.
+// In which character set a page is written: by its byte order mark, by who sent it, by what it says
+// itself, or by guess. The order and the names are those of the WHATWG Encoding Standard.
 
-const HTML_TYPES = new Set(["", "text/html", "application/xhtml+xml", "text/plain", "application/xml", "text/xml"]);
+const HTML_TYPES = new Set([
+  "",
+  "text/html",
+  "application/xhtml+xml",
+  "text/plain",
+  "application/xml",
+  "text/xml",
+]);
 // What a browser looks at for a declaration.
 const SNIFFED_BYTES = 1024;
 const SAID = /;\s*charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']*))/i;
@@ -19,7 +26,10 @@ export function charsetSaid(contentType: string): string {
   return label ? (named(label) ?? "unknown") : "";
 }
 
-/** The text, and the name of the character set that it was read in. What cannot be read becomes U+FFFD. */
+/**
+ * The text, and the name of the character set that it was read in. What cannot be read becomes
+ * U+FFFD.
+ */
 export function decoded(content: Uint8Array, said: string): [string, string] {
   const charset = marked(content) ?? (said || declared(content) || guessed(content));
   return [new TextDecoder(charset).decode(content), charset];
@@ -41,7 +51,10 @@ function declared(content: Uint8Array): string {
   return name?.startsWith("utf-16") ? "utf-8" : (name ?? "");
 }
 
-/** Bytes that are UTF-8 are hardly ever anything else; the rest is what the web's old pages are written in. */
+/**
+ * Bytes that are UTF-8 are hardly ever anything else; the rest is what the web's old pages are
+ * written in.
+ */
 function guessed(content: Uint8Array): string {
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(content);

@@ -27,11 +27,19 @@ export function headOf(document: Node): Head {
     // A picture's title is not the page's.
     return tagName !== "svg" && tagName !== "template";
   };
-  visited(document, { enters: look, entered: () => undefined, left: () => undefined, text: () => undefined });
+  visited(document, {
+    enters: look,
+    entered: () => undefined,
+    left: () => undefined,
+    text: () => undefined,
+  });
   return {
     title: found.title || cut(metas.get("og:title") ?? "", TITLE_CHARS_MAX),
     language: LANGUAGE.test(found.language) ? found.language : "",
-    description: cut(metas.get("description") || metas.get("og:description") || "", DESCRIPTION_CHARS_MAX),
+    description: cut(
+      metas.get("description") || metas.get("og:description") || "",
+      DESCRIPTION_CHARS_MAX,
+    ),
     base: found.base,
   };
 }

@@ -60,7 +60,8 @@ export class Links {
 /** Undefined for what is no address of a page. */
 function addressOf(said: string, base: string | undefined): string | undefined {
   const href = said.trim();
-  if (!href || href.startsWith("#") || href.length > URL_CHARS_MAX || !URL.canParse(href, base)) return undefined;
+  if (!href || href.startsWith("#") || href.length > URL_CHARS_MAX || !URL.canParse(href, base))
+    return undefined;
   const url = new URL(href, base);
   if (url.protocol !== "http:" && url.protocol !== "https:") return undefined;
   url.hash = "";

@@ -59,8 +59,10 @@ function read(asked: Asked): PageRead {
     left: (element) => whole.leave(element),
     text: (value) => whole.take(value),
   });
-  // Within a text that short nothing stands out, and looking for it takes ten times as long as reading.
-  const article = asked.wantsArticle && whole.text.length >= CHARS_MIN ? articleOf(document) : undefined;
+  // Within a text that short nothing stands out, and looking for it takes ten times as long as
+  // reading.
+  const article =
+    asked.wantsArticle && whole.text.length >= CHARS_MIN ? articleOf(document) : undefined;
   const text = article === undefined ? undefined : textOf(article, asked.textCharsMax);
   const shown = text?.text ? text : whole;
   return {

@@ -4,7 +4,10 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../../gen/tandem/polyglot/v1/errors_pb.js";
 import { PageExtent, PageSchema } from "../../../gen/tandem/polyglot/v1/page_pb.js";
 import type { PageReading } from "../../../gen/tandem/polyglot/v1/page_pb.js";
-import type { PageTextService, ReadLongPageRequest } from "../../../gen/tandem/polyglot/v1/page_text_service_pb.js";
+import type {
+  PageTextService,
+  ReadLongPageRequest,
+} from "../../../gen/tandem/polyglot/v1/page_text_service_pb.js";
 import { CallerError } from "../../kit/failure.js";
 import type { Servicer } from "../../kit/seat.js";
 import { OutOfMemory } from "../../kit/threads.js";
@@ -25,7 +28,9 @@ export class PageReader {
 
   get servicer(): Servicer<typeof PageTextService> {
     return {
-      readPage: async (request, context) => ({ page: await this.read([request.content], request.reading, context.signal) }),
+      readPage: async (request, context) => ({
+        page: await this.read([request.content], request.reading, context.signal),
+      }),
       readLongPage: async (requests, context) => {
         const [pieces, reading] = await this.collected(requests);
         return { page: await this.read(pieces, reading, context.signal) };
@@ -33,12 +38,15 @@ export class PageReader {
     };
   }
 
-  private async collected(requests: AsyncIterable<ReadLongPageRequest>): Promise<[Uint8Array[], PageReading]> {
+  private async collected(
+    requests: AsyncIterable<ReadLongPageRequest>,
+  ): Promise<[Uint8Array[], PageReading]> {
     const pieces: Uint8Array[] = [];
     let reading: PageReading | undefined;
     let bytes = 0;
     for await (const { step } of requests) {
-      if (step.case === "start" ? reading !== undefined : reading === undefined) throw outOfOrder(reading !== undefined);
+      if (step.case === "start" ? reading !== undefined : reading === undefined)
+        throw outOfOrder(reading !== undefined);
       if (step.case === "start") reading = step.value;
       if (step.case !== "content") continue;
       bytes += step.value.length;
@@ -49,7 +57,11 @@ export class PageReader {
     return [pieces, reading];
   }
 
-  private async read(pieces: readonly Uint8Array[], reading: PageReading | undefined, signal: AbortSignal): Promise<MessageInitShape<typeof PageSchema>> {
+  private async read(
+    pieces: readonly Uint8Array[],
+    reading: PageReading | undefined,
+    signal: AbortSignal,
+  ): Promise<MessageInitShape<typeof PageSchema>> {
     const content = Buffer.concat(pieces);
     this.checkSize(content.length);
     const asked = this.asked(content, reading);
@@ -58,20 +70,29 @@ export class PageReader {
       page = await this.threads.run<Asked, Read>(asked, signal);
     } catch (error) {
       if (!(error instanceof OutOfMemory)) throw error;
-      throw costly("reading the page takes more memory than one page may have", { memory_mib_max: this.threads.limits.memoryMibMax });
+      throw costly("reading the page takes more memory than one page may have", {
+        memory_mib_max: this.threads.limits.memoryMibMax,
+      });
     }
-    if ("depthMax" in page) throw costly("the page is nested deeper than any for readers", { depth_max: page.depthMax });
+    if ("depthMax" in page)
+      throw costly("the page is nested deeper than any for readers", { depth_max: page.depthMax });
     return written(page);
   }
 
   private asked(content: Uint8Array, reading: PageReading | undefined): Asked {
     const type = reading?.contentType ?? "";
     if (!isHtmlType(type)) {
-      throw new CallerError(ErrorReason.NOT_HTML, "the content type is not that of a page", { field: "reading.content_type", content_type: type });
+      throw new CallerError(ErrorReason.NOT_HTML, "the content type is not that of a page", {
+        field: "reading.content_type",
+        content_type: type,
+      });
     }
     const charset = charsetSaid(type);
     if (charset === "unknown") {
-      throw new CallerError(ErrorReason.CHARSET_UNKNOWN, "nobody knows that character set", { field: "reading.content_type", charset: type });
+      throw new CallerError(ErrorReason.CHARSET_UNKNOWN, "nobody knows that character set", {
+        field: "reading.content_type",
+        charset: type,
+      });
     }
     return {
       content,
@@ -86,7 +107,9 @@ export class PageReader {
   private checkSize(bytes: number): void {
     const { pageBytesMax } = this.limits;
     if (bytes <= pageBytesMax) return;
-    throw new CallerError(ErrorReason.TOO_LARGE, "the page is larger than this agent reads", { bytes_max: pageBytesMax });
+    throw new CallerError(ErrorReason.TOO_LARGE, "the page is larger than this agent reads", {
+      bytes_max: pageBytesMax,
+    });
   }
 }
 
@@ -101,5 +124,9 @@ function costly(message: string, metadata: Record<string, number>): CallerError 
 
 function outOfOrder(hasBegun: boolean): CallerError {
   const expected = hasBegun ? "content" : "start";
-  return new CallerError(ErrorReason.STREAM_OUT_OF_ORDER, `the stream has something else where ${expected} belongs`, { expected });
+  return new CallerError(
+    ErrorReason.STREAM_OUT_OF_ORDER,
+    `the stream has something else where ${expected} belongs`,
+    { expected },
+  );
 }

@@ -3,8 +3,10 @@ import { cut, visible } from "./tree.js";
 import type { Element } from "./tree.js";
 
 const BLOCKS = new Set(
-  ("address article aside blockquote body center details div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr " +
-    "html legend main menu nav ol p pre section summary table tbody tfoot thead ul").split(" "),
+  (
+    "address article aside blockquote body center details div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr " +
+    "html legend main menu nav ol p pre section summary table tbody tfoot thead ul"
+  ).split(" "),
 );
 const LINES = new Set("li tr dt dd option caption".split(" "));
 const CELLS = new Set(["td", "th"]);
@@ -77,7 +79,13 @@ export class TextWriter {
 
   private write(words: string): void {
     if (this.isCut) return;
-    const before = this.due ? (BREAKS[this.due] ?? "") : this.isCellDue ? "\t" : this.hasGap ? " " : "";
+    const before = this.due
+      ? (BREAKS[this.due] ?? "")
+      : this.isCellDue
+        ? "\t"
+        : this.hasGap
+          ? " "
+          : "";
     const whole = this.parts.length ? before + words : words;
     const kept = cut(whole, this.charsMax - this.chars);
     this.isCut = kept.length < whole.length;

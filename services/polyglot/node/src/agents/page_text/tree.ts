@@ -1,15 +1,19 @@
-// Pages as trees, by the parser of the HTML standard: whatever the markup is like, browsers make the same of it.
+// Pages as trees, by the parser of the HTML standard: whatever the markup is like, browsers make
+// the same of it.
 import { defaultTreeAdapter, parse } from "parse5";
 import type { DefaultTreeAdapterTypes as Tree } from "parse5";
 
 export type Element = Tree.Element;
 export type Node = Tree.Node;
 
-// Browsers flatten what is deeper than 512. Some pages that never close their elements are; ten thousand is an attack.
+// Browsers flatten what is deeper than 512. Some pages that never close their elements are; ten
+// thousand is an attack.
 const DEPTH_MAX = 2000;
 // What no browser shows, or what is no text.
 const UNSEEN = new Set(
-  "script style noscript template iframe object embed svg math canvas audio video head select datalist textarea button noembed noframes dialog".split(" "),
+  "script style noscript template iframe object embed svg math canvas audio video head select datalist textarea button noembed noframes dialog".split(
+    " ",
+  ),
 );
 const CONCEALED = /(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b/i;
 
@@ -95,12 +99,19 @@ export function lineOf(element: Element, charsMax: number): string {
 
 /** One space for each run of white space; none at the ends, and nothing that is not for the eye. */
 export function collapsed(text: string): string {
-  return visible(text).replace(/[\s\u00a0]+/g, " ").trim();
+  return visible(text)
+    .replace(/[\s\u00a0]+/g, " ")
+    .trim();
 }
 
-/** Without control characters, and without those that turn the direction of what stands around them. */
+/**
+ * Without control characters, and without those that turn the direction of what stands around them.
+ */
 export function visible(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]/g, "");
+  return text.replace(
+    /[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    "",
+  );
 }
 
 /** At most so many UTF-16 units, without half a character. */
