@@ -21,6 +21,7 @@ import (
 	"tandem/polyglot/kit/log"
 	"tandem/polyglot/kit/token"
 	"tandem/polyglot/kit/trace"
+	options "tandem/polyglot/stubs/tandem/options/v1"
 	platform "tandem/polyglot/stubs/tandem/type/v1"
 )
 
@@ -41,6 +42,8 @@ type call struct {
 	context  context.Context
 	end      context.CancelCauseFunc
 	late     *time.Timer
+	class    options.Priority
+	seated   chan error
 	began    time.Time
 	parent   trace.Parent
 	span     *trace.Span
@@ -124,6 +127,11 @@ func (d *door) begin(ctx context.Context) (*call, error) {
 		one.instance = named[0]
 	}
 	d.report.begin(one)
+	class, err := classOf(told, d.method)
+	if err != nil {
+		return nil, d.refuse(one, err)
+	}
+	one.class = class
 	one.seat = d.station.seatOf(one.instance)
 	if one.seat == nil {
 		return nil, d.refuse(one, d.station.absent(one.instance))
@@ -134,6 +142,10 @@ func (d *door) begin(ctx context.Context) (*call, error) {
 	one.seat.running.Add(1)
 	if err := one.room.enter(one); err != nil {
 		one.seat.running.Done()
+		if ctx.Err() != nil {
+			d.report.cancelled(one)
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
 		return nil, d.refuse(one, err)
 	}
 	return one, nil

@@ -24,6 +24,8 @@ type Method struct {
 	Deadline time.Duration
 	CallsMax int
 	Public   bool
+	// Class of its calls that do not say their own.
+	Class options.Priority
 	// IsWatch is true of a stream that its caller alone ends, which therefore says nothing.
 	IsWatch bool
 }
@@ -62,6 +64,7 @@ func methodOf(described protoreflect.MethodDescriptor) *Method {
 	if limits, ok := proto.GetExtension(said, options.E_Limits).(*options.Limits); ok {
 		made.CallsMax = int(limits.GetConcurrentCallsMax())
 	}
+	made.Class = usualClass(said)
 	made.Public, _ = proto.GetExtension(said, options.E_Public).(bool)
 	made.IsWatch = described.IsStreamingServer() && !described.IsStreamingClient() && made.Deadline == 0
 	return made

@@ -191,10 +191,11 @@ func TestEverythingAtOnce(t *testing.T) {
 	servicer := &fake{find: func(context.Context) error { return nil }}
 	seat := seated(t, server, servicer)
 	var callers sync.WaitGroup
-	for range 8 {
+	for _, class := range []string{"interactive", "interactive", "interactive", "standard", "standard", "standard", "batch", "batch"} {
 		callers.Go(func() {
 			for range 100 {
-				_, err := stub.FindParts(t.Context(), good)
+				ctx := metadata.AppendToOutgoingContext(t.Context(), PriorityHeader, class)
+				_, err := stub.FindParts(ctx, good)
 				if reason := reasonOf(err); err != nil && reason != "RESTARTING" && reason != "OVERLOADED" {
 					t.Error(err)
 				}
