@@ -42,7 +42,7 @@ def once(go: str, sources: Path) -> dict[str, float]:
 async def measure(rounds: int) -> dict[str, float]:
     go, sources = str(demand("go")["go"]), (await go_host()).sources
     every = [await asyncio.to_thread(once, go, sources) for _ in range(rounds)]
-    found = {}
+    found: dict[str, float] = {}
     for name, told in _NAMES.items():
         found[f"{told}_mb_per_cpu_s"] = round(statistics.median(one[name] for one in every))
         if name != _BARE:

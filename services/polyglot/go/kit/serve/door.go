@@ -68,7 +68,7 @@ func (d *door) unary(serve grpc.MethodHandler) grpc.MethodHandler {
 		if err != nil {
 			return nil, err
 		}
-		defer one.seat.running.Done()
+		defer one.room.running.Done()
 		take := func(request any) error { return taken(request, decode) }
 		var response any
 		err = guarded(func() (err error) {
@@ -95,7 +95,7 @@ func (d *door) stream(serve grpc.StreamHandler) grpc.StreamHandler {
 		}
 		over := make(chan error, 1)
 		go func() {
-			defer one.seat.running.Done()
+			defer one.room.running.Done()
 			over <- guarded(func() error { return serve(one.servicer(), &checked{wire, one.context}) })
 		}()
 		select {
@@ -138,10 +138,7 @@ func (d *door) begin(ctx context.Context) (*call, error) {
 	}
 	one.seat.latest.Store(one.began.UnixNano())
 	one.room = one.seat.rooms[d.name]
-	// Before the room: who empties that waits for what was let in.
-	one.seat.running.Add(1)
 	if err := one.room.enter(one); err != nil {
-		one.seat.running.Done()
 		if ctx.Err() != nil {
 			d.report.cancelled(one)
 			return nil, status.FromContextError(ctx.Err()).Err()

@@ -28,6 +28,8 @@ type room struct {
 	waiting   []*call
 	policyMax int
 	shutAs    error
+	// Servicers at work, which may be a moment longer than their calls last.
+	running sync.WaitGroup
 }
 
 func newRoom(method *Method) *room {
@@ -98,6 +100,7 @@ func (r *room) sit(one *call) {
 		one.late = time.AfterFunc(r.method.Deadline, func() { one.end(tooLate(r.method.Deadline)) })
 	}
 	r.calls[one] = struct{}{}
+	r.running.Add(1)
 }
 
 // fill the seats that are left with those who wait.

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,7 +13,6 @@ type Seat struct {
 	rooms    map[string]*room
 	servicer atomic.Value
 	latest   atomic.Int64
-	running  sync.WaitGroup
 }
 
 // occupant is who answers; atomic.Value wants one type.
@@ -49,7 +47,9 @@ func (s *Seat) Leave(refusal error) {
 	for _, one := range s.rooms {
 		one.shut(refusal)
 	}
-	s.running.Wait()
+	for _, one := range s.rooms {
+		one.running.Wait()
+	}
 }
 
 // Calls is how many are in progress.
