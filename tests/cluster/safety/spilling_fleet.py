@@ -57,14 +57,14 @@ def furnished(folder: Path, profile: Mapping[str, Any]) -> Spilled:
 
 @asynccontextmanager
 async def spilling_fleet(
-    variables: Mapping[str, str], profile: Mapping[str, Any] | None = None
+    variables: Mapping[str, str], profile: Mapping[str, Any] | None = None, *options: str
 ) -> AsyncIterator[Spilled]:
     """One that serves, started by somebody whose environment holds `variables`."""
     with short_folder() as folder:
         checkout = furnished(folder, profile or {})
         checkout.variables |= variables
         try:
-            assert (await checkout.told("up", "-d"))["serving"]
+            assert (await checkout.told("up", "-d", *options))["serving"]
             yield checkout
         finally:
             await checkout.tandem("down")

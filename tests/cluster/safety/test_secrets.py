@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 import re
 import subprocess
 from collections.abc import AsyncIterator
@@ -16,9 +18,10 @@ import pytest
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.token import Token
 from tandemkit.machine.layering import LAYER_S
+from tandemkit.machine.parts.kinds import CONSUL
 from tandemkit.rpc.bearing import bearing
 from tandemkit.supervise.processes import Command, supervised_process
-from tandemkit.testing.parts import short_folder
+from tandemkit.testing.parts import demand, fetch, short_folder
 from tandemkit.testing.spans import Collector, collector
 from tandemkit.testing.vault import fake_vault
 from tests.cluster.aloud import Tell
@@ -90,6 +93,42 @@ async def test_the_command_that_runs_a_fleet_keeps_nothing_either() -> None:
             assert await fleet.does("log") == fingerprint(PLANTED)
             assert await Search(PLANTED).places(fleet) == set()
         assert fleet.pids() == {}
+
+
+async def test_consul_is_told_no_secret() -> None:
+    """Neither its keys nor what it shows of agents, which say themselves why they are ill."""
+    folders = {str(Path(one).parent) for one in demand(CONSUL).values()}
+    variables = {KEY.upper(): PLANTED, "PATH": ":".join((*sorted(folders), os.defpath))}
+    async with spilling_fleet(variables, None, "--registry", CONSUL) as fleet:
+        fleet.variables.pop(KEY.upper())
+        told = await fleet.told("status")
+        ((part,),) = (machine["parts"] for machine in told["machines"])
+        await _ails(fleet)
+        token = await asyncio.to_thread((fleet.home.folder / "consul" / "token").read_text)
+        headers = {"X-Consul-Token": token.strip()}
+
+        async def content(page: str) -> str:
+            found = await fetch(f"http://{part['address']}/v1/{page}", headers=headers)
+            return found.decode()
+
+        async def is_told() -> bool:
+            return "critical" in await content("agent/checks")
+
+        await eventually(is_told)
+        values = json.loads(await content("kv/?recurse=true"))
+        shown = [base64.b64decode(one["Value"] or "").decode(errors="replace") for one in values]
+        assert shown
+        shown += [await content("agent/checks"), await content("agent/services")]
+        assert not any(PLANTED in one or json.dumps(PLANTED)[1:-1] in one for one in shown)
+
+
+async def _ails(fleet: Spilled) -> None:
+    await fleet.does("ail")
+
+    async def is_ill() -> bool:
+        return "it is ill" in (await fleet.tandem("status", "--json")).stdout
+
+    await eventually(is_ill)
 
 
 async def test_a_crash_leaves_no_memory_behind() -> None:
