@@ -110,11 +110,10 @@ def test_the_fleet_can_be_planned(fleet: Blueprint, profile: str) -> None:
 
 
 def test_the_laptop_runs_every_agent(fleet: Blueprint) -> None:
-    """Whoever tries the fleet at home leaves nothing out that Python hosts serve."""
+    """Whoever tries the fleet at home leaves nothing out."""
     (laptop,) = plan(fleet, "laptop").machines
     served = {agent.name for host in laptop.hosts for agent in host.agents}
-    stanzas = {one.fields.name for one in fleet.fleet.stanzas}
-    assert served == {name for name in stanzas if not name.startswith("polyglot-")}
+    assert served == {one.fields.name for one in fleet.fleet.stanzas}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -126,12 +125,17 @@ def test_m035_the_plan_reads_as_it_did(layout: Layout, ports: PortBook, profile:
     assert f"{found}\n" == known, f"if this is meant, {path} is to hold:\n{found}"
 
 
-def test_m015_mainpc_keeps_eight_warm_python_processes(layout: Layout, ports: PortBook) -> None:
-    """At the ports that the documents say."""
-    (machine,) = planted(layout, ports, "mainpc").machines
-    warm = {host.name: host.grpc_port for host in machine.hosts if "pool-python" in host.groups}
-    assert len(warm) == 8
-    assert sorted(warm.values()) == list(range(10500, 10508))
+@pytest.mark.parametrize(
+    ("pool", "first", "count"),
+    [("pool-python", 10500, 8), ("pool-node", 10508, 4), ("pool-go", 10512, 4)],
+)
+def test_m015_m016_m017_mainpc_keeps_warm_processes(
+    fleet: Blueprint, pool: str, first: int, count: int
+) -> None:
+    """As many of each language as the documents say, at their ports."""
+    (machine,) = plan(fleet, "mainpc").machines
+    warm = [host.grpc_port for host in machine.hosts if pool in host.groups]
+    assert sorted(warm) == list(range(first, first + count))
 
 
 def test_m019_the_pools_of_mainpc_sum_to_what_the_documents_say(
