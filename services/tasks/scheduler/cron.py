@@ -13,8 +13,9 @@ from tandemkit.core.errors import Failure
 _MONTHS: Final = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"
 _WEEKDAYS: Final = "SUN MON TUE WED THU FRI SAT"
 _WORD: Final = re.compile(r"\S+")
-# One month of each year has a 29th at least every eight years: around 1900 and 2100.
-_DAYS_SEARCHED: Final = 366 * 9
+# A month that does not fit takes one step. The rarest day, a 29 February of one weekday, is 40
+# years of 39 steps away around 2100.
+_STEPS_MAX: Final = 50 * 40
 
 
 class CronInvalid(Failure):
@@ -72,7 +73,7 @@ class Cron:
         """The first that fits, `day` itself included; None where no year has one. Raises
         OverflowError where time ends.
         """
-        for _ in range(_DAYS_SEARCHED):
+        for _ in range(_STEPS_MAX):
             if day.month not in self.months:
                 day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
             elif self.fits_day(day):

@@ -146,6 +146,8 @@ def test_a_leap_day_is_found_and_a_day_that_no_month_has_is_not() -> None:
     assert zone is not None
     moment = datetime(2096, 3, 1, tzinfo=UTC)
     assert next_time(read_cron("0 0 29 2 *"), zone, moment) == datetime(2104, 2, 29, tzinfo=UTC)
+    sunday = datetime(2128, 2, 29, tzinfo=UTC)
+    assert next_time(read_cron("0 0 29 2 */7"), zone, datetime(2088, 3, 1, tzinfo=UTC)) == sunday
     assert next_time(read_cron("0 0 31 2 *"), zone, moment) is None
     assert next_time(read_cron("* * 30 2 *"), zone, moment) is None
     last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)

@@ -45,6 +45,9 @@ async def test_what_could_never_be_done_is_refused(scheduler: Scheduler) -> None
         "METHOD_UNKNOWN": nobody,
         "INVALID_REQUEST": create("one"),
     }
+    request = create("one", every_s=60)
+    request.plan.trigger.end_time.seconds = 10**15
+    assert (await refusal(scheduler.CreateSchedule(request))).reason == "INVALID_REQUEST"
     for reason, refused in cases.items():
         assert (await refusal(scheduler.CreateSchedule(refused))).reason == reason
     failed = await refusal(scheduler.CreateSchedule(cases["CRON_INVALID"]))
