@@ -45,8 +45,8 @@ class Room:
         """Takes the current task in, whose call came at `started_s` by the stopwatch. Raises where
         there is no room; None for one that may wait for it, by `seat`.
         """
-        bounds = self._bounds
-        if bounds.calls_max and not bounds.admits(priority, len(self._due_s), len(self._anteroom)):
+        bounds, waiting = self._bounds, self._anteroom.places
+        if bounds.calls_max and not bounds.admits(priority, len(self._due_s), len(waiting)):
             return None
         return self._sit(started_s)
 
@@ -116,7 +116,7 @@ class Room:
     def leave(self, call: Call) -> Refusal | None:
         """Lets it go; returns why it was ended, if it was, and lets its task run on to say so."""
         del self._due_s[call]
-        if self._anteroom:
+        if self._anteroom.places:
             self._anteroom.call()
         if call not in self._ended:
             return None
