@@ -38,14 +38,15 @@ class Broker:
 
 
 @asynccontextmanager
-async def nats_broker() -> AsyncIterator[Broker]:
-    """Skips where NATS is absent. It flushes what it confirms."""
+async def nats_broker(token: str = "") -> AsyncIterator[Broker]:
+    """Skips where NATS is absent. It flushes what it confirms, and lets in who shows `token`."""
     program = demand("nats")["nats-server"]
     port, monitor = free_ports(2)
     with short_folder() as folder:
         (folder / "nats.conf").write_text(
             f'listen: "127.0.0.1:{port}"\nhttp: "127.0.0.1:{monitor}"\n'
             f'jetstream: {{store_dir: "{folder}/state", sync_interval: always}}\n'
+            + (f'authorization: {{token: "{token}"}}\n' if token else "")
         )
         command = Command((str(program), "-c", str(folder / "nats.conf")), folder / "log")
 

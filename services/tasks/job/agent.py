@@ -30,7 +30,7 @@ _LOGGER = logging.getLogger("services.tasks")
 async def build(scope: Scope, settings: cfg.JobSettings) -> AsyncIterator[Jobs]:
     state, caller, clock = await scope.state(), scope.caller(), scope.clock
     book, holders = Book(state, clock), Holders(state, clock)
-    async with lanes(settings, scope.name, scope.state_dir, clock) as chosen:
+    async with lanes(settings, scope) as chosen:
         scope.ready_when(chosen.check)
         workers = Workers(book, chosen, holders, caller, settings.workers or _WORKERS)
         desk = Desk(book, chosen, workers, caller, clock)

@@ -146,7 +146,8 @@ def _pause(job: job_pb2.Job, failure: agent_call_pb2.CallFailure, draw: float) -
     """Doubled with each failure, up to a half of it less, and never less than the callee asked
     for.
     """
-    longest = job.retry.backoff_max.ToTimedelta()
-    doubled = job.retry.backoff.ToTimedelta() * 2.0 ** min(job.attempts - 1, 40)
-    pause = min(doubled, longest) * (1 - draw / 2)
-    return max(pause, min(failure.retry_after.ToTimedelta(), longest))
+    longest_s = job.retry.backoff_max.ToTimedelta().total_seconds()
+    doubled_s = job.retry.backoff.ToTimedelta().total_seconds() * 2.0 ** (job.attempts - 1)
+    asked_s = failure.retry_after.ToTimedelta().total_seconds()
+    pause_s = min(doubled_s, longest_s) * (1 - draw / 2)
+    return timedelta(seconds=max(pause_s, min(asked_s, longest_s)))

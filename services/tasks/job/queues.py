@@ -11,7 +11,7 @@ from typing import Final
 
 from tandem.tasks.config.v1 import job_pb2 as cfg
 from tandem.tasks.v1 import job_pb2
-from tandemkit.core.clock import Clock
+from tandemkit.hosting.scope import Scope
 from tandemkit.storage.queue.places import NatsPlace, Place, RabbitmqPlace, opened
 from tandemkit.storage.queue.protocol import Queue
 
@@ -21,6 +21,9 @@ LANES: Final = {
     job_pb2.JOB_PRIORITY_NORMAL: "normal",
     job_pb2.JOB_PRIORITY_LOW: "low",
 }
+_PREFIX: Final = "tandem"
+# RabbitMQ's own, whom it lets in on loopback alone.
+_GUEST: Final = "guest"
 # A record counts the attempts of its job. This is for a message that nobody can make sense of.
 _HANDED_OUT_MAX = 1000
 
@@ -42,48 +45,56 @@ class Lanes:
 
 
 @asynccontextmanager
-async def lanes(
-    settings: cfg.JobSettings, name: str, folder: Path, clock: Clock
-) -> AsyncIterator[Lanes]:
-    """Of the instance `name`. Raises InUse, Damaged; a broker may be away."""
+async def lanes(settings: cfg.JobSettings, scope: Scope) -> AsyncIterator[Lanes]:
+    """Of this instance. Raises InUse, Damaged; a broker may be away."""
     backend = settings.WhichOneof("queue") or "sqlite"
-    async with opened(_place(settings, folder), clock) as queues:
+    async with opened(_place(settings, scope), scope.clock) as queues:
         each: dict[int, Queue] = {
-            priority: queues.queue(f"{name}-{lane}", _HANDED_OUT_MAX)
+            priority: queues.queue(f"{scope.name}-{lane}", _HANDED_OUT_MAX)
             for priority, lane in LANES.items()
         }
         yield Lanes(backend, each, queues.check)
 
 
-def _place(settings: cfg.JobSettings, folder: Path) -> Place:
+def _place(settings: cfg.JobSettings, scope: Scope) -> Place:
     if settings.HasField("nats"):
-        return _nats(settings.nats)
+        return _nats(settings.nats, scope)
     if settings.HasField("rabbitmq"):
-        return _rabbitmq(settings.rabbitmq)
-    return folder / "queue.sqlite"
+        return _rabbitmq(settings.rabbitmq, scope)
+    return scope.state_dir / "queue.sqlite"
 
 
-def _nats(said: cfg.NatsQueue) -> NatsPlace:
+def _nats(said: cfg.NatsQueue, scope: Scope) -> NatsPlace:
     return NatsPlace(
-        tuple(said.servers),
-        said.prefix or "tandem",
-        Path(said.credentials_file) if said.credentials_file else None,
-        _trust(said.ca_file),
-        said.replicas or 1,
+        servers=tuple(said.servers),
+        prefix=said.prefix or _PREFIX,
+        credentials=Path(said.credentials_file) if said.credentials_file else None,
+        token=scope.secret(said.token_secret).reveal if said.token_secret else None,
+        trust=_trust(said.ca_file),
+        replicas=said.replicas or 1,
     )
 
 
-def _rabbitmq(said: cfg.RabbitmqQueue) -> RabbitmqPlace:
+def _rabbitmq(said: cfg.RabbitmqQueue, scope: Scope) -> RabbitmqPlace:
     host, _, port = said.address.rpartition(":")
     return RabbitmqPlace(
-        host,
-        int(port),
-        said.user or "guest",
-        Path(said.password_file) if said.password_file else None,
-        said.virtual_host or "/",
-        _trust(said.ca_file),
-        said.prefix or "tandem",
+        host=host,
+        port=int(port),
+        user=said.user or _GUEST,
+        password=_password(said, scope),
+        virtual_host=said.virtual_host or "/",
+        trust=_trust(said.ca_file),
+        prefix=said.prefix or _PREFIX,
     )
+
+
+def _password(said: cfg.RabbitmqQueue, scope: Scope) -> Callable[[], str]:
+    """What is asked at each connect."""
+    if said.password_secret:
+        return scope.secret(said.password_secret).reveal
+    if said.password_file:
+        return lambda: Path(said.password_file).read_text("utf-8").strip()
+    return lambda: _GUEST
 
 
 def _trust(ca_file: str) -> ssl.SSLContext | None:

@@ -46,8 +46,9 @@ class Workers:
         self._waiting: dict[int, deque[Delivery]] = {each: deque() for each in lanes.queues}
         self._news = asyncio.Semaphore(0)
         self._is_over = False
-        # Messages that a worker is at.
-        self._handling, self._idle = 0, asyncio.Event()
+        # Jobs that a worker is at: with two of them one would take the other's attempt for lost.
+        self._at: set[str] = set()
+        self._idle = asyncio.Event()
 
     @property
     def busy(self) -> int:
@@ -72,7 +73,7 @@ class Workers:
                 self._is_over = True
                 await self.attempts.end(_GRACE_S)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_GRACE_S if self._handling else 0):
+                    async with asyncio.timeout(_GRACE_S if self._at else 0):
                         await self._idle.wait()
                 await tasks.end()
                 await self._holders.leave()
@@ -86,21 +87,29 @@ class Workers:
         while not self._is_over:
             await self._news.acquire()
             delivery = next(lane for lane in self._waiting.values() if lane).popleft()
-            self._handling += 1
+            job_id = delivery.message.id
+            if job_id in self._at:
+                # Of two messages of a job the one that is looked at decides.
+                await self._settled(_retry(delivery, _BUSY_S))
+                continue
+            self._at.add(job_id)
             self._idle.clear()
             try:
                 await self._handle(delivery)
             finally:
-                self._handling -= 1
-                if not self._handling:
+                self._at.discard(job_id)
+                if not self._at:
                     self._idle.set()
 
     async def _handle(self, delivery: Delivery) -> None:
-        """However long the backend of the queue takes to come back."""
         try:
             settle = await self._looked_at(delivery)
         except (Unreachable, Refused):
             settle = _retry(delivery, _AGAIN_S)
+        await self._settled(settle)
+
+    async def _settled(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """However long the backend of the queue takes to come back."""
         while True:
             try:
                 await settle()
@@ -114,8 +123,6 @@ class Workers:
         job_id = delivery.message.id
         if job_id in self.accepting:
             await self.accepting[job_id].wait()
-        if job_id in self.attempts.trying:
-            return _retry(delivery, _BUSY_S)
         record = await self._book.find(job_id)
         if record is None:
             # Nobody was told that it is accepted, unless its record is in another store.

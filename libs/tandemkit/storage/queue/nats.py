@@ -73,6 +73,8 @@ class NatsQueues:
 
         place = self.place
         options: dict[str, Any] = {"tls": place.trust} if place.trust else {}
+        if place.token:
+            options["token"] = place.token()
         if place.credentials:
             options["user_credentials"] = str(place.credentials)
         with answering():

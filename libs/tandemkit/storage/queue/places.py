@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ class NatsPlace:
     servers: tuple[str, ...]
     prefix: str = "tandem"
     credentials: Path | None = None
+    # Asked at each connect.
+    token: Callable[[], str] | None = None
     trust: SSLContext | None = None
     replicas: int = 1
 
@@ -45,16 +47,13 @@ class RabbitmqPlace:
     host: str
     port: int
     user: str = "guest"
-    # Holds the password; read at each connect. None: that of RabbitMQ's own `guest`.
-    password_path: Path | None = None
+    # Asked at each connect.
+    password: Callable[[], str] = lambda: "guest"
     virtual_host: str = "/"
     trust: SSLContext | None = None
     prefix: str = "tandem"
     # How long a queue that is new to the broker is left alone: rabbitmq_layout.Layout.
     settle_s: float = 2.5
-
-    def password(self) -> str:
-        return self.password_path.read_text("utf-8").strip() if self.password_path else "guest"
 
 
 # A path is a file of SQLite.
