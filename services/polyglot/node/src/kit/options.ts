@@ -84,8 +84,6 @@ export function read(argv: readonly string[]): Options {
   const { values, positionals } = said;
   const [plan, ...more] = positionals;
   if (plan === undefined || more.length) throw new BadOptions("usage: main.js PLAN OPTIONS...");
-  if (values.settings)
-    throw new BadOptions("--settings: a host for Node takes settings from its plan");
   const listen = values.listen ?? "127.0.0.1:0";
   return {
     plan,

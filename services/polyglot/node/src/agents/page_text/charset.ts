@@ -1,14 +1,7 @@
 // In which character set a page is written: by its byte order mark, by who sent it, by what it says
 // itself, or by guess. The order and the names are those of the WHATWG Encoding Standard.
 
-const HTML_TYPES = new Set([
-  "",
-  "text/html",
-  "application/xhtml+xml",
-  "text/plain",
-  "application/xml",
-  "text/xml",
-]);
+const HTML_TYPES = new Set(["", "text/html", "application/xhtml+xml"]);
 // What a browser looks at for a declaration.
 const SNIFFED_BYTES = 1024;
 const SAID = /;\s*charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']*))/i;
