@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 
 AGENTS = (REGISTRY, FLEET_STATUS, MACHINE, CONFIG_SERVER, PROCESS_REGISTRY, SERVICE_REGISTRY)
 KEY = "web.greeting"
-DECLARED = {"key": KEY, "kind": "text", "purpose": "A test.", "default": "on ${TANDEM_PROFILE}"}
+DECLARED = {"key": KEY, "kind": "text", "purpose": "A test.", "default": "on $${TANDEM_PROFILE}"}
 SETTINGS = {CONFIG_SERVER.name: {"inline": {"declarations": [DECLARED]}}}
 NOTE = {"author": "ana", "reason": "trying"}
 
