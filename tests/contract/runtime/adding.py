@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from http import HTTPStatus
 from typing import Any
 
 import grpc
@@ -13,7 +15,7 @@ from tandem.fleet.v1.plan_pb2 import PlannedAgent
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tests.cluster.eventually import eventually
 from tests.contract.runtime.calls import failed
-from tests.contract.runtime.hosted import Fleet, Host
+from tests.contract.runtime.hosted import Fleet, Host, ended
 
 CODE = grpc.StatusCode
 NOTE = policy.ChangeNote(author="ann", reason="a test")
@@ -41,6 +43,22 @@ class AddingPromises:
         assert (found.code, found.reason) == (CODE.UNAVAILABLE, "RESTARTING")
         assert good.is_right(await host.ask(good))
         await until_placed(fleet, host, name, there=False)
+
+    async def test_a_host_that_has_no_agent_is_there_for_what_is_added(self, fleet: Fleet) -> None:
+        """In the registry and well, and out of it as any other; nobody finds an agent on it that
+        its program has and its plan has not.
+        """
+        host = await fleet.start(warm=True)
+        assert list((await fleet.until_there(host.name)).placements) == []
+        assert (await host.get("/health")).status == HTTPStatus.OK
+        name, good = f"{host.runtime.agent}-added", host.runtime.good
+        assert (await failed(host.unary(good.method)(good.request))).code is CODE.UNIMPLEMENTED
+        assert (await added(host, name)).agent.added
+        assert good.is_right(await host.ask(good, metadata=((INSTANCE_HEADER, name),)))
+        await until_placed(fleet, host, name, there=True)
+        host.signal(signal.SIGTERM)
+        assert await ended(host.process) == 0
+        await fleet.until_gone(host.name)
 
     async def test_what_cannot_be_added_or_removed_is_refused(self, host: Host) -> None:
         """With a reason, and nothing changed."""

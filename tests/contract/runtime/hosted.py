@@ -184,10 +184,14 @@ class Fleet:
     def control(self) -> AbstractAsyncContextManager[grpc.aio.Channel]:
         return shown(self.controlled.control, self.token)
 
-    async def start(self, *options: str, announced: bool = True, **variables: str) -> Host:
-        """A host with options besides the supervisor's, of which the last word counts."""
+    async def start(
+        self, *options: str, announced: bool = True, warm: bool = False, **variables: str
+    ) -> Host:
+        """A host with options besides the supervisor's, of which the last word counts. One that is
+        `warm` has no agent yet.
+        """
         self.started += 1
-        order = self._order(f"{self.runtime.name}-{self.started}")
+        order = self._order(f"{self.runtime.name}-{self.started}", warm=warm)
         plan = self.home.hosts / f"{order.name}.plan.binpb"
         write_at_once(plan, order.planned.SerializeToString(deterministic=True))
         known = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(self.controlled.folder)}
@@ -209,12 +213,13 @@ class Fleet:
         channel = bearing(wire, self.token)
         return Host(self.runtime, order, process, channel, wire, self.token, self.home)
 
-    def _order(self, name: str) -> Order:
+    def _order(self, name: str, *, warm: bool) -> Order:
         planned = PlannedHost()
         planned.CopyFrom(self.runtime.planned)
         planned.name = name
         planned.grpc_port, planned.http_port = free_ports(2)
-        planned.agents.add(name=self.runtime.agent, service=self.runtime.service)
+        if not warm:
+            planned.agents.add(name=self.runtime.agent, service=self.runtime.service)
         site = Site(MACHINE, "127.0.0.1", "127.0.0.1", (self.controlled.control,))
         return Order(planned, site, "")
 

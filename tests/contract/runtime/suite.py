@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from tests.contract.runtime.adding import AddingPromises
 from tests.contract.runtime.calls import CallPromises
+from tests.contract.runtime.classes import ClassPromises
 from tests.contract.runtime.drains import DrainPromises
 from tests.contract.runtime.faces import FacePromises
 from tests.contract.runtime.fronts import FrontPromises
@@ -18,6 +19,7 @@ from tests.contract.runtime.traces import TracePromises
 class RuntimeSuite(
     CallPromises,
     LimitPromises,
+    ClassPromises,
     FacePromises,
     FrontPromises,
     OversightPromises,

@@ -13,7 +13,6 @@ from tandemkit.machine.home import Home
 from tandemkit.machine.orders import Order
 from tests.contract.runtime import test_python
 from tests.contract.runtime.case import Argv, Asked, Broken, Held, Refused, Runtime
-from tests.contract.runtime.classes import ClassPromises
 from tests.contract.runtime.suite import RuntimeSuite
 from tests.polyglot.noding import node_host
 
@@ -70,7 +69,7 @@ async def runtime() -> Runtime:
     return await node()
 
 
-class TestNode(RuntimeSuite, ClassPromises):
+class TestNode(RuntimeSuite):
     """With the agent that reads pages."""
 
 

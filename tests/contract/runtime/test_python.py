@@ -11,7 +11,6 @@ from tandem.utility.v1 import quantity_pb2 as quantity
 from tandem.utility.v1 import text_pb2 as text
 from tandemkit.machine.launching import from_source
 from tests.contract.runtime.case import Asked, Broken, Held, Refused, Runtime
-from tests.contract.runtime.classes import ClassPromises
 from tests.contract.runtime.suite import RuntimeSuite
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
@@ -50,5 +49,5 @@ def runtime() -> Runtime:
     return PYTHON
 
 
-class TestPython(RuntimeSuite, ClassPromises):
+class TestPython(RuntimeSuite):
     """Beside an agent of the utility family."""

@@ -52,6 +52,9 @@ type earlier struct {
 
 // Kept returns the token in `path`, which is made by whoever comes first.
 func Kept(path string) (*Token, error) {
+	if err := forbidDumps(); err != nil {
+		return nil, fmt.Errorf("the process would leave its memory behind when it crashes: %w", err)
+	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := newly(path); err != nil {
 			return nil, fmt.Errorf("the token cannot be kept: %w", err)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,6 +30,15 @@ func TestATokenIsMadeOnce(t *testing.T) {
 	found, err := os.Stat(path)
 	if err != nil || found.Mode().Perm() != 0o600 {
 		t.Fatal(err, found.Mode())
+	}
+}
+
+// Whoever holds one leaves no copy of its memory behind.
+func TestAHolderLeavesNoDump(t *testing.T) {
+	kept(t)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil || limit.Max > dumpBytesMax {
+		t.Error(limit, err)
 	}
 }
 
