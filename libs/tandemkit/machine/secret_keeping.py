@@ -26,14 +26,20 @@ _LOGGER = logging.getLogger("tandemkit.machine")
 
 
 class SecretKeeping:
-    """Belongs to one supervisor. `close` it at its end: what was laid stays. `guard` is called
-    before the process knows its first secret.
+    """Belongs to one supervisor. `close` it at its end: what was laid stays, unless the fleet
+    `is_over`, whose place was forgotten and is not to be made again. `guard` is called before the
+    process knows its first secret.
     """
 
     def __init__(
-        self, place: Place, clock: Clock, guard: Callable[[], None] = dumps.forbid_looking
+        self,
+        place: Place,
+        clock: Clock,
+        is_over: Callable[[], bool],
+        guard: Callable[[], None] = dumps.forbid_looking,
     ) -> None:
-        self._place, self._clock, self._guard = place, clock, guard
+        self._place, self._clock = place, clock
+        self._is_over, self._guard = is_over, guard
         self._held: dict[str, Found] = {}
         self._stack = AsyncExitStack()
         self._chain: Chain | None = None
@@ -62,13 +68,15 @@ class SecretKeeping:
         """
         machine = planned_machine(wanted)
         names = sources.declared_on(machine)
-        if not names:
+        if not names or self._is_over():
             return
         chain = await self._asking(wanted.plan.secret_sources)
         if self._hurried != (hurried := self._place.hurried):
             self._hurried = hurried
             chain.hurry()
         search = await chain.find(sorted(names))
+        if self._is_over():
+            return
         self._take(search)
         values = {name: one.secret.reveal() for name, one in self._held.items()}
         try:

@@ -69,7 +69,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         commands = Commands(foreman, Asking(token), notes, news)
         upkeep = Upkeep(home, mark, itself, foreman)
         vigilance = Vigilance(foreman, home, scope.clock)
-        secrets = SecretKeeping(home.secrets, scope.clock)
+        secrets = SecretKeeping(home.secrets, scope.clock, lambda: foreman.is_over)
         await secrets.begin(wanted)
         notes.began(wanted, identity.pid, foreman.begin(wanted))
         scope.spawn("upkeep", upkeep.run(scope.clock))

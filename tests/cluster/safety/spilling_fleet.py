@@ -69,3 +69,4 @@ async def spilling_fleet(
         finally:
             await checkout.tandem("down")
         assert checkout.pids() == {}
+        assert not checkout.home.secrets.folder.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -40,9 +40,11 @@ def wanted(folder: Path) -> pb.WantedMachine:
 
 
 @asynccontextmanager
-async def keeping(place: Place, clock: FakeClock) -> AsyncIterator[SecretKeeping]:
+async def keeping(
+    place: Place, clock: FakeClock, is_over: Callable[[], bool] = lambda: False
+) -> AsyncIterator[SecretKeeping]:
     # Others may want a look into the process that runs the tests.
-    made = SecretKeeping(place, clock, guard=lambda: None)
+    made = SecretKeeping(place, clock, is_over, guard=lambda: None)
     try:
         yield made
     finally:
@@ -128,3 +130,16 @@ async def test_whoever_had_a_secret_is_not_replaced_while_somebody_cannot_be_ask
         (mounted / "a").unlink()
         await secrets.look(wanted(mounted))
         assert laid(place)["text"]["a"] == "of long before"
+
+
+async def test_behind_the_end_of_a_fleet_nothing_is_laid(tmp_path: Path) -> None:
+    """Also by a look that was under way when its place was forgotten."""
+    place, mounted, said = Place(tmp_path / "place"), tmp_path / "mounted", [False, False, True]
+    mounted.mkdir()
+    files.write(mounted / "a", "1111")
+    async with keeping(place, FakeClock(), lambda: said.pop(0)) as secrets:
+        # At its beginning the fleet is there, and when the providers have answered it is not.
+        said.pop(0)
+        await secrets.look(wanted(mounted))
+    assert not said
+    assert not place.folder.exists()
