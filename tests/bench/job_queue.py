@@ -105,7 +105,8 @@ async def bare_nats(url: str) -> AsyncIterator[Ways]:
     name = f"bare-{next(_NAMES)}"
     client = await nats.connect(url)
     stream = client.jetstream()
-    await stream.add_stream(name=name, subjects=[name])
+    kept = nats.js.api.RetentionPolicy.WORK_QUEUE
+    await stream.add_stream(name=name, subjects=[name], retention=kept)
     subscription = await stream.pull_subscribe(name, "bare")
     fetched: list[Any] = []
     turn = asyncio.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +15,7 @@ from services.tasks.job.book import Book
 from services.tasks.job.holders import Holders
 from tandem.tasks.v1 import agent_call_pb2, job_pb2
 from tandem.tasks.v1 import errors_pb2 as errors
+from tandemkit.core import log
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent_caller import AgentCaller
 from tandemkit.reach.failure import Unreachable
@@ -21,6 +23,7 @@ from tandemkit.rpc import failure
 from tandemkit.supervise.errands import Errands
 
 _AGAIN_S: Final = 1.0
+_LOGGER = logging.getLogger("services.tasks")
 
 
 class Attempts:
@@ -59,6 +62,9 @@ class Attempts:
             await asyncio.wait([task])
         finally:
             del self.trying[job_id]
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            said = {"job": job_id, "cause": repr(defect)}
+            log.event(_LOGGER, logging.ERROR, "job.defect", **said)
         while True:
             try:
                 return await self._noted(job_id, job, found[0] if found else None)
@@ -73,7 +79,7 @@ class Attempts:
 
         def edit(record: job_pb2.JobRecord) -> None:
             course.held_by(record, self._holders.own, job.attempts)
-            if answer is None:  # given up: it was cancelled, or this process ends
+            if answer is None:  # cancelled, given up as this process ends, or a defect
                 course.lost(record, now)
             elif answer.HasField("failure"):
                 course.failed(record, answer.failure, now, draw)

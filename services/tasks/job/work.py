@@ -170,8 +170,16 @@ class Workers:
         """The message goes with a job that is over; one that waits is looked at when it is due."""
         if record is None or is_over(record.job):
             self.ended.add()
+            if record is not None and record.job.state == job_pb2.JOB_STATE_DEAD:
+                _tell_dead(record.job)
             return delivery.ack
         return _retry(delivery, course.rest_s(record.job, self._clock.now()))
+
+
+def _tell_dead(job: job_pb2.Job) -> None:
+    why = job_pb2.DeadReason.Name(job.dead_reason).removeprefix("DEAD_REASON_")
+    said = {"job": job.name, "rpc": job.method, "why": why, "reason": job.last_failure.reason}
+    log.event(_LOGGER, logging.WARNING, "job.dead", **said)
 
 
 def _retry(delivery: Delivery, delay_s: float) -> Callable[[], Awaitable[None]]:

@@ -66,7 +66,7 @@ async def replica(
 
 @pytest.mark.real("nats", "postgres")
 async def test_m013_two_instances_share_jobs_and_never_try_one_at_a_time() -> None:
-    """Both work, and a job that was submitted to both, whose message comes twice, is called once."""
+    """Both work, and a job submitted to both, whose message comes twice, is called once."""
     one, other = Callee(), Callee()
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(short_folder())
