@@ -18,9 +18,9 @@ from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, tabl
 from tandemkit.cli.shelving import complete, name_now, refusals, size_text
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, deployed
+from tandemkit.machine.checkpoints.filling import Wish
 from tandemkit.machine.checkpoints.servers import exports_of
 from tandemkit.machine.checkpoints.shelf import Kept, NoSuchCheckpoint, Shelf
-from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.home import Home
 
 KINDS = {

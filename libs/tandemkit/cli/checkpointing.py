@@ -9,8 +9,8 @@ from tandem.control.v1.machine_event_pb2 import CheckpointTaken
 from tandemkit.cli.checkpoint_events import unrecorded
 from tandemkit.cli.shelving import made
 from tandemkit.core.clock import stopwatch_s
+from tandemkit.machine.checkpoints.filling import Wish
 from tandemkit.machine.checkpoints.shelf import Kept, Shelf
-from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.home import Home
 
 

@@ -12,9 +12,9 @@ from tandemkit.cli.shelving import name_now, refusals, size_text
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.belongings import belongings
 from tandemkit.machine.checkpoints.building import build_of, deployed, differences
+from tandemkit.machine.checkpoints.filling import Wish
 from tandemkit.machine.checkpoints.servers import exports_of
 from tandemkit.machine.checkpoints.shelf import Shelf
-from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.code import Code
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import orders_of, planned_machine

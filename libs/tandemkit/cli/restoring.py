@@ -23,11 +23,11 @@ from tandemkit.cli.smoke import Trial, smoke
 from tandemkit.core.clock import SystemClock, stopwatch_s
 from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Failure
-from tandemkit.machine.checkpoints.building import build_of, deployed
+from tandemkit.machine.checkpoints.building import build_of, deployed, say_deployed
+from tandemkit.machine.checkpoints.filling import Wish
 from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.checkpoints.servers import Export, Written, exports_of
 from tandemkit.machine.checkpoints.shelf import Kept, Shelf
-from tandemkit.machine.checkpoints.taking import Wish
 from tandemkit.machine.home import Home
 
 ASIDE = "before-restore-"
@@ -83,6 +83,7 @@ class Restoring:
         if journal.step < pb.RESTORE_STEP_SWAPPED:
             self._restore.note(journal, pb.RESTORE_STEP_SWAPPING)
             self._restore.swap()
+            say_deployed(self._home, kept.manifest.build)
             self._restore.note(journal, pb.RESTORE_STEP_SWAPPED)
             self._stepped("swapped")
         await self._put_back(kept, is_first=True)

@@ -23,6 +23,7 @@ from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Failure
 from tandemkit.core.lock import InUse
 from tandemkit.machine.checkpoints.checking import Checker, Fault
+from tandemkit.machine.checkpoints.filling import Wish
 from tandemkit.machine.checkpoints.restoring import Interrupted
 from tandemkit.machine.checkpoints.room import NoRoom
 from tandemkit.machine.checkpoints.shelf import (
@@ -32,7 +33,7 @@ from tandemkit.machine.checkpoints.shelf import (
     NoSuchCheckpoint,
     Shelf,
 )
-from tandemkit.machine.checkpoints.taking import Taking, Wish
+from tandemkit.machine.checkpoints.taking import Taking
 from tandemkit.machine.home import Home
 
 _CLOCK = SystemClock()

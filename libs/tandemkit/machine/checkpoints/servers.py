@@ -16,6 +16,7 @@ from tandem.control.config.v1.registry_pb2 import RegistrySettings
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.fleet.v1.state_pb2 import StateStore as Chosen
 from tandem.platform.config.v1.event_store_pb2 import EventStoreSettings
+from tandem.tasks.config.v1.job_pb2 import JobSettings
 from tandemkit.core.clock import SystemClock
 from tandemkit.machine.checkpoints.databases import at_rest
 from tandemkit.machine.registry_kind import registry_of, settings_of
@@ -33,6 +34,7 @@ CREATE TABLE state (
     owner TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (owner, key)
 ) STRICT
 """
+_BROKERS = {"nats": "NATS", "rabbitmq": "RabbitMQ"}
 _CLOCK = SystemClock()
 
 
@@ -75,9 +77,12 @@ def not_exported(wanted: nouns.WantedMachine | None) -> Iterator[str]:
     """What a fleet that runs so keeps in servers and no checkpoint has, in words."""
     for machine in wanted.plan.machines if wanted else ():
         for agent in (agent for host in machine.hosts for agent in host.agents):
-            said = EventStoreSettings()
-            if agent.settings.Unpack(said) and said.postgres_file:
+            events, jobs = EventStoreSettings(), JobSettings()
+            if agent.settings.Unpack(events) and events.postgres_file:
                 yield f"events of {agent.name}: they are in PostgreSQL, so take pg_dump for them"
+            is_of_jobs = agent.settings.Unpack(jobs)
+            if is_of_jobs and (broker := _BROKERS.get(str(jobs.WhichOneof("queue")))):
+                yield f"what waits in the queue of {agent.name}: {broker} keeps it"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from tandem.control.v1 import checkpoint_pb2 as pb
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
 from tandemkit.core.clock import SystemClock
 from tandemkit.machine.checkpoints.checking import Checker, Fault
+from tandemkit.machine.checkpoints.filling import Wish
 from tandemkit.machine.checkpoints.shelf import Kept, Shelf
-from tandemkit.machine.checkpoints.taking import Taking, Wish
+from tandemkit.machine.checkpoints.taking import Taking
 from tandemkit.machine.home import Home
 from tandemkit.storage.events.protocol import NewEvent
 from tandemkit.storage.events.sqlite import sqlite_events

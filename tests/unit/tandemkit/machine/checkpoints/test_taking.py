@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from tandem.control.v1 import checkpoint_pb2 as pb
+from tandem.control.v1 import machine_pb2 as nouns
+from tandem.platform.config.v1.event_store_pb2 import EventStoreSettings
+from tandem.tasks.config.v1.job_pb2 import JobSettings, NatsQueue
+from tandemkit.machine.checkpoints.filling import Unreadable
 from tandemkit.machine.checkpoints.room import NoRoom
+from tandemkit.machine.checkpoints.servers import not_exported
 from tandemkit.machine.checkpoints.shelf import NameTaken
 from tandemkit.storage.failure import Damaged
 from tests.unit.tandemkit.machine.checkpoints.stores import (
@@ -78,6 +83,36 @@ async def test_a_damaged_store_is_refused_and_named(tmp_path: Path) -> None:
     kept = taken(home, damage=True)
     assert (kept.files / NUMBERS).read_bytes() == broken.read_bytes()
     assert next(one.file for one in faults_in(kept)) == NUMBERS
+
+
+async def test_a_store_that_somebody_keeps_for_himself_is_named(tmp_path: Path) -> None:
+    """It is not damaged, and may be read the next time."""
+    home = await home_with_stores(tmp_path)
+    with opened(home.folder / NUMBERS) as database:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("INSERT INTO numbers VALUES (8000, 'mine')")
+        with pytest.raises(Unreadable) as told:
+            taken(home)
+    assert told.value.metadata["file"] == NUMBERS
+    assert shelf(home).names() == []
+    assert faults_in(taken(home)) == []
+
+
+async def test_what_no_checkpoint_has_is_said(tmp_path: Path) -> None:
+    """What agents keep in servers that have to be dumped by themselves."""
+    wanted = nouns.WantedMachine(machine="laptop")
+    host = wanted.plan.machines.add(name="laptop").hosts.add(name="agents")
+    for name, settings in (
+        ("trial-events", EventStoreSettings(postgres_file="/etc/dsn")),
+        ("trial-jobs", JobSettings(nats=NatsQueue(servers=["nats://localhost:4222"]))),
+        ("trial-files", JobSettings()),
+    ):
+        host.agents.add(name=name).settings.Pack(settings)
+    said = list(not_exported(wanted))
+    assert [one.partition(":")[0] for one in said] == [
+        "events of trial-events",
+        "what waits in the queue of trial-jobs",
+    ]
 
 
 async def test_a_disk_that_fills_leaves_nothing(tmp_path: Path) -> None:
