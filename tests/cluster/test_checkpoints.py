@@ -191,6 +191,21 @@ async def test_a_restore_that_was_killed_ends_well_when_it_is_run_again(
     assert (await fleet.told("verify", done["aside"]))["sound"]
 
 
+async def test_an_undo_that_was_killed_undoes_the_same_when_it_is_run_again(
+    fleet: Checkout,
+) -> None:
+    """And not what it had kept aside itself."""
+    await written(fleet, 3)
+    await fleet.told("checkpoint", "kept")
+    later = await written(fleet, 4)
+    back = await fleet.told("restore", "kept", "--yes")
+    aside = pb.RESTORE_STEP_KEPT_ASIDE
+    undo = ("rollback", "--undo", "--yes")
+    await killed_when(fleet, lambda: step_of(fleet.home) >= aside, *undo)
+    done = await fleet.told(*undo)
+    assert (done["restored"], await found(fleet)) == (back["aside"], later)
+
+
 async def test_r131_what_ran_is_kept_before_another_version_replaces_it(fleet: Checkout) -> None:
     """And nothing is where nothing is replaced."""
     assert (await fleet.told("up", "-d"))["checkpoint"] == ""

@@ -24,6 +24,7 @@ from tandemkit.cli.secret_taking import taken_along
 from tandemkit.cli.shelving import complete, refusals
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, differences, release_of
+from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.checkpoints.shelf import LAST_STABLE, Kept, NoSuchCheckpoint, Shelf
 from tandemkit.machine.home import Home
 
@@ -108,7 +109,7 @@ def rollback(*, undo: bool, force: bool, **said: Any) -> int:
     environment = Environment.read()
     home = prepared(environment, while_restoring=True)
     with refusals():
-        kept = _aside(Shelf(home)) if undo else Shelf(home).kept(LAST_STABLE)
+        kept = _aside(home) if undo else Shelf(home).kept(LAST_STABLE)
     here = build_of(environment, kept.manifest.wanted)
     others = differences(kept.manifest.build, here)
     if others and not undo and not force:
@@ -118,10 +119,18 @@ def rollback(*, undo: bool, force: bool, **said: Any) -> int:
     return _restored(environment, home, kept, _Said(**said))
 
 
-def _aside(shelf: Shelf) -> Kept:
-    kept = [one for one in shelf.all() if one.manifest.kind == pb.CHECKPOINT_KIND_BEFORE_RESTORE]
+def _aside(home: Home) -> Kept:
+    """What was there before the last restore. An undo that was interrupted has kept aside what it
+    undoes by then: it is gone on with, and not undone itself.
+    """
+    shelf, journal = Shelf(home), Restore(home).journal
+    before = pb.CHECKPOINT_KIND_BEFORE_RESTORE
+    kept = [one for one in shelf.all() if one.manifest.kind == before]
     if not kept:
         raise NoSuchCheckpoint("nothing was restored here yet", name="before-restore")
+    if journal is not None and journal.aside == kept[-1].name:
+        undone = shelf.kept(journal.checkpoint)
+        return undone if undone.manifest.kind == before else kept[-1]
     return kept[-1]
 
 

@@ -117,3 +117,17 @@ async def test_a_file_by_hand_that_others_may_read_is_refused(tmp_path: Path) ->
     (place.given / "api_key").chmod(0o644)
     with pytest.raises(Refused, match="chmod 600"):
         await Launched(place).find(["api_key"])
+
+
+def test_what_a_launcher_handed_over_is_handed_on(tmp_path: Path) -> None:
+    """By who ends a fleet only to start it again; where there was nothing nothing is made."""
+    place = Place(tmp_path / "fleet" / "secrets")
+    place.hand(place.handed())
+    assert not place.folder.exists()
+    place.provide({"api_key": "value-1"})
+    place.give("spare_key", "value-2")
+    handed = place.handed()
+    place.forget()
+    place.hand(handed)
+    assert (place.environment / "api_key").read_text() == "value-1"
+    assert (place.given / "spare_key").read_text() == "value-2"
