@@ -12,7 +12,7 @@ from tandem.control.v1.traffic_policy_pb2 import ChangeNote
 from tandemkit.core.clock import SystemClock
 from tandemkit.machine.checkpoints.checking import Checker, Fault
 from tandemkit.machine.checkpoints.filling import Wish
-from tandemkit.machine.checkpoints.shelf import Kept, Shelf
+from tandemkit.machine.checkpoints.shelf import Kept
 from tandemkit.machine.checkpoints.taking import Taking
 from tandemkit.machine.home import Home
 from tandemkit.storage.events.protocol import NewEvent
@@ -80,5 +80,8 @@ def faults_in(kept: Kept) -> list[Fault]:
     return list(Checker(lambda _schema, _content: None, lambda _: None).checkpoint(kept))
 
 
-def shelf(home: Home) -> Shelf:
-    return Shelf(home)
+def flip(path: Path, bit: int) -> None:
+    """One bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)

@@ -16,6 +16,7 @@ from tests.unit.tandemkit.machine.checkpoints.stores import (
     EVENTS,
     NUMBERS,
     faults_in,
+    flip,
     home_with_stores,
     opened,
     taken,
@@ -23,13 +24,6 @@ from tests.unit.tandemkit.machine.checkpoints.stores import (
 
 _FLIPS = 60
 PLAIN = "state/trial-files/below/long"
-
-
-def flip(path: Path, bit: int) -> None:
-    """One bit of a file."""
-    content = bytearray(path.read_bytes())
-    content[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(content)
 
 
 def of_home(home: Home) -> list[Fault]:

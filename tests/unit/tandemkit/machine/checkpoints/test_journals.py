@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tandemkit.machine.checkpoints.journals import lost
-from tests.unit.tandemkit.machine.checkpoints.stores import add, numbers_in, opened
-from tests.unit.tandemkit.machine.checkpoints.test_checking import flip
+from tests.unit.tandemkit.machine.checkpoints.stores import add, flip, numbers_in, opened
 
 _HEADER, _FRAME = 32, 24 + 4096
 

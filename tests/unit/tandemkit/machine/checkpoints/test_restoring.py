@@ -16,11 +16,11 @@ from tandemkit.storage.failure import Damaged
 from tests.unit.tandemkit.machine.checkpoints.stores import (
     NUMBERS,
     add,
+    flip,
     home_with_stores,
     numbers_in,
     taken,
 )
-from tests.unit.tandemkit.machine.checkpoints.test_checking import flip
 
 PLAIN = "state/trial-files/below/long"
 

@@ -16,7 +16,7 @@ from tandem.tasks.config.v1.job_pb2 import JobSettings, NatsQueue
 from tandemkit.machine.checkpoints.filling import Unreadable
 from tandemkit.machine.checkpoints.room import NoRoom
 from tandemkit.machine.checkpoints.servers import not_exported
-from tandemkit.machine.checkpoints.shelf import NameTaken
+from tandemkit.machine.checkpoints.shelf import NameTaken, Shelf
 from tandemkit.storage.failure import Damaged
 from tests.unit.tandemkit.machine.checkpoints.stores import (
     EVENTS,
@@ -26,7 +26,6 @@ from tests.unit.tandemkit.machine.checkpoints.stores import (
     home_with_stores,
     numbers_in,
     opened,
-    shelf,
     taken,
 )
 
@@ -79,7 +78,7 @@ async def test_a_damaged_store_is_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(Damaged) as told:
         taken(home)
     assert told.value.metadata["file"] == NUMBERS
-    assert shelf(home).names() == []
+    assert Shelf(home).names() == []
     kept = taken(home, damage=True)
     assert (kept.files / NUMBERS).read_bytes() == broken.read_bytes()
     assert next(one.file for one in faults_in(kept)) == NUMBERS
@@ -94,7 +93,7 @@ async def test_a_store_that_somebody_keeps_for_himself_is_named(tmp_path: Path) 
         with pytest.raises(Unreadable) as told:
             taken(home)
     assert told.value.metadata["file"] == NUMBERS
-    assert shelf(home).names() == []
+    assert Shelf(home).names() == []
     assert faults_in(taken(home)) == []
 
 
@@ -131,11 +130,11 @@ async def test_a_disk_that_fills_leaves_nothing(tmp_path: Path) -> None:
 async def test_who_was_killed_midway_leaves_nothing_that_counts(tmp_path: Path) -> None:
     """The next one takes it away."""
     home = await home_with_stores(tmp_path)
-    left = shelf(home).begun("kept")
+    left = Shelf(home).begun("kept")
     (left / "files" / "half").write_bytes(b"x")
-    assert shelf(home).names() == []
+    assert Shelf(home).names() == []
     taken(home)
-    assert shelf(home).names() == ["kept"]
+    assert Shelf(home).names() == ["kept"]
     assert not left.exists()
 
 
