@@ -70,6 +70,28 @@ def test_an_outgrown_agent_is_found_in_its_folder() -> None:
     assert _facts(tree.with_files(moved)) == []
 
 
+@pytest.mark.parametrize(
+    ("runtime", "program", "imported"),
+    [
+        ("RUNTIME_GO", "services/tale/go/main.go", '"tandem/tale/agents/recall"'),
+        ("RUNTIME_NODE", "services/tale/node/src/main.ts", '"./agents/recall/agent.js"'),
+    ],
+)
+def test_an_agent_of_another_language_stands_in_the_program_of_it(
+    runtime: str, program: str, imported: str
+) -> None:
+    """In place of a line of BUILD: that program has all agents of its language."""
+    tree = planted.changed(
+        planted.CALLEE,
+        lambda text: text.replace("build=build)", f"runtime={runtime})").replace(
+            "from tandem.", f"from tandem.fleet.v1.runtime_pb2 import {runtime}\nfrom tandem.", 1
+        ),
+    )
+    (finding,) = _facts(tree)
+    assert finding.startswith(f"{program}:1: five-facts: missing: the import of recall")
+    assert _facts(tree.with_files({program: f"import {imported}"})) == []
+
+
 def test_what_the_kit_answers_itself_is_no_agent() -> None:
     """A contract that says so needs no place, build line or stanza; what serves and tests it does
     have to stand in the kit.

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,15 +49,13 @@ async def obtain(environment: Environment, steps: Steps) -> GoHost:
     there is no Go to build it with.
     """
     root = root_of(environment)
-    sources = _sources(root)
-    protos = _contracts(root, sources)
-    home = cache_of(environment) / "polyglot" / f"go-{_digest(sources, protos)}"
+    home = cache_of(environment) / "polyglot" / f"go-{digest_of(root)}"
     if not home.exists():
         waiting = functools.partial(steps.say, "another run builds the Go host; waiting for it")
         async with alone(home.parent / "go.lock", waiting) as lock:
             if not home.exists():
                 made = _Making(root, environment, steps.holding(lock), home)
-                await made.build(sources, sorted(protos))
+                await made.build()
     os.utime(home)
     return GoHost(home / _PROGRAM, home / "sources")
 
@@ -71,13 +69,13 @@ class _Making:
     steps: Steps
     home: Path
 
-    async def build(self, sources: Mapping[str, bytes], protos: list[str]) -> None:
+    async def build(self) -> None:
         go = go_program(self.environment)
         self.steps.say("building the Go host, once")
         with fresh_folder(self.home) as folder:
             place = folder / "sources"
-            stubs = await self._stubs(protos)
-            for path, content in {**sources, **stubs}.items():
+            stubs = await self._stubs(sorted(contracts_of(self.root)))
+            for path, content in {**_sources(self.root), **stubs}.items():
                 (place / path).parent.mkdir(parents=True, exist_ok=True)
                 (place / path).write_bytes(content)
             argv = (go, "build", *GO_BUILD, "-o", str(folder / _PROGRAM), ".")
@@ -115,14 +113,10 @@ def _sources(root: Path) -> dict[str, bytes]:
     }
 
 
-def _contracts(root: Path, sources: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Those whose stubs the sources import, and all of ours that those import."""
-    folders = {
-        found["folder"]
-        for path, content in sources.items()
-        if path.endswith(".go")
-        for found in _IMPORTED.finditer(content.decode())
-    }
+def contracts_of(root: Path) -> dict[str, bytes]:
+    """Those whose stubs the sources import, and all of ours that those import, by path."""
+    texts = (content for path, content in _sources(root).items() if path.endswith(".go"))
+    folders = {one["folder"] for text in texts for one in _IMPORTED.finditer(text.decode())}
     waiting = [path for folder in folders for path in _in_folder(root, folder)]
     found: dict[str, bytes] = {}
     while waiting:
@@ -131,9 +125,8 @@ def _contracts(root: Path, sources: Mapping[str, bytes]) -> dict[str, bytes]:
             found[path] = (root / "protos" / path).read_bytes()
             needed = (one["path"] for one in _NEEDED.finditer(found[path].decode()))
             # A package is generated whole: its other files would miss what they share.
-            waiting += [
-                beside for one in needed for beside in _in_folder(root, str(Path(one).parent))
-            ]
+            folders = {str(PurePosixPath(one).parent) for one in needed}
+            waiting += [beside for folder in folders for beside in _in_folder(root, folder)]
     return found
 
 
@@ -141,9 +134,10 @@ def _in_folder(root: Path, folder: str) -> Iterable[str]:
     return (f"{folder}/{path.name}" for path in sorted((root / "protos" / folder).glob("*.proto")))
 
 
-def _digest(*parts: Mapping[str, bytes]) -> str:
+def digest_of(root: Path) -> str:
+    """Of all that the host is built of."""
     whole = hashlib.sha256()
-    for part in parts:
+    for part in (_sources(root), contracts_of(root)):
         for path, content in sorted(part.items()):
             whole.update(f"{path} {len(content)}\n".encode() + content)
     return whole.hexdigest()[:16]

@@ -127,7 +127,7 @@ func limitCPUs(group string, cpus float64) string {
 		return fmt.Sprintf("cpus: %g, which this machine refuses: %v", cpus, err)
 	}
 	var cores []int
-	for core := range 8 * len(found) * 8 {
+	for core := range 64 * len(found) {
 		if found.IsSet(core) {
 			cores = append(cores, core)
 		}

@@ -144,6 +144,7 @@ func (h *host) run() error {
 	signal.Notify(told, syscall.SIGTERM, syscall.SIGINT)
 	announcer, err := h.announce(beside)
 	if err != nil {
+		h.server.Drain(0, func() {})
 		return err
 	}
 	h.tellServing()

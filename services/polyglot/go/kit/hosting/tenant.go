@@ -122,7 +122,9 @@ func (t *tenant) finish(refusal error) {
 	for waited := time.Duration(0); was && t.seat.Calls() > 0 && waited < finishedWithin; waited += lookEach {
 		time.Sleep(lookEach)
 	}
-	t.seat.Leave(refusal)
+	if !t.seat.Leave(refusal) {
+		log.Of("tandemkit.hosting").Warn("agent.unheeding", slog.String("agent", t.name))
+	}
 	if !was {
 		return
 	}

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// How long a servicer may take to hear that its calls are over.
+const leftWithin = 5 * time.Second
+
 // A Seat is the place of one instance in a server: its rooms outlive its servicers, and while
 // nobody sits there calls are refused.
 type Seat struct {
@@ -42,13 +45,24 @@ func (s *Seat) Close(refusal error) {
 	}
 }
 
-// Leave ends calls in progress too, and returns when the servicer has none any more.
-func (s *Seat) Leave(refusal error) {
+// Leave ends calls in progress too, and returns when the servicer has none any more, or does not hear
+// of it: then it is left alone with them, and false.
+func (s *Seat) Leave(refusal error) bool {
 	for _, one := range s.rooms {
 		one.shut(refusal)
 	}
-	for _, one := range s.rooms {
-		one.running.Wait()
+	left := make(chan struct{})
+	go func() {
+		for _, one := range s.rooms {
+			one.running.Wait()
+		}
+		close(left)
+	}()
+	select {
+	case <-left:
+		return true
+	case <-time.After(leftWithin):
+		return false
 	}
 }
 
