@@ -10,6 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.control.v1 import host_service_pb2 as pb
+from tandem.control.v1 import registry_service_pb2 as registry
+from tandem.control.v1 import registry_service_pb2_grpc as registry_rpc
 from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandem.fleet.v1.plan_pb2 import PlannedAgent
 from tandemkit.rpc.local import INSTANCE_HEADER
@@ -56,6 +58,11 @@ class AddingPromises:
         assert (await added(host, name)).agent.added
         assert good.is_right(await host.ask(good, metadata=((INSTANCE_HEADER, name),)))
         await until_placed(fleet, host, name, there=True)
+        (placed,) = (await fleet.hosts())[host.name].placements
+        async with fleet.control() as channel:
+            stub = registry_rpc.RegistryServiceStub(channel)
+            request = registry.GetValueRequest(key=f"contracts/{placed.contract_digest}")
+            assert (await stub.GetValue(request)).value.content
         host.signal(signal.SIGTERM)
         assert await ended(host.process) == 0
         await fleet.until_gone(host.name)

@@ -43,12 +43,14 @@ type Streaming =
  */
 export class Station {
   readonly seats = new Map<string, Seat>();
+  /** Answers where a call says no name. */
+  unnamed: Seat | undefined;
 
   constructor(readonly contract: Contract) {}
 
   /** Never another instance than the call asks for. Throws Refused. */
   seat(instance: string): Seat {
-    const found = instance ? this.seats.get(instance) : this.seats.values().next().value;
+    const found = instance ? this.seats.get(instance) : this.unnamed;
     if (found === undefined) throw new Refused(restarting());
     return found;
   }

@@ -61,7 +61,11 @@ export class Host {
     if (endpoint) this.exporter = new Exporter(endpoint, this.resource());
     this.report = new Report(options.traceShare, this.exporter);
     this.server = new Server(this.report, this.token);
-    this.reflection = new Reflection(this.contracts, [HEALTH, ...REFLECTION]);
+    this.reflection = new Reflection(this.contracts, () => [
+      HEALTH,
+      ...REFLECTION,
+      ...this.server.services,
+    ]);
   }
 
   /**
@@ -114,12 +118,9 @@ export class Host {
     LOGGER.info("host.stopped");
   }
 
+  /** Of all that the program contains: any of it may be added. */
   private get contracts() {
-    return [
-      ...new Map(
-        this.placed.map((one) => [one.agent.contract.service, one.agent.contract]),
-      ).values(),
-    ];
+    return this.program.map((one) => one.contract);
   }
 
   private get ownNames(): string[] {

@@ -28,8 +28,8 @@ export class Reflection {
   private readonly open = new Set<Stream>();
 
   constructor(
-    private readonly contracts: readonly Contract[],
-    private readonly services: readonly string[],
+    contracts: readonly Contract[],
+    private readonly services: () => readonly string[],
   ) {
     const known = new Map<string, DescFile>();
     for (const root of [...contracts.map((one) => one.desc.file), HEALTH_FILE, OLD_FILE]) {
@@ -91,7 +91,7 @@ export class Reflection {
   private told(asked: ServerReflectionRequest["messageRequest"]): Told {
     switch (asked.case) {
       case "listServices": {
-        const names = [...this.services, ...this.contracts.map((one) => one.service)].sort();
+        const names = [...this.services()].sort();
         return {
           case: "listServicesResponse",
           value: { service: names.map((name) => ({ name })) },

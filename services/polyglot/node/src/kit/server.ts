@@ -35,12 +35,17 @@ export class Server {
     this.server = new grpc.Server({ ...KEEPALIVE, interceptors: [this.gate] });
   }
 
+  /** Of agents that have an instance here now. */
   get services(): string[] {
-    return [...this.stations.keys()];
+    const stations = [...this.stations].filter(([, station]) => station.seats.size);
+    return stations.map(([service]) => service);
   }
 
-  /** A place for one more instance of an agent; the first of its contract is the default one. */
-  mount(contract: Contract, instance: string): Seat {
+  /**
+   * A place for one more instance of an agent. One that stands `apart` answers only where a call
+   * says its name; of the others the first of a contract answers where it says none.
+   */
+  mount(contract: Contract, instance: string, apart: boolean): Seat {
     let station = this.stations.get(contract.service);
     if (station === undefined) {
       station = new Station(contract);
@@ -49,6 +54,7 @@ export class Server {
     }
     const seat = new Seat(contract, instance);
     station.seats.set(instance, seat);
+    if (!apart) station.unnamed ??= seat;
     this.limit(this.policy);
     return seat;
   }
@@ -63,7 +69,7 @@ export class Server {
     const station = new Station(contract);
     const seat = new Seat(contract, contract.name);
     seat.take(servicer);
-    station.seats.set(seat.instance, seat);
+    station.unnamed = seat;
     for (const method of contract.methods) this.register(method, station, new Report());
     return seat;
   }

@@ -58,7 +58,7 @@ export class Tenant {
     readonly placed: Placed,
     private readonly site: Site,
   ) {
-    this.seat = site.server.mount(placed.agent.contract, placed.name);
+    this.seat = site.server.mount(placed.agent.contract, placed.name, placed.added);
     this.show();
   }
 
