@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 
@@ -18,21 +19,25 @@ from tests.cluster.laden import SHED, laden
 from tests.cluster.load import Outcome
 
 
-async def ramp(
-    work_ms: float, for_s: float, times: tuple[int, ...], *, guarded: bool
+async def normal_per_s(work_ms: float) -> float:
+    with short_folder() as folder:
+        async with laden(folder, work_ms) as it:
+            return await it.capacity_per_s() / 2
+
+
+async def step(
+    work_ms: float, per_s: float, for_s: float, *, guarded: bool
 ) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+    """A row for each class, of a server that was just started."""
     with short_folder() as folder:
         async with laden(folder, work_ms, *(() if guarded else ("--unguarded",))) as it:
-            capacity_per_s = await it.capacity_per_s()
-            for factor in times:
-                per_s = capacity_per_s / 2 * factor
-                outcomes = await it.called(per_s, for_s)
-                told = {"sheds": guarded, "load": factor, "per_s": round(per_s)}
-                memory = {"resident_mb": round(resident_mb(it.process.pid), 1)}
-                for priority, outcome in outcomes.items():
-                    rows.append({**told, "class": priority.word, **_told(outcome), **memory})
-    return rows
+            outcomes = await it.called(per_s, for_s)
+            told = {"sheds": guarded, "per_s": round(per_s)}
+            memory = {"resident_mb": round(resident_mb(it.process.pid), 1)}
+    return [
+        {**told, "class": priority.word, **_told(outcome), **memory}
+        for priority, outcome in outcomes.items()
+    ]
 
 
 def _told(outcome: Outcome) -> dict[str, object]:
@@ -56,11 +61,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="each; default %(default)s")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     said = parser.parse_args()
-    for guarded in (True, False):
-        run = ramp(said.work_ms, said.seconds, tuple(said.times), guarded=guarded)
+    normal = asyncio.run(normal_per_s(said.work_ms))
+    # By turns: what neighbours of the machine take meets both.
+    for times, guarded in itertools.product(said.times, (True, False)):
+        run = step(said.work_ms, normal * times, said.seconds, guarded=guarded)
         for row in asyncio.run(run):
-            line = json.dumps(row) if said.json else _line(row)
-            sys.stdout.write(f"{line}\n")
+            known = {"load": times, **row}
+            sys.stdout.write(f"{json.dumps(known) if said.json else _line(known)}\n")
             sys.stdout.flush()
 
 
