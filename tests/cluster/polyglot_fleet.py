@@ -92,10 +92,8 @@ async def polyglot_fleet(**variables: str) -> AsyncIterator[PolyglotFleet]:
     with short_folder() as folder:
         _write(folder)
         checkout = Checkout(folder)
-        environment = Environment.read()
-        # Programs that were built before are not built again.
-        checkout.variables["XDG_CACHE_HOME"] = str(environment.cache.parent)
-        checkout.variables |= {"PATH": environment.path, **variables}
+        build_from_sources(checkout)
+        checkout.variables |= variables
         async with AsyncExitStack() as stack:
             stack.push_async_callback(checkout.tandem, "down")
             told = await checkout.told("up", "-d")
@@ -104,10 +102,17 @@ async def polyglot_fleet(**variables: str) -> AsyncIterator[PolyglotFleet]:
             yield PolyglotFleet(checkout, await stack.enter_async_context(client))
 
 
-def _write(folder: Path) -> None:
-    """Its deploy/, and the sources that hosts of other languages are built of."""
+def build_from_sources(checkout: Checkout) -> None:
+    """Hosts of other languages are built of ours; those that were built before are not again."""
     for name in ("services", "protos", "tools"):
-        (folder / name).symlink_to(ROOT / name)
+        (checkout.folder / name).symlink_to(ROOT / name)
+    environment = Environment.read()
+    checkout.variables["XDG_CACHE_HOME"] = str(environment.cache.parent)
+    checkout.variables["PATH"] = environment.path
+
+
+def _write(folder: Path) -> None:
+    """Its deploy/."""
     groups = [
         {"name": name, "agents": agents} | ({"runtime": RUNTIMES[name]} if name in RUNTIMES else {})
         for name, agents in GROUPS.items()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -25,10 +26,11 @@ from tandemkit.mesh.bootstrap import VARIABLE, Node, bootstrap
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.checkouts import write_deploy
-from tandemkit.testing.parts import short_folder
+from tandemkit.testing.parts import demand, short_folder
 from tests.cluster import relay_client
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import Checkout
+from tests.cluster.polyglot_fleet import build_from_sources
 
 SERVED = (REGISTRY, FLEET_STATUS, MACHINE, AGENT_POOL)
 SERVICE = FILES.promise.service.full_name
@@ -48,29 +50,29 @@ class Pooled:
     def pool(self) -> Any:
         return rpc.AgentPoolServiceStub(self.channel)
 
-    async def allocate(self, suffix: str, **more: Any) -> Any:
+    async def allocate(self, suffix: str, service: str = SERVICE, **more: Any) -> Any:
         """The answer, once there is a slot."""
-        request = pb.AllocateAgentRequest(agent_type=SERVICE, agent_name=suffix, **more)
-        return await self._again(lambda: self.pool.AllocateAgent(request))
+        request = pb.AllocateAgentRequest(agent_type=service, agent_name=suffix, **more)
+        return await self.again(lambda: self.pool.AllocateAgent(request))
 
     async def write(self, name: str, path: str) -> None:
         """Has the instance keep a file."""
         stub: Any = files_rpc.FilesServiceStub(self.channel)
         request = files_pb.WriteFileRequest(request_id=f"{name}-{path}", path=path, content=b"x")
-        await self._again(lambda: stub.WriteFile(request, metadata=_to(name)))
+        await self.again(lambda: stub.WriteFile(request, metadata=to(name)))
 
     async def kept(self, name: str) -> list[str]:
         """The files that the instance has."""
         stub: Any = files_rpc.FilesServiceStub(self.channel)
         request = files_pb.ListFilesRequest()
-        told = await self._again(lambda: stub.ListFiles(request, metadata=_to(name)))
+        told = await self.again(lambda: stub.ListFiles(request, metadata=to(name)))
         return [one.path for one in told.files]
 
     async def pools(self) -> Any:
-        (pool,) = (await self._again(lambda: self.pool.GetPools(pb.GetPoolsRequest()))).pools
-        return pool
+        """That of Python."""
+        return (await self.again(lambda: self.pool.GetPools(pb.GetPoolsRequest()))).pools[0]
 
-    async def _again(self, ask: Any) -> Any:
+    async def again(self, ask: Any) -> Any:
         """As a client does: after the delay, where the answer says that there is one."""
         deadline_s = _CLOCK.monotonic_s() + 30.0
         while True:
@@ -83,18 +85,23 @@ class Pooled:
                 await _CLOCK.sleep(found.retry_after_s or 0.05)
 
 
-def _to(name: str) -> tuple[tuple[str, str], ...]:
+def to(name: str) -> tuple[tuple[str, str], ...]:
     return (("x-tandem-instance", name),)
 
 
-def _write(folder: Path, hosts: int, slots: int) -> None:
-    pool = {"name": "python", "group": POOL, "agents": ["*"], "slots_per_host": slots}
-    settings = {AGENT_POOL.name: {"pools": [pool], "idle_min": "0.05s"}}
+def _write(folder: Path, hosts: int, slots: int, others: Mapping[str, str]) -> None:
+    """`others` are languages, each with the pattern of the agents that its pool takes."""
+    pools: list[dict[str, Any]] = [
+        {"name": one, "group": f"pool-{one}", "agents": [agents], "slots_per_host": slots}
+        for one, agents in {"python": "*", **others}.items()
+    ]
+    settings = {AGENT_POOL.name: {"pools": pools, "idle_min": "0.05s"}}
     groups: list[dict[str, Any]] = [
         {"name": "control", "agents": ["control-*"]},
         {"name": "machine", "agents": ["control-machine"]},
         {"name": "agents", "agents": ["*"]},
         {"name": POOL, "agents": [], "replicas": hosts},
+        *({"name": f"pool-{one}", "agents": [], "runtime": one} for one in others),
     ]
     files: dict[str, Any] = {"fleet/layout/groups.yaml": {"groups": groups}}
     files["fleet/profiles/laptop.yaml"] = {
@@ -112,10 +119,17 @@ def _write(folder: Path, hosts: int, slots: int) -> None:
 
 
 @asynccontextmanager
-async def pooled(hosts: int, slots: int) -> AsyncIterator[Pooled]:
+async def pooled(
+    hosts: int, slots: int, others: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Pooled]:
+    """Skips where the tools of another language are absent."""
+    for one in others:
+        demand(one)
     with short_folder() as folder:
-        _write(folder, hosts, slots)
+        _write(folder, hosts, slots, others)
         checkout = Checkout(folder)
+        if others:
+            build_from_sources(checkout)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(checkout.tandem, "down")
             told = await checkout.told("up", "-d")

@@ -11,8 +11,8 @@ from tandemkit.machine.asking import HostRefused
 from tandemkit.reach.failure import Unreachable
 
 RETRY_S = 1.0
-# As hosts say it.
-_NOT_IN_PROGRAM = "AGENT_NOT_IN_PROGRAM"
+# As hosts say that asking again is no use: they have no such agent, or it needs settings.
+_NEVER = frozenset({"AGENT_NOT_IN_PROGRAM", "INSTANCE_REFUSED"})
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def storing() -> Iterator[None]:
 
 def unknown_type(agent_type: str, why: str) -> CallerError:
     reason = errors.ERROR_REASON_AGENT_TYPE_UNKNOWN
-    message = "no pool has such an agent"
+    message = "no pool can serve such an agent"
     return CallerError(reason, message, field="agent_type", agent_type=agent_type, why=why)
 
 
@@ -65,7 +65,7 @@ def exhausted(pool: str, slots: int, wait_s: float | None) -> TransientError:
 
 def of_host(error: HostRefused, name: str, service: str) -> CallerError | TransientError:
     """Of a host that was to serve an instance."""
-    if error.reason == _NOT_IN_PROGRAM:
+    if error.reason in _NEVER:
         return unknown_type(service, error.metadata.get("why", error.message))
     cause = error.metadata.get("cause", error.message)
     reason = errors.ERROR_REASON_ALLOCATION_UNBUILT

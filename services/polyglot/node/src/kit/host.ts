@@ -151,7 +151,9 @@ export class Host {
   }
 
   private announce(member: Membership, port: number): void {
-    const contracts = new Map(this.contracts.map((one) => [one.service, stored(one)]));
+    // Those of the program too, for its agents may be added.
+    const known = [...this.placed.map((one) => one.agent), ...this.program];
+    const contracts = new Map(known.map((one) => [one.contract.service, stored(one.contract)]));
     const roster = (): Registered =>
       create(HostSchema, {
         name: `hosts/${member.hostName}`,
