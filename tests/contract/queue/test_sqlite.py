@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tandemkit.core.clock import SystemClock
+from tandemkit.core.lock import InUse
+from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.queue.sqlite import SqliteQueues, sqlite_queues
-from tests.contract.queue.suite import Case, FateSuite, QueueSuite
+from tests.contract.queue.suite import Case, FateSuite, QueueSuite, next_of
 
 
 class _File:
@@ -40,3 +43,41 @@ class TestSqlite(QueueSuite, FateSuite):
         file = _File(tmp_path / "queue.sqlite")
         yield file
         await file.close()
+
+
+async def test_a_full_disk_refuses_and_loses_nothing_that_was_taken(tmp_path: Path) -> None:
+    """What was confirmed is handed out and done with once there is room, and publishing goes on."""
+    async with sqlite_queues(tmp_path / "queue.sqlite", SystemClock()) as queues:
+        queue, confirmed = queues.queue("full", 5), 0
+        with _no_file_beyond(300_000), pytest.raises(Unreachable):
+            for number in range(200):
+                await queue.publish(f"id-{number}", bytes(10_000))
+                confirmed += 1
+        assert 0 < confirmed < 200
+        await queue.publish("after", b"")
+        assert (await queue.depth()).open_ == confirmed + 1
+        async with queue.consume(10) as deliveries:
+            for number in range(confirmed):
+                delivery = await next_of(deliveries)
+                assert delivery.message.id == f"id-{number}"
+                await delivery.ack()
+            assert (await next_of(deliveries)).message.id == "after"
+
+
+async def test_a_file_has_one_owner(tmp_path: Path) -> None:
+    """A second process is told so at once."""
+    async with sqlite_queues(tmp_path / "queue.sqlite", SystemClock()):
+        with pytest.raises(InUse):
+            async with sqlite_queues(tmp_path / "queue.sqlite", SystemClock()):
+                pass
+
+
+@contextmanager
+def _no_file_beyond(bytes_max: int) -> Iterator[None]:
+    """No file of this process grows beyond: to SQLite it is a disk without room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
