@@ -52,7 +52,8 @@ def resume(workflow: pb.Workflow) -> None:
         if node.state == pb.NODE_STATE_COMPENSATING:
             undoing.put_back(node)
         elif node.state == pb.NODE_STATE_RUNNING:
-            is_over = plans[node.id].at_most_once or node.attempts >= _LIVES_MAX
+            is_last = plans[node.id].at_most_once or node.attempts >= _LIVES_MAX
+            is_over = is_last or workflow.state == pb.WORKFLOW_STATE_COMPENSATING
             node.state = pb.NODE_STATE_UNKNOWN if is_over else pb.NODE_STATE_WAITING
             if is_over:
                 node.failure.code = code_pb2.UNKNOWN
@@ -123,7 +124,8 @@ def conclude(
     else:
         node.failure.CopyFrom(answer.failure)
         pause = _pause(plan.retry, node.undo_attempts if undone else node.attempts)
-        if answer.failure.may_retry and pause is not None and (undone or not plan.at_most_once):
+        is_forward = workflow.state == pb.WORKFLOW_STATE_RUNNING and not plan.at_most_once
+        if answer.failure.may_retry and pause is not None and (undone or is_forward):
             wait = max(pause, answer.failure.retry_after.ToTimedelta())
             node.retry_time.FromDatetime(now + wait)
             if undone:

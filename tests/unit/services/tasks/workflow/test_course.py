@@ -126,3 +126,22 @@ def _check_end(world: _World) -> None:
 
 
 _TAKEN_BACK = {pb.NODE_STATE_COMPENSATED, pb.NODE_STATE_FAILED}
+
+
+def test_m007_a_call_whose_end_is_unclear_is_taken_back_also_where_the_rest_gave_up_before() -> (
+    None
+):
+    """It was under way when another node failed; nobody makes it again, and it may have
+    happened.
+    """
+    for ends in ("unheard", "dead"):
+        world = _World(pb.WorkflowPlan(nodes=[node("a"), undone("b")], parallel_max=2))
+        world.turn()
+        world.answer("a", _refuses(may_retry=False))
+        world.turn()
+        if ends == "dead":
+            world.die()
+        else:
+            world.answer("b", _refuses(may_retry=True))
+        world.turn()
+        assert world.calls == {"b": "w-b-undo"}, ends
