@@ -119,7 +119,7 @@ async def test_m007_killed_mid_run_it_resumes_and_finishes_exactly_once_per_node
         await eventually(partial(it.is_over, name), within_s=60)
     found = [await it.get(name) for name in names]
     came = Counter(it.keys)
-    wanted = {f"{name}-{one.id}" for name in names for one in found[0].plan.nodes}
+    wanted = {f"{name}--{one.id}" for name in names for one in found[0].plan.nodes}
     again = sum(came.values()) - len(came)
     tell("nodes", f"{len(came)} of {len(wanted)}, {KILLS} kills, {again} called again")
     assert {one.state for one in found} == {nouns.WORKFLOW_STATE_SUCCEEDED}
@@ -133,7 +133,7 @@ def _check_order(keys: list[str]) -> None:
     """The first call of a node is behind the first call of each that it needs."""
     first = {key: keys.index(key) for key in keys}
     for key, at in first.items():
-        name, node_name = key.split("-", 1)
+        name, node_name = key.split("--", 1)
         layer = int(node_name[1])
         for number in range(WIDTH) if layer else ():
-            assert first[f"{name}-n{layer - 1}-{number}"] < at
+            assert first[f"{name}--n{layer - 1}-{number}"] < at

@@ -36,7 +36,8 @@ def begun(name: str, plan: pb.WorkflowPlan, now: datetime) -> pb.Workflow:
     made = pb.Workflow(name=name, plan=plan, state=pb.WORKFLOW_STATE_RUNNING)
     made.create_time.FromDatetime(now)
     for node in plan.nodes:
-        key = f"{name.removeprefix(PREFIX)}-{node.id}"
+        # No id has two hyphens in a row.
+        key = f"{name.removeprefix(PREFIX)}--{node.id}"
         made.nodes.add(id=node.id, state=pb.NODE_STATE_WAITING, key=key)
     return made
 

@@ -15,7 +15,7 @@ _UNCLEAR = {pb.NODE_STATE_RUNNING, pb.NODE_STATE_COMPENSATING}
 
 def key_of(key: str) -> str:
     """Of the compensation, by that of the call."""
-    return f"{key}-undo"
+    return f"{key}--undo"
 
 
 def put_back(node: pb.NodeStanding) -> None:

@@ -68,6 +68,6 @@ async def test_the_same_id_is_the_same_workflow(workflows: Stub, toolbox: Toolbo
     await ended(workflows, "i")
     again = await workflows.StartWorkflow(start("i", node("a")))
     assert again.workflow.state == nouns.WORKFLOW_STATE_SUCCEEDED
-    assert toolbox.keys == ["i-a"]
+    assert toolbox.keys == ["i--a"]
     found = await refusal(workflows.StartWorkflow(start("i", node("b"))))
     assert found.reason == "WORKFLOW_EXISTS"

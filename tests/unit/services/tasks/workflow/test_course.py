@@ -106,9 +106,9 @@ def _check_order(world: _World) -> None:
     first = {key: world.happened.index(key) for key in world.happened}
     for one in world.workflow.plan.nodes:
         for other in needs(one):
-            mine, its = first.get(f"w-{one.id}"), first.get(f"w-{other}")
+            mine, its = first.get(f"w--{one.id}"), first.get(f"w--{other}")
             assert mine is None or (its is not None and its < mine)
-            back, its_back = first.get(f"w-{one.id}-undo"), first.get(f"w-{other}-undo")
+            back, its_back = first.get(f"w--{one.id}--undo"), first.get(f"w--{other}--undo")
             if its_back is not None and back is not None:
                 assert back < its_back
 
@@ -118,11 +118,11 @@ def _check_end(world: _World) -> None:
     for one in world.workflow.plan.nodes:
         state = found[one.id]
         if world.workflow.state == pb.WORKFLOW_STATE_SUCCEEDED:
-            assert f"w-{one.id}-undo" not in world.happened
+            assert f"w--{one.id}--undo" not in world.happened
             lost = {pb.NODE_STATE_FAILED, pb.NODE_STATE_UNKNOWN}
             assert one.optional or state not in lost
         elif world.workflow.state == pb.WORKFLOW_STATE_FAILED and one.HasField("compensation"):
-            assert (f"w-{one.id}" in world.happened) <= (state in _TAKEN_BACK)
+            assert (f"w--{one.id}" in world.happened) <= (state in _TAKEN_BACK)
 
 
 _TAKEN_BACK = {pb.NODE_STATE_COMPENSATED, pb.NODE_STATE_FAILED}
@@ -144,4 +144,16 @@ def test_m007_a_call_whose_end_is_unclear_is_taken_back_also_where_the_rest_gave
         else:
             world.answer("b", _refuses(may_retry=True))
         world.turn()
-        assert world.calls == {"b": "w-b-undo"}, ends
+        assert world.calls == {"b": "w--b--undo"}, ends
+
+
+def test_no_two_calls_have_one_key() -> None:
+    """Also of nodes and workflows whose names continue each other; and every callee takes it."""
+    plan = pb.WorkflowPlan(nodes=[undone("c"), undone("c-undo"), undone("b-c")])
+    keys = []
+    for name in ("a", "a-b"):
+        for one in course.begun(f"workflows/{name}", plan, _START).nodes:
+            keys += [one.key, undoing.key_of(one.key)]
+    assert len(set(keys)) == len(keys)
+    longest = course.begun(f"workflows/{'w' * 30}", pb.WorkflowPlan(nodes=[node("n" * 24)]), _START)
+    assert len(undoing.key_of(longest.nodes[0].key)) <= 63

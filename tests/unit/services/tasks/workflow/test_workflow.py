@@ -47,9 +47,9 @@ async def test_m007_branches_run_at_the_same_time_and_each_behind_what_it_needs(
     )
     found = await ended(workflows, "d")
     assert found.state == nouns.WORKFLOW_STATE_SUCCEEDED
-    assert toolbox.keys[0] == "d-a"
-    assert sorted(toolbox.keys[1:3]) == ["d-b", "d-c"]
-    assert toolbox.keys[3:] == ["d-d"]
+    assert toolbox.keys[0] == "d--a"
+    assert sorted(toolbox.keys[1:3]) == ["d--b", "d--c"]
+    assert toolbox.keys[3:] == ["d--d"]
     assert toolbox.at_once_max == 2
 
 
@@ -58,7 +58,7 @@ async def test_values_go_from_responses_into_requests(workflows: Stub, toolbox: 
     taking = node("b", inputs=[value("a", "text", "text")], call=call())
     await workflows.StartWorkflow(start("v", taking, node("a")))
     await ended(workflows, "v")
-    assert toolbox.came == [("v-a", "a"), ("v-b", "<a>")]
+    assert toolbox.came == [("v--a", "a"), ("v--b", "<a>")]
     asked = pb.GetNodeOutputRequest(name="workflows/v", node="b")
     output = (await workflows.GetNodeOutput(asked)).response
     assert text.NormalizeTextResponse.FromString(output).text == "<<a>>"
@@ -69,15 +69,15 @@ async def test_a_call_that_fails_for_a_while_is_made_again(
 ) -> None:
     """With the same key, behind a pause that doubles."""
     # Not UNAVAILABLE, which the mesh itself tries once more.
-    toolbox.code, toolbox.failing["r-a"] = grpc.StatusCode.DEADLINE_EXCEEDED, 2
+    toolbox.code, toolbox.failing["r--a"] = grpc.StatusCode.DEADLINE_EXCEEDED, 2
     await workflows.StartWorkflow(start("r", node("a")))
     for attempts, wait_s in ((1, 1), (2, 2)):
-        await came(toolbox, "r-a", attempts)
+        await came(toolbox, "r--a", attempts)
         await waits(workflows, "r")
         await clock.advance(wait_s)
     found = await ended(workflows, "r")
     assert (states(found), found.nodes[0].attempts) == ({"a": "done"}, 3)
-    assert toolbox.keys == ["r-a"] * 3
+    assert toolbox.keys == ["r--a"] * 3
 
 
 async def test_m007_what_is_done_is_taken_back_where_the_rest_fails(
@@ -86,14 +86,14 @@ async def test_m007_what_is_done_is_taken_back_where_the_rest_fails(
     """The latest first, only what happened, and the values that it gave are known to its way
     back.
     """
-    toolbox.code, toolbox.failing["s-d"] = grpc.StatusCode.FAILED_PRECONDITION, 1
+    toolbox.code, toolbox.failing["s--d"] = grpc.StatusCode.FAILED_PRECONDITION, 1
     first = undone("a", compensation_inputs=[value("a", "text", "text")])
     plan = (first, undone("b", "a"), node("c", "b"), undone("d", "c"), undone("e", "d"))
     await workflows.StartWorkflow(start("s", *plan))
     found = await ended(workflows, "s")
     assert found.state == nouns.WORKFLOW_STATE_FAILED
     assert found.cause == "node d: it was told to fail"
-    assert toolbox.came[4:] == [("s-b-undo", "undo b"), ("s-a-undo", "<a>")]
+    assert toolbox.came[4:] == [("s--b--undo", "undo b"), ("s--a--undo", "<a>")]
     assert states(found) == {
         "a": "compensated",
         "b": "compensated",
@@ -107,7 +107,7 @@ async def test_an_optional_node_takes_only_what_needs_it_along(
     workflows: Stub, toolbox: Toolbox
 ) -> None:
     """The rest succeeds, and nothing is taken back."""
-    toolbox.code, toolbox.failing["o-b"] = grpc.StatusCode.INVALID_ARGUMENT, 1
+    toolbox.code, toolbox.failing["o--b"] = grpc.StatusCode.INVALID_ARGUMENT, 1
     plan = (undone("a"), node("b", optional=True), node("c", "b"), node("d", "a"))
     await workflows.StartWorkflow(start("o", *plan))
     found = await ended(workflows, "o")
@@ -119,18 +119,18 @@ async def test_a_workflow_that_is_cancelled_waits_for_its_calls_and_goes_back(
     workflows: Stub, toolbox: Toolbox
 ) -> None:
     """What was called may have happened, so it is heard of first."""
-    held = toolbox.hold("x-b")
+    held = toolbox.hold("x--b")
     await workflows.StartWorkflow(start("x", undone("a"), undone("b", "a"), node("c", "b")))
-    await came(toolbox, "x-b")
+    await came(toolbox, "x--b")
     asked = pb.CancelWorkflowRequest(name="workflows/x", reason="changed my mind")
     for _ in range(2):
         told = (await workflows.CancelWorkflow(asked)).workflow
         assert (told.state, told.cancelled) == (nouns.WORKFLOW_STATE_COMPENSATING, True)
-    assert toolbox.keys == ["x-a", "x-b"]
+    assert toolbox.keys == ["x--a", "x--b"]
     held.set()
     found = await ended(workflows, "x")
     assert (found.state, found.cause) == (nouns.WORKFLOW_STATE_CANCELLED, "changed my mind")
-    assert toolbox.keys[2:] == ["x-b-undo", "x-a-undo"]
+    assert toolbox.keys[2:] == ["x--b--undo", "x--a--undo"]
     assert (await workflows.CancelWorkflow(asked)).workflow == found
 
 
@@ -139,7 +139,7 @@ async def test_a_workflow_whose_way_back_fails_is_stuck_until_somebody_has_it_go
 ) -> None:
     """What else can be taken back is; then the same, again."""
     toolbox.code = grpc.StatusCode.FAILED_PRECONDITION
-    toolbox.failing |= {"k-c": 1, "k-b-undo": 1}
+    toolbox.failing |= {"k--c": 1, "k--b--undo": 1}
     await workflows.StartWorkflow(start("k", undone("a"), undone("b", "a"), node("c", "b")))
     found = await ended(workflows, "k")
     assert found.state == nouns.WORKFLOW_STATE_STUCK
@@ -154,11 +154,11 @@ async def test_a_workflow_whose_time_is_over_fails(
     workflows: Stub, toolbox: Toolbox, clock: FakeClock
 ) -> None:
     """What is still called is heard of, and then taken back."""
-    held = toolbox.hold("t-a")
+    held = toolbox.hold("t--a")
     request = start("t", undone("a"), node("b", "a"))
     request.plan.time_max.FromSeconds(60)
     await workflows.StartWorkflow(request)
-    await came(toolbox, "t-a")
+    await came(toolbox, "t--a")
     await clock.advance(61)
     held.set()
     found = await ended(workflows, "t")
@@ -183,19 +183,19 @@ async def test_another_life_goes_on_with_what_is_open(
     """The call whose end nobody heard is made again with its key, what is done is not; and what had
     ended is still known.
     """
-    held, beside = toolbox.hold("l-b"), (toolbox.agent,)
+    held, beside = toolbox.hold("l--b"), (toolbox.agent,)
     async with serving(AGENT, beside=beside, state_dir=tmp_path, clock=clock) as channel:
         stub: Stub = rpc.WorkflowServiceStub(channel)
         await stub.StartWorkflow(start("e", node("a")))
         await ended(stub, "e")
         await stub.StartWorkflow(start("l", node("a"), node("b", "a"), node("c", "b")))
-        await came(toolbox, "l-b")
+        await came(toolbox, "l--b")
     held.set()
     async with serving(AGENT, beside=beside, state_dir=tmp_path, clock=clock) as channel:
         stub = rpc.WorkflowServiceStub(channel)
         found = await ended_again(stub, "l", clock)
         assert found.state == nouns.WORKFLOW_STATE_SUCCEEDED
-        assert toolbox.keys == ["e-a", "l-a", "l-b", "l-b", "l-c"]
+        assert toolbox.keys == ["e--a", "l--a", "l--b", "l--b", "l--c"]
         assert (await ended(stub, "e")).state == nouns.WORKFLOW_STATE_SUCCEEDED
 
 
@@ -205,16 +205,16 @@ async def test_a_call_that_may_be_made_once_is_not_made_again(
     """Where nobody heard its end it counts as failed, and is taken back, for it may have
     happened.
     """
-    held, beside = toolbox.hold("q-a"), (toolbox.agent,)
+    held, beside = toolbox.hold("q--a"), (toolbox.agent,)
     async with serving(AGENT, beside=beside, state_dir=tmp_path, clock=clock) as channel:
         stub: Stub = rpc.WorkflowServiceStub(channel)
         await stub.StartWorkflow(start("q", undone("a", at_most_once=True)))
-        await came(toolbox, "q-a")
+        await came(toolbox, "q--a")
     held.set()
     async with serving(AGENT, beside=beside, state_dir=tmp_path, clock=clock) as channel:
         found = await ended_again(rpc.WorkflowServiceStub(channel), "q", clock)
         assert (found.state, states(found)) == (nouns.WORKFLOW_STATE_FAILED, {"a": "compensated"})
-        assert toolbox.keys == ["q-a", "q-a-undo"]
+        assert toolbox.keys == ["q--a", "q--a--undo"]
 
 
 async def test_what_ended_long_ago_is_forgotten_and_too_many_at_once_are_refused(
@@ -222,7 +222,7 @@ async def test_what_ended_long_ago_is_forgotten_and_too_many_at_once_are_refused
 ) -> None:
     """So that neither disk nor memory grows without end."""
     settings = cfg.WorkflowSettings(workflows_max=1, ended_max=2)
-    held, beside = toolbox.hold("w4-a"), (toolbox.agent,)
+    held, beside = toolbox.hold("w4--a"), (toolbox.agent,)
     async with serving(
         AGENT, settings=settings, beside=beside, state_dir=tmp_path, clock=clock
     ) as channel:
