@@ -17,7 +17,8 @@ from tandemkit.machine.home import Home
 _MAGIC = b"SQLite format 3\0"
 # What SQLite keeps beside a database; all that counts of it is in the copy.
 BESIDE = ("-wal", "-shm", "-journal")
-_NAMED_AS_DATABASE = re.compile(r".*\.(sqlite3?|db|outbox)")
+# `.db` is others' too: bbolt's, say, which is copied like any file.
+_NAMED_AS_DATABASE = re.compile(r".*\.(sqlite3?|outbox)")
 # Of files in an agent's own folder, not of those in folders below, whose names are the agent's or
 # its callers' to choose.
 _OMITTED = (

@@ -51,6 +51,14 @@ async def test_everything_below_state_is_held_by_rule(tmp_path: Path) -> None:
     assert faults_in(kept) == []
 
 
+async def test_a_database_of_another_kind_is_a_file_like_any(tmp_path: Path) -> None:
+    """Agents in other languages have their own."""
+    home = await home_with_stores(tmp_path)
+    (home.state / "trial-files" / "index.db").write_bytes(b"bbolt" * 1000)
+    held = {one.path: one.kind for one in taken(home).manifest.files}
+    assert held["state/trial-files/index.db"] == pb.CHECKPOINT_FILE_KIND_PLAIN
+
+
 async def test_what_is_in_the_journal_alone_is_in_the_copy(tmp_path: Path) -> None:
     """The database's own file has none of it yet."""
     home = await home_with_stores(tmp_path)
