@@ -143,4 +143,4 @@ class BrokerSuite:
         finally:
             await case.broker.start()
         await queue.publish("one", b"")
-        assert await queue.depth() == Depth(1, 0)
+        await until_depth(queue, Depth(1, 0))

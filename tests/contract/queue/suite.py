@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import count
 from typing import Protocol
 
@@ -79,7 +80,7 @@ class QueueSuite:
         queue = named(await case.open())
         for number in range(5):
             await queue.publish(f"id-{number}", bytes([number, 0, 255]))
-        assert await queue.depth() == Depth(5, 0)
+        await until_depth(queue, Depth(5, 0))
         async with queue.consume(2) as deliveries:
             for number in range(5):
                 delivery = await next_of(deliveries)
@@ -225,7 +226,7 @@ class FateSuite:
         await one.publish("a", b"")
         async with other.consume(1) as deliveries:
             await nothing_from(deliveries)
-        assert await one.depth() == Depth(1, 0)
+        await until_depth(one, Depth(1, 0))
 
     async def test_what_was_published_survives_its_publisher(self, case: Case) -> None:
         """Delayed, dead and taken ones too."""
@@ -252,10 +253,11 @@ class FateSuite:
         await queue.publish("twin", b"")
         await queue.publish("twin", b"")
         async with queue.consume(1) as deliveries:
-            for _ in range((await queue.depth()).open_):
-                twin = await next_of(deliveries)
-                assert (twin.message.id, twin.message.attempt) == ("twin", 1)
-                await twin.ack()
+            with suppress(TimeoutError):
+                for _ in range(2):
+                    twin = await next_of(deliveries, WITHIN_S / 4)
+                    assert (twin.message.id, twin.message.attempt) == ("twin", 1)
+                    await twin.ack()
             await until_depth(queue, Depth(0, 0))
 
     async def test_giving_up_waiting_loses_nothing(self, case: Case) -> None:
