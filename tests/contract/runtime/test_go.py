@@ -11,6 +11,7 @@ from tandem.fleet.v1.plan_pb2 import PlannedHost
 from tandem.polyglot.v1 import file_digest_service_pb2 as pb
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import Order
+from tests.contract.runtime import test_python
 from tests.contract.runtime.case import Argv, Asked, Broken, Held, Refused, Runtime
 from tests.contract.runtime.suite import RuntimeSuite
 from tests.polyglot.going import go_host
@@ -62,3 +63,12 @@ async def runtime() -> Runtime:
 
 class TestGo(RuntimeSuite):
     """With the agent that digests files."""
+
+
+def test_m017_an_agent_in_go_is_held_to_all_that_python_is() -> None:
+    """Nothing of the suite is left out for it, or is another test than for Python."""
+    python = test_python.TestPython
+    held = {name for name in dir(python) if name.startswith("test_")}
+    assert len(held) > 40
+    assert {name for name in dir(TestGo) if name.startswith("test_")} == held
+    assert all(getattr(TestGo, name) is getattr(python, name) for name in held)

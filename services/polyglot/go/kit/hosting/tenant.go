@@ -95,8 +95,8 @@ func (t *tenant) live() error {
 	life, end := context.WithCancel(context.Background())
 	scope := &Scope{Name: t.name, Folder: folder, Log: log.Of(t.name), Context: life, feels: t.feels}
 	built, err := t.agent.build(scope, t.settings)
-	if err == nil && built.Servicer == nil {
-		err = errors.New("it has no servicer")
+	if err == nil && !t.seat.Fits(built.Servicer) {
+		err = errors.New("its servicer does not implement its contract")
 	}
 	if err != nil {
 		end()

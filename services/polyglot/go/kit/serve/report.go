@@ -33,7 +33,6 @@ func (r *report) begin(one *call) {
 		one.span = r.tracing.Served(one.method.Path, one.parent)
 		one.parent = one.span.Parent()
 	}
-	one.context = trace.Into(one.context, one.parent)
 	one.tally.begin()
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"reflect"
 	"sync/atomic"
 	"time"
 )
@@ -13,6 +14,7 @@ const leftWithin = 5 * time.Second
 type Seat struct {
 	Instance string
 
+	contract reflect.Type
 	rooms    map[string]*room
 	servicer atomic.Value
 	latest   atomic.Int64
@@ -21,13 +23,18 @@ type Seat struct {
 // occupant is who answers; atomic.Value wants one type.
 type occupant struct{ servicer any }
 
-func newSeat(instance string, methods map[string]*Method) *Seat {
-	made := &Seat{Instance: instance, rooms: map[string]*room{}}
-	for name, method := range methods {
+func newSeat(instance string, at *station) *Seat {
+	made := &Seat{Instance: instance, contract: reflect.TypeOf(at.kind).Elem(), rooms: map[string]*room{}}
+	for name, method := range at.methods {
 		made.rooms[name] = newRoom(method)
 	}
 	made.Leave(Restarting())
 	return made
+}
+
+// Fits says whether a servicer implements the contract of the seat.
+func (s *Seat) Fits(servicer any) bool {
+	return servicer != nil && reflect.TypeOf(servicer).Implements(s.contract)
 }
 
 // Take gives the seat to a servicer: calls go to this one from now on.

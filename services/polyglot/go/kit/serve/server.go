@@ -3,7 +3,6 @@ package serve
 import (
 	"fmt"
 	"net"
-	"reflect"
 	"sort"
 	"strings"
 	"time"
@@ -125,9 +124,6 @@ func (s *Server) Drain(grace time.Duration, ending func()) {
 	s.grpc.GracefulStop()
 }
 
-// Draining is closed when the server begins to end.
-func (s *Server) Draining() <-chan struct{} { return s.draining }
-
 func (s *Server) register(service *grpc.ServiceDesc) error {
 	contract, err := Described(service.ServiceName)
 	if err != nil {
@@ -213,10 +209,4 @@ func (s *Server) unknown(_ any, stream grpc.ServerStream) error {
 		return Restarting()
 	}
 	return status.Errorf(codes.Unimplemented, "nobody here serves %s", strings.TrimPrefix(path, "/"))
-}
-
-// Fits says whether a servicer implements the contract of a service.
-func (s *Server) Fits(service string, servicer any) bool {
-	found := s.stations[service]
-	return found != nil && reflect.TypeOf(servicer).Implements(reflect.TypeOf(found.kind).Elem())
 }

@@ -70,6 +70,9 @@ func seated(t *testing.T, server *Server, servicer any) *Seat {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !seat.Fits(servicer) || seat.Fits(server) || seat.Fits(nil) {
+		t.Fatal("who implements the contract fits, and nobody else")
+	}
 	seat.Take(servicer)
 	return seat
 }

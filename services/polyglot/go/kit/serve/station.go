@@ -23,7 +23,7 @@ type station struct {
 func (s *station) mount(instance string, added bool) *Seat {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	made := newSeat(instance, s.methods)
+	made := newSeat(instance, s)
 	made.limit(s.policyMax)
 	if !added {
 		s.planned = made

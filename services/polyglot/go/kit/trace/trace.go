@@ -2,7 +2,6 @@
 package trace
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	mathrand "math/rand/v2"
@@ -51,19 +50,6 @@ func (p Parent) spanID() string {
 		return ""
 	}
 	return string(p[36:52])
-}
-
-type key struct{}
-
-// Into hands the trace on to what the call leads to.
-func Into(ctx context.Context, parent Parent) context.Context {
-	return context.WithValue(ctx, key{}, parent)
-}
-
-// Of is the trace of the call that is being served; empty where it has none.
-func Of(ctx context.Context) Parent {
-	found, _ := ctx.Value(key{}).(Parent)
-	return found
 }
 
 // Tracing is how a process traces its calls: `Share` of those without a trace begin a sampled one,
