@@ -65,7 +65,7 @@ class TestGo(RuntimeSuite):
     """With the agent that digests files."""
 
 
-def test_m017_an_agent_in_go_is_held_to_all_that_python_is() -> None:
+async def test_m017_an_agent_in_go_is_held_to_all_that_python_is() -> None:
     """Nothing of the suite is left out for it, or is another test than for Python."""
     python = test_python.TestPython
     held = {name for name in dir(python) if name.startswith("test_")}
