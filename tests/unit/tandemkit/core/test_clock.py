@@ -16,6 +16,7 @@ _CLOCK = SystemClock()
 async def test_a_sleep_until_a_moment_ends_behind_it() -> None:
     """Never before; and at once where the moment has passed."""
     # The loop's own timer, and the kernel's.
+    moment = _CLOCK.now()
     for left_s in (0.03, 1.05):
         moment = _CLOCK.now() + timedelta(seconds=left_s)
         await _CLOCK.sleep_until(moment)
