@@ -13,13 +13,13 @@ from services.platform.agent_pool.books import ACTIVE, PLACING, SUSPENDED, Books
 from services.platform.agent_pool.hosts import Hosts
 from services.platform.agent_pool.pools import Pool, Pools
 from services.platform.agent_pool.slots import Seen, fitting, free, longest_idle
-from services.platform.agent_pool.turns import NamedTurns
 from tandem.control.v1 import machine_pb2 as machine
 from tandem.control.v1 import registration_pb2 as control
 from tandem.fleet.v1.plan_pb2 import PlannedAgent
 from tandem.platform.v1.allocation_pb2 import Allocation
 from tandemkit.core.clock import Clock
 from tandemkit.machine.asking import HostRefused
+from tandemkit.supervise.named_turns import NamedTurns
 
 # Until the fleet knows where an instance is that its host serves.
 _KNOWN_WITHIN_S = 3.0

@@ -30,7 +30,10 @@ async def build(scope: Scope, settings: cfg.WorkflowSettings) -> AsyncIterator[W
     )
     await running.resume()
     scope.spawn("forget", running.forget())
-    yield Workflows(running, shelf, caller, scope.clock)
+    try:
+        yield Workflows(running, shelf, caller, scope.clock)
+    finally:
+        await running.end()
 
 
 AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.WorkflowSettings, calls_any=True, build=build)

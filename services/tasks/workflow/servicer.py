@@ -24,6 +24,7 @@ from tandemkit.storage.failure import Damaged
 
 _PAGE, _PAGE_MAX = 20, 100
 _RETRY_S: Final = 1.0
+_LOOK_S: Final = 0.1
 
 
 class Workflows(rpc.WorkflowServiceServicer):
@@ -64,15 +65,19 @@ class Workflows(rpc.WorkflowServiceServicer):
     async def WatchWorkflow(
         self, request: pb.WatchWorkflowRequest, _context: Context
     ) -> AsyncIterator[pb.WatchWorkflowResponse]:
-        workflow = await self._found(request.name)
+        told = 0
         while True:
-            yield pb.WatchWorkflowResponse(workflow=workflow)
+            workflow = await self._found(request.name)
+            if workflow.version != told:
+                told = workflow.version
+                yield pb.WatchWorkflowResponse(workflow=workflow)
             if course.has_ended(workflow):
                 return
             execution = self._running.get(id_of(request.name))
             if execution is not None:
-                await execution.changed(workflow.version)
-            workflow = await self._found(request.name)
+                await execution.changed(told)
+            else:  # it is about to run, or has just ended
+                await self._clock.sleep(_LOOK_S)
 
     async def ListWorkflows(
         self, request: pb.ListWorkflowsRequest, _context: Context

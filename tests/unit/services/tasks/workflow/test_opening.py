@@ -1,0 +1,184 @@
+"""What opens a workflow: callers who hang up or ask twice at once, and a store that loses words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from services.tasks.workflow import course
+from services.tasks.workflow.execution import Means
+from services.tasks.workflow.running import Running
+from services.tasks.workflow.shelf import Shelf
+from tandem.tasks.v1 import agent_call_pb2 as calls
+from tandem.tasks.v1 import workflow_pb2 as pb
+from tandemkit.reach.failure import Unreachable
+from tandemkit.rpc.contract import Method
+from tandemkit.storage.state.owned import State
+from tandemkit.storage.state.protocol import Change, Entry, StateStore, Stored
+from tandemkit.storage.state.sqlite import sqlite_state
+from tandemkit.supervise.errands import Errands
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
+from tests.unit.services.tasks.workflow.toolbox import undone
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class Lossy:
+    """A store whose writes wait while `holds` is not set; of some nobody hears that they are
+    there, and what is to go stays.
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self.holds = asyncio.Event()
+        self.holds.set()
+        self.writing = asyncio.Event()
+        self.unheard = self.refused = 0
+
+    async def get(self, key: str) -> Stored | None:
+        return await self._store.get(key)
+
+    async def write(self, changes: Sequence[Change]) -> int:
+        self.writing.set()
+        await self.holds.wait()
+        if self.refused and all(one.content is None for one in changes):
+            self.refused -= 1
+            raise Unreachable("it was told to fail")
+        version = await self._store.write(changes)
+        if self.unheard:
+            self.unheard -= 1
+            raise Unreachable("nobody hears of it")
+        return version
+
+    async def entries(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> tuple[Entry, ...]:
+        return await self._store.entries(prefix, after, limit)
+
+
+class Callee:
+    """Whom all calls reach."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    async def check(self, *_said: object, **_more: object) -> Method:
+        raise NotImplementedError
+
+    async def method(self, call: calls.AgentCall) -> Method:
+        raise NotImplementedError
+
+    async def call(self, _call: calls.AgentCall, key: str) -> calls.AgentAnswer:
+        self.keys.append(key)
+        return calls.AgentAnswer(response=b"")
+
+
+class Scene:
+    def __init__(self, store: StateStore, tasks: Tasks, most: int) -> None:
+        self.store, self.callee, self.clock = Lossy(store), Callee(), FakeClock()
+        self.shelf = Shelf(State(self.store))
+        means = Means(self.shelf, self.callee, self.clock, asyncio.Semaphore(9))
+        self.running = Running(means, tasks.spawn, most, ended_max=1)
+        tasks.spawn("forget", self.running.forget())
+
+    async def start(self, name: str) -> pb.Workflow:
+        plan = pb.WorkflowPlan(nodes=[undone("a")])
+        return await self.running.start(course.begun(f"workflows/{name}", plan, self.clock.now()))
+
+    async def ended(self, name: str) -> pb.Workflow:
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.shelf.get(name)
+                is_over = found is not None and course.has_ended(found)
+                if found is not None and is_over and self.running.get(name) is None:
+                    return found
+                await asyncio.to_thread(lambda: None)
+
+
+@asynccontextmanager
+async def scene(folder: Path, most: int = 9) -> AsyncIterator[Scene]:
+    async with sqlite_state(folder / "state.sqlite") as store, Tasks() as tasks:
+        made = Scene(store, tasks, most)
+        yield made
+        await made.running.end()
+        await tasks.end()
+
+
+async def test_a_workflow_runs_also_where_its_starter_hangs_up(tmp_path: Path) -> None:
+    """While it was written down: nobody else would run it before the next life."""
+    async with scene(tmp_path) as it:
+
+        async def started() -> None:
+            await it.start("w")
+
+        it.store.holds.clear()
+        starting = Errands().start(started())
+        await it.store.writing.wait()
+        starting.cancel()
+        await asyncio.wait([starting])
+        it.store.holds.set()
+        assert (await it.ended("w")).state == pb.WORKFLOW_STATE_SUCCEEDED
+        assert it.callee.keys == ["w--a"]
+
+
+async def test_a_workflow_that_nobody_heard_was_written_runs_when_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    """Its starter was told that the store does not answer."""
+    async with scene(tmp_path) as it:
+        it.store.unheard = 1
+        with pytest.raises(Unreachable):
+            await it.start("w")
+        await it.start("w")
+        await it.ended("w")
+        assert it.callee.keys == ["w--a"]
+
+
+async def test_a_started_workflow_is_known_also_where_no_other_may_run(tmp_path: Path) -> None:
+    """Whoever did not hear the answer asks again, and is not told that there is no room."""
+    async with scene(tmp_path, most=1) as it:
+        it.store.holds.clear()
+        both = asyncio.gather(it.start("w"), it.start("w"))
+        await it.store.writing.wait()
+        it.store.holds.set()
+        assert [one.name for one in await both] == ["workflows/w"] * 2
+
+
+async def test_a_stuck_workflow_goes_on_once_whoever_asks_for_it(tmp_path: Path) -> None:
+    """Two who ask at the same moment find one going on."""
+    async with scene(tmp_path) as it:
+        plan = pb.WorkflowPlan(nodes=[undone("a")])
+        stuck = course.begun("workflows/w", plan, it.clock.now())
+        stuck.state, stuck.nodes[0].state = (
+            pb.WORKFLOW_STATE_STUCK,
+            pb.NODE_STATE_COMPENSATION_FAILED,
+        )
+        stuck.end_time.FromDatetime(it.clock.now())
+        stuck.version = 1
+        await it.shelf.create(stuck)
+        found = await asyncio.gather(it.running.unstick("w"), it.running.unstick("w"))
+        assert [one is not None and one.state for one in found] == [
+            pb.WORKFLOW_STATE_COMPENSATING
+        ] * 2
+        assert (await it.ended("w")).state == pb.WORKFLOW_STATE_FAILED
+        assert it.callee.keys == ["w--a--undo"]
+
+
+async def test_what_cannot_be_forgotten_now_is_forgotten_later(tmp_path: Path) -> None:
+    """A store that is away for a moment ends nothing that runs."""
+    async with scene(tmp_path) as it:
+        await it.start("one")
+        await it.ended("one")
+        await it.clock.advance(1)
+        it.store.refused = 1
+        await it.start("two")
+        await it.ended("two")
+        async with asyncio.timeout(10):
+            while await it.shelf.get("one") is not None:
+                await it.clock.advance(0.5)
+        assert it.store.refused == 0
