@@ -19,8 +19,8 @@ from tandemkit.cli.boot import prepared, wanted
 from tandemkit.cli.harmless import one_line
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
 from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
+from tandemkit.cli.readying import readied
 from tandemkit.cli.restoring import Asked, Restored, Restoring
-from tandemkit.cli.secret_taking import taken_along
 from tandemkit.cli.shelving import complete, refusals
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, differences, release_of
@@ -137,9 +137,9 @@ def _aside(home: Home) -> Kept:
 def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> int:
     if not said.yes and _runs(home):
         _confirm(home, kept)
-    plan = None if said.no_start else _plan(environment, kept, said.profile)
+    plan = None if said.no_start else _plan(environment, home, kept, said.profile)
     if plan is not None:
-        environment = taken_along(plan, environment, home)
+        environment = asyncio.run(readied(plan, environment, home))
     asked = Asked(kept.name, said.note, plan, said.smoke)
     with refusals(), Shelf(home).alone():
         done = asyncio.run(Restoring(environment, home, asked).run())
@@ -149,9 +149,15 @@ def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> 
     return EXIT_NO if done.failed else 0
 
 
-def _plan(environment: Environment, kept: Kept, profile: str | None) -> nouns.WantedMachine:
-    if profile is None and kept.manifest.HasField("wanted"):
-        return kept.manifest.wanted
+def _plan(
+    environment: Environment, home: Home, kept: Kept, profile: str | None
+) -> nouns.WantedMachine:
+    journal = Restore(home).half_done
+    plan = nouns.WantedMachine()
+    for said in (journal, kept.manifest) if profile is None else ():
+        if said is not None and said.HasField("wanted"):
+            plan.CopyFrom(said.wanted)
+            return plan
     return wanted(blueprint(environment), Planned(profile or DEFAULT_PROFILE))
 
 

@@ -87,8 +87,9 @@ class Restoring:
             self._restore.note(journal, pb.RESTORE_STEP_SWAPPED)
             self._stepped("swapped")
         await self._put_back(kept, is_first=True)
-        if journal.HasField("wanted"):
-            await self._start(journal.wanted, kept)
+        # Of one that is gone on with, what is asked for now counts: then did not come about.
+        if self._asked.wanted is not None:
+            await self._start(self._asked.wanted, kept)
         else:
             await self._put_back(kept, is_first=False)
         await self._finish(kept)

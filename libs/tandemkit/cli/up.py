@@ -11,14 +11,14 @@ from typing import Any
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import deploying, edge, host_programs, registry_choice, starting
+from tandemkit.cli import deploying, edge, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
 from tandemkit.cli.progress import progress
+from tandemkit.cli.readying import readied
 from tandemkit.cli.screen import screen, value_of
-from tandemkit.cli.secret_taking import Taking
 from tandemkit.cli.signals import Interrupts
 from tandemkit.core.environment import Environment
 from tandemkit.machine.home import Home
@@ -72,15 +72,9 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
     home = prepared(environment)
     written = blueprint(environment)
     plan = wanted(written, asked)
-    taking = Taking(written, plan, environment)
-    # From here on nothing that is started can know them.
-    environment = taking.wiped()
-    if remark := asyncio.run(taking.checked(home)):
-        click.echo(f"tandem: {remark}", err=True)
+    environment = asyncio.run(readied(plan, environment, home, written=written))
     if remark := registry_choice.stood(plan, choice, home, environment):
         click.echo(f"tandem: {remark}", err=True)
-    # Before anything starts, and outside of the loop: they may have to be built, or fetched.
-    asyncio.run(host_programs.fit(plan.plan, environment, home.logs))
     envoy = edge.program(environment) if edge_wanted else Path()
 
     def standing(machine: nouns.Machine) -> edge.Standing:
