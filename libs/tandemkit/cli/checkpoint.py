@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from tandem.control.v1 import checkpoint_pb2 as pb
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
 from tandemkit.cli import noting
+from tandemkit.cli.boot import check_whole
 from tandemkit.cli.checkpointing import Made, checkpointed
 from tandemkit.cli.image_pool import Pools
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples, table
@@ -19,6 +20,7 @@ from tandemkit.cli.shelving import complete, name_now, refusals, size_text
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, deployed
 from tandemkit.machine.checkpoints.filling import Wish
+from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.checkpoints.servers import exports_of
 from tandemkit.machine.checkpoints.shelf import Kept, NoSuchCheckpoint, Shelf
 from tandemkit.machine.home import Home
@@ -83,6 +85,7 @@ def take(
     home = Home(environment.home)
     if not home.state.is_dir():
         raise Refusal(f"there is no fleet in {home.folder}, and none was.", EXIT_NO)
+    check_whole(home)
     shelf, wanted = Shelf(home), home.wanted
     wish = Wish(
         name or name_now(shelf),
@@ -142,7 +145,13 @@ def show(*, name: str, as_json: bool) -> None:
 @as_json
 def delete(*, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete checkpoints NAMES. The last stable one only with --yes."""
-    shelf = Shelf(Home(Environment.read().home))
+    home = Home(Environment.read().home)
+    shelf = Shelf(home)
+    with refusals():
+        half_done = Restore(home).half_done
+    if half_done and {half_done.checkpoint, half_done.aside} & set(names):
+        # Without them nothing could ever end it.
+        check_whole(home)
     with refusals(), shelf.alone():
         last = [one.name for one in shelf.all() if one.is_stable][-1:]
         if not yes and set(last) & set(names):
