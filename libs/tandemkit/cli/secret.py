@@ -26,6 +26,7 @@ from tandemkit.core.redaction import CHARS_MIN, DIGITS_MIN, can_be_hidden
 from tandemkit.core.secret import Secret
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import planned_machine
+from tandemkit.secrecy import files
 from tandemkit.secrecy.chain import Search
 from tandemkit.secrecy.place import Place
 
@@ -188,7 +189,11 @@ def _asked(name: str) -> str:
     if sys.stdin.isatty():
         said = click.prompt(f"New value of {name}", hide_input=True, confirmation_prompt=True)
     else:
-        said = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+        # Past the text stream, which would change line breaks and break off at what is no text.
+        typed = sys.stdin.buffer.read().decode(errors="surrogateescape")
+        said = typed.removesuffix("\n").removesuffix("\r")
+    if why := files.unfit(said):
+        raise Refusal(f"the value cannot be a secret: {why}; nothing was changed.")
     if not can_be_hidden(said):
         message = f"a secret has {CHARS_MIN} characters at least, a number {DIGITS_MIN}"
         raise Refusal(f"{message}, or it cannot be hidden in a log; nothing was changed.")
@@ -226,6 +231,6 @@ def _named(hosts: Iterable[str]) -> str:
 
 def _holds(path: Path, value: str) -> bool:
     try:
-        return path.read_text("utf-8") == value
+        return path.read_bytes() == value.encode()
     except OSError:
         return False

@@ -17,7 +17,7 @@ from tandemkit.core.secret import looks_secret, variable_of
 from tandemkit.fleet.plan import Blueprint
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import planned_machine
-from tandemkit.secrecy import sources
+from tandemkit.secrecy import files, sources
 from tandemkit.secrecy.chain import Chain, Held, Launched, Search
 from tandemkit.written.marked import Mistake
 
@@ -115,8 +115,10 @@ def taken_along(wanted: nouns.WantedMachine, environment: Environment, home: Hom
 def _values(
     names: set[str], variables: Mapping[str, str], file: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Those that are set; what stands in the environment goes before the file."""
+    """Those that are set; what stands in the environment goes before the file. Raises Refusal."""
     for name in names:
         variable = variable_of(name)
         if value := variables.get(variable) or file.get(variable, ""):
+            if why := files.unfit(value):
+                raise Refusal(f"{variable} cannot be a secret: {why}.")
             yield name, value

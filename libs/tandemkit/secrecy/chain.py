@@ -124,8 +124,15 @@ class Launched:
     async def find(self, names: Collection[str]) -> Search:
         search = Search()
         for name in names:
-            read = ((way, files.read(folder / name)) for way, folder in self._ways.items())
-            both = [Found(one.secret, way, "", one.since) for way, one in read if one is not None]
+            both = []
+            for way, folder in self._ways.items():
+                try:
+                    one = files.read(folder / name)
+                except Refused as error:
+                    search.troubles.append(Trouble(way, str(error)))
+                    continue
+                if one is not None:
+                    both.append(Found(one.secret, way, "", one.since))
             if both:
                 search.found[name] = max(both, key=lambda one: one.since)
         return search

@@ -60,6 +60,15 @@ def read(path: Path) -> SecretFile | None:
     return SecretFile(Secret(text), datetime.fromtimestamp(found.st_mtime, UTC))
 
 
+def unfit(value: str) -> str:
+    """Why `read` would not give it back; empty where it would."""
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        return "it is no UTF-8"
+    return f"it is longer than {_BYTES_MAX} bytes" if size > _BYTES_MAX else ""
+
+
 def write(path: Path, value: str) -> None:
     """Whole or not at all, for its owner alone. The folder is there."""
     new = path.with_name(f".{path.name}.new")

@@ -11,9 +11,9 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,16 @@ from tandemkit.secrecy import files
 MEMORY = Path("/dev") / "shm"
 _MOUNTS = Path("/proc/self/mounts")
 _KEY_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One value that was provided or given, and when; it shows itself to nobody."""
+
+    folder: str
+    name: str
+    value: str = field(repr=False)
+    time_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +85,27 @@ class Place:
         self.prepare()
         files.write(self.given / name, value)
 
-    def handed(self) -> dict[str, dict[str, str]]:
-        """What was provided and given, by which of the two and by name: for whoever ends the fleet
-        only to start it again, with `hand`.
+    def handed(self) -> list[Handed]:
+        """What was provided and given: for whoever ends the fleet only to start it again, with
+        `hand`.
         """
-        found: dict[str, dict[str, str]] = {}
+        found = []
         for folder in (self.environment, self.given):
-            files_there = sorted(folder.iterdir()) if folder.is_dir() else []
-            found[folder.name] = {one.name: one.read_text() for one in files_there}
+            # What a write that was killed has left has no name of a secret.
+            for path in sorted(folder.glob("[a-z]*")):
+                value = path.read_bytes().decode()
+                found.append(Handed(folder.name, path.name, value, path.stat().st_mtime_ns))
         return found
 
-    def hand(self, handed: Mapping[str, Mapping[str, str]]) -> None:
-        """Puts it in place again; where there was nothing nothing is made."""
-        for folder, values in handed.items():
-            for name, value in values.items():
-                self.prepare()
-                put(self.folder / folder / name, value)
+    def hand(self, handed: Iterable[Handed]) -> None:
+        """Puts it in place again, as old as it was, for the later one counts; where there was
+        nothing nothing is made.
+        """
+        for one in handed:
+            self.prepare()
+            path = self.folder / one.folder / one.name
+            files.write(path, one.value)
+            os.utime(path, ns=(one.time_ns, one.time_ns))
 
     def lay(self, host: str, values: Mapping[str, str], declared: Collection[str]) -> list[str]:
         """Makes these the values of a host, and takes away what it needs no more; one that nobody

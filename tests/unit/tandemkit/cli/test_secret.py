@@ -105,3 +105,12 @@ def test_what_is_no_secret_of_the_plan_is_refused() -> None:
         done = told(*arguments, typed=typed)
         assert isinstance(done.exception, Refusal), done.output
         assert said in done.exception.message
+
+
+@pytest.mark.usefixtures("checkout")
+@pytest.mark.parametrize("typed", [b"no-\xff-text", b"x" * 70_000])
+def test_a_new_value_that_no_agent_could_read_is_refused(typed: bytes) -> None:
+    """Before the old one is gone; nothing of it is said."""
+    done = CliRunner().invoke(secret, ["rotate", "api_key"], input=typed)
+    assert isinstance(done.exception, Refusal)
+    assert "nothing was changed" in done.exception.message

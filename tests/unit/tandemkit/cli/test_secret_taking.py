@@ -94,3 +94,16 @@ async def test_a_lenient_profile_says_who_will_not_serve(home: Home, tmp_path: P
     said = await taking().checked(home)
     assert said.startswith("these agents do not serve until they have their secrets:\n")
     assert said.count("Missing required secret") == 2
+
+
+async def test_a_value_that_no_file_of_a_secret_can_hold_is_refused_by_its_name(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no text, or too long; nothing of it is said, and nothing is handed over."""
+    monkeypatch.setenv("FIRST_PIN", "first-pin-1234")
+    for value in ("second-\udcff-pin", "x" * 70_000):
+        monkeypatch.setenv("SECOND_PIN", value)
+        with pytest.raises(Refusal, match="SECOND_PIN") as told:
+            taking()
+        assert value not in told.value.message
+    assert not home.secrets.environment.exists()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tandemkit.core import redaction
-from tandemkit.reach.failure import Refused
 from tandemkit.secrecy import files
 from tandemkit.secrecy.chain import Chain, Folder, Launched
 from tandemkit.secrecy.place import MEMORY, Place
@@ -111,12 +110,14 @@ def test_a_place_that_another_user_made_is_not_used(tmp_path: Path) -> None:
 
 
 async def test_a_file_by_hand_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    """Also in our own place."""
+    """Also in our own place; what lies beside it is found."""
     place = Place(tmp_path)
     place.give("api_key", "value-1")
+    place.give("spare_key", "value-2")
     (place.given / "api_key").chmod(0o644)
-    with pytest.raises(Refused, match="chmod 600"):
-        await Launched(place).find(["api_key"])
+    search = await Launched(place).find(["api_key", "spare_key"])
+    assert list(search.found) == ["spare_key"]
+    assert "chmod 600" in str(search.troubles[0])
 
 
 def test_what_a_launcher_handed_over_is_handed_on(tmp_path: Path) -> None:
@@ -131,3 +132,18 @@ def test_what_a_launcher_handed_over_is_handed_on(tmp_path: Path) -> None:
     place.hand(handed)
     assert (place.environment / "api_key").read_text() == "value-1"
     assert (place.given / "spare_key").read_text() == "value-2"
+
+
+async def test_of_two_that_were_handed_on_the_later_one_counts_still(tmp_path: Path) -> None:
+    """Each byte of it, and whatever a write that was killed has left."""
+    place = Place(tmp_path / "secrets")
+    place.give("api_key", "given-before")
+    place.provide({"api_key": "of\r\nthe-shell"})
+    (place.given / ".api_key.new").write_bytes(b"half")
+    os.utime(place.given / "api_key", (1, 1))
+    handed = place.handed()
+    place.forget()
+    place.hand(handed)
+    found = (await Launched(place).find(["api_key"])).found["api_key"]
+    assert found.secret.reveal() == "of\r\nthe-shell"
+    assert [one.name for one in place.given.iterdir()] == ["api_key"]
