@@ -87,7 +87,7 @@ def _context(body: bytes) -> nouns.FlagContext:
     """Raises _Unreadable."""
     try:
         said = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _Unreadable("PARSE_ERROR", "the body is no JSON") from error
     given = said.get("context", {}) if isinstance(said, dict) else None
     if not isinstance(given, dict):
@@ -97,10 +97,15 @@ def _context(body: bytes) -> nouns.FlagContext:
     known = {name: one for name, one in given.items() if isinstance(one, str | int | float)}
     if not isinstance(who, str):
         raise _Unreadable("INVALID_CONTEXT", f"{_TARGETING_KEY} is no text")
-    return _valid(context_of(who, known))
+    return _valid(who, known)
 
 
-def _valid(context: nouns.FlagContext) -> nouns.FlagContext:
+def _valid(who: str, known: dict[str, Any]) -> nouns.FlagContext:
+    try:
+        context = context_of(who, known)
+    except (OverflowError, UnicodeEncodeError) as error:
+        details = "a number is too large, or a text has half a character"
+        raise _Unreadable("INVALID_CONTEXT", details) from error
     broken = violations(context)
     if broken:
         raise _Unreadable("INVALID_CONTEXT", f"{broken[0].field}: {broken[0].description}")

@@ -67,6 +67,9 @@ async def test_what_cannot_be_answered_has_the_protocols_codes(flags: Caller) ->
         (f"{_FLAGS}/{KEY}", {"context": []}, 400, "INVALID_CONTEXT"),
         (f"{_FLAGS}/{KEY}", {"context": {"targetingKey": 3}}, 400, "INVALID_CONTEXT"),
         (f"{_FLAGS}/{KEY}", {"context": {"targetingKey": "x" * 600}}, 400, "INVALID_CONTEXT"),
+        (f"{_FLAGS}/{KEY}", "[" * 60_000, 400, "PARSE_ERROR"),
+        (f"{_FLAGS}/{KEY}", {"context": {"age": 10**400}}, 400, "INVALID_CONTEXT"),
+        (f"{_FLAGS}/{KEY}", {"context": {"targetingKey": "\ud800"}}, 400, "INVALID_CONTEXT"),
     ]
     for path, body, status, code in cases:
         found = await post(flags, path, body)
