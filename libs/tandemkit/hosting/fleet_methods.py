@@ -47,7 +47,7 @@ class FleetMethods:
     async def find(self, path: str) -> Method | None:
         """None where no agent has it, as far as is known. Raises Untold."""
         service, _, name = path.removeprefix("/").partition("/")
-        found = _method(_imported(service), name)
+        found = _method(_service(_IMPORTED, service), name)
         if found is None and self._has_fleet:
             found = _method(await self._asked(service), name)
         return found
@@ -69,20 +69,22 @@ class FleetMethods:
         files: dict[str, bytes] = {}
         wanted = [pb.ServerReflectionRequest(file_containing_symbol=service)]
         while wanted:
+            known = len(files)
             told = [one async for one in self._answers(wanted)]
             for answer in told:
                 if answer.error_response.error_code == _ABSENT:
                     return None
                 for wire in answer.file_descriptor_response.file_descriptor_proto:
                     files[FileDescriptorProto.FromString(wire).name] = wire
+            if len(files) == known:
+                raise Untold("control does not tell the whole contract", service=service)
             # A server may leave it to its caller to ask for what a file imports.
             missing = _imports(files) - files.keys()
             wanted = [pb.ServerReflectionRequest(file_by_filename=one) for one in sorted(missing)]
         digest = hashlib.sha256(b"".join(files[name] for name in sorted(files))).digest()
         if digest not in self._pools:
             self._pools[digest] = _pool(files)
-        found: ServiceDescriptor = self._pools[digest].FindServiceByName(service)
-        return found
+        return _service(self._pools[digest], service)
 
     def _answers(self, wanted: list[Any]) -> AsyncIterator[Any]:
         stub: Any = self._mesh.stub(ServerReflectionStub)
@@ -92,9 +94,10 @@ class FleetMethods:
         return answers
 
 
-def _imported(service: str) -> ServiceDescriptor | None:
+def _service(pool: Any, service: str) -> ServiceDescriptor | None:
+    """None also where the name is a message's."""
     try:
-        found: ServiceDescriptor = _IMPORTED.FindServiceByName(service)
+        found: ServiceDescriptor = pool.FindServiceByName(service)
     except KeyError:
         return None
     return found

@@ -104,6 +104,9 @@ async def test_an_agent_without_stubs_here_is_called_by_its_contract(
             await caller.check(pb.AgentCall(method=FOREIGN, request=long), KEY)
         with pytest.raises(CallerError, match="no agent has the method"):
             await caller.check(pb.AgentCall(method="/tandem.foreign.v1.NoService/Tell"), KEY)
+        # A name of the contract that is no service's.
+        with pytest.raises(CallerError, match="no agent has the method"):
+            await caller.check(pb.AgentCall(method="/tandem.foreign.v1.ProbeRequest/Tell"), KEY)
 
 
 async def test_a_contract_is_asked_for_again_after_a_while(tmp_path: Path) -> None:
