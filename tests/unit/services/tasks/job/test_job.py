@@ -161,6 +161,16 @@ async def test_times_that_make_no_sense_are_refused(tmp_path: Path) -> None:
             assert (await refused(stub.SubmitJob(request)))[1] == "JOB_TIME_INVALID"
 
 
+async def test_what_no_call_could_say_is_refused(tmp_path: Path) -> None:
+    """Before anybody tries: a time that no calendar has, an instance that no header can name."""
+    endless, early, broken = asked(), asked(), asked()
+    endless.expire_time.seconds, early.due_time.seconds = 10**15, -(10**15)
+    broken.call.instance = "files\nmine"
+    async with jobs(tmp_path, Callee()) as stub:
+        for request in (endless, early, broken):
+            assert (await refused(stub.SubmitJob(request)))[1] == "INVALID_REQUEST"
+
+
 async def test_a_failure_that_may_pass_is_tried_again_with_the_same_key(tmp_path: Path) -> None:
     """Behind the wait that the policy, or the callee, asks for."""
     callee = Callee()

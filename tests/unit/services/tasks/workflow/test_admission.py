@@ -71,3 +71,11 @@ async def test_the_same_id_is_the_same_workflow(workflows: Stub, toolbox: Toolbo
     assert toolbox.keys == ["i--a"]
     found = await refusal(workflows.StartWorkflow(start("i", node("b"))))
     assert found.reason == "WORKFLOW_EXISTS"
+
+
+async def test_a_response_is_asked_for_by_the_name_of_a_node(workflows: Stub) -> None:
+    """What could be none is refused like all that breaks the contract."""
+    await workflows.StartWorkflow(start("i", node("a")))
+    for name in ("", "a b", "n" * 300):
+        asked = pb.GetNodeOutputRequest(name="workflows/i", node=name)
+        assert (await refusal(workflows.GetNodeOutput(asked))).reason == "INVALID_REQUEST"
