@@ -24,11 +24,17 @@ class Errands:
         return task
 
     async def end(self, grace_s: float) -> None:
-        """Waits up to `grace_s` for what runs, cancels the rest, and waits until that is over."""
+        """Waits up to `grace_s` for what runs, cancels the rest, and waits until that is over; also
+        whoever is cancelled meanwhile leaves nothing running.
+        """
         running = self._running - {asyncio.current_task()}
         if running:
-            _, late = await asyncio.wait(running, timeout=grace_s)
-            for task in late:
-                task.cancel()
+            late = running
+            try:
+                if grace_s > 0:
+                    _, late = await asyncio.wait(running, timeout=grace_s)
+            finally:
+                for task in late:
+                    task.cancel()
             if late:
                 await asyncio.wait(late)

@@ -154,7 +154,8 @@ async def test_a_call_that_does_not_finish_ends_with_its_agent(tmp_path: Path) -
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await hanging
         assert failure_of(refused.value).reason == "SUSPENDED"
-        assert 9.5 < host.clock.monotonic_s() < 12
+        # The clock was moved on also while the command was on the wire.
+        assert 9.5 < host.clock.monotonic_s() < 20
 
 
 async def test_a_stream_without_an_end_does_not_hold_up_its_agent(tmp_path: Path) -> None:

@@ -50,3 +50,18 @@ async def test_an_errand_may_end_the_others() -> None:
     """One that ends them all does not wait for itself."""
     errands = Errands()
     await errands.start(errands.end(grace_s=0))
+
+
+async def test_whoever_is_cancelled_while_errands_end_leaves_none_running() -> None:
+    """A second cancellation comes easily: of a call and of the server that it came to."""
+    errands, others = Errands(), Errands()
+    errand = errands.start(_forever())
+    ending = others.start(errands.end(grace_s=60))
+    await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.wait([errand, ending], timeout=5)
+    assert errand.cancelled()
+
+
+async def _forever() -> None:
+    await asyncio.Event().wait()
