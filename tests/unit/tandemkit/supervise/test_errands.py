@@ -57,7 +57,7 @@ async def test_whoever_is_cancelled_while_errands_end_leaves_none_running() -> N
     errands, others = Errands(), Errands()
     errand = errands.start(_forever())
     ending = others.start(errands.end(grace_s=60))
-    await asyncio.sleep(0)
+    await asyncio.to_thread(lambda: None)
     ending.cancel()
     await asyncio.wait([errand, ending], timeout=5)
     assert errand.cancelled()
