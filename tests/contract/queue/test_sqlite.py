@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ import pytest
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.lock import InUse
 from tandemkit.reach.failure import Unreachable
+from tandemkit.storage.queue.protocol import Depth
 from tandemkit.storage.queue.sqlite import SqliteQueues, sqlite_queues
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
 from tests.contract.queue.suite import Case, FateSuite, QueueSuite, next_of
 
 
@@ -62,6 +66,73 @@ async def test_a_full_disk_refuses_and_loses_nothing_that_was_taken(tmp_path: Pa
                 assert delivery.message.id == f"id-{number}"
                 await delivery.ack()
             assert (await next_of(deliveries)).message.id == "after"
+
+
+class _Counting(FakeClock):
+    """Knows how many sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = 0
+
+    async def sleep(self, duration_s: float) -> None:
+        self.asleep += 1
+        try:
+            await super().sleep(duration_s)
+        finally:
+            self.asleep -= 1
+
+
+async def test_one_alarm_is_enough_for_whatever_is_delayed(tmp_path: Path) -> None:
+    """A message of next month does not gather sleepers while others come and go."""
+    clock = _Counting()
+    async with sqlite_queues(tmp_path / "queue.sqlite", clock) as queues:
+        queue = queues.queue("late", 5)
+        await queue.publish("far", b"", 30 * 86400.0)
+        async with queue.consume(1) as deliveries:
+            for number in range(5):
+                await queue.publish(f"near-{number}", b"", 1.0)
+                delivery = None
+                async with asyncio.timeout(20):
+                    while delivery is None:
+                        await clock.advance(1)
+                        with suppress(TimeoutError):
+                            delivery = await next_of(deliveries, 0.05)
+                await delivery.ack()
+                with pytest.raises(TimeoutError):
+                    await next_of(deliveries, 0.05)
+            assert clock.asleep <= 1
+
+
+class _Refusing(SqliteQueues):
+    """A disk that has no room for the first dead letter."""
+
+    refused = False
+
+    async def write(self, query: str, *values: object) -> int:
+        if not self.refused and "why = ?" in query:
+            self.refused = True
+            raise Unreachable("the disk is full")
+        return await super().write(query, *values)
+
+
+async def test_what_cannot_be_buried_yet_holds_up_nobody(tmp_path: Path) -> None:
+    """What was taken with it is handed out, and it becomes a dead letter once there is room."""
+    queues = _Refusing(tmp_path / "queue.sqlite", SystemClock())
+    async with Tasks() as tasks:
+        tasks.spawn("commit", queues.run())
+        await queues.queue("worn", 1).publish("old", b"")
+        async with queues.queue("worn", 1).consume(1) as deliveries:
+            await (await next_of(deliveries)).retry(0.0)
+            await queues.queue("worn", 1).publish("new", b"")
+            delivery = await next_of(deliveries)
+            assert (delivery.message.id, queues.refused) == ("new", True)
+            await delivery.ack()
+            async with asyncio.timeout(20):
+                while await queues.queue("worn", 1).depth() != Depth(0, 1):
+                    await asyncio.to_thread(lambda: None)
+        await tasks.end()
+    queues.close()
 
 
 async def test_a_file_has_one_owner(tmp_path: Path) -> None:

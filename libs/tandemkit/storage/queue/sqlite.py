@@ -27,7 +27,7 @@ from tandemkit.storage.queue.protocol import (
     check_prefetch,
 )
 from tandemkit.storage.sqlite_file import Connection, owned
-from tandemkit.supervise.errands import Errands
+from tandemkit.supervise.alarm import Alarm
 from tandemkit.supervise.tasks import Tasks
 
 # `holder` is a consumer of this life of the process: when it begins nobody has any.
@@ -177,10 +177,11 @@ class _Consumer:
         self._queue, self._queues = queue, queue.queues
         self._holder, self._free = holder, prefetch
         self.hand: Hand[_Delivery] = Hand()
-        self._alarms = Errands()
-        self._alarm_us = 0
+        # Handed out too often, and not yet dead: the disk may refuse that for a while.
+        self._worn: list[_Delivery] = []
         self.now_us = queue.queues.now_us
         self.news = asyncio.Event()
+        self._alarm = Alarm(queue.queues.clock, self.news.set)
         self.news.set()
 
     async def run(self) -> None:
@@ -194,7 +195,7 @@ class _Consumer:
                 except Unreachable:
                     self._wake_in(_AGAIN_S)
         finally:
-            await self._alarms.end(0)
+            await self._alarm.end()
 
     async def settle(self, query: str, *values: object) -> None:
         """What this consumer has; where it has it no more nothing happens."""
@@ -208,33 +209,26 @@ class _Consumer:
             await self._queues.write(_RELEASE, self._holder)
 
     async def _take(self) -> None:
-        if not self._free:
+        if not (self._free or self._worn):
             return
         queue, now_us = self._queue, self._queues.now_us()
         rows = await self._queues.change(_TAKE, self._holder, queue.name, now_us, self._free)
         self._free -= len(rows)
-        for number, *message in sorted(rows):
-            delivery = _Delivery(self, number, Message(*message))
-            if delivery.message.attempt > queue.attempts_max:
-                await delivery.bury(TOO_OFTEN)
-            else:
+        taken = [_Delivery(self, number, Message(*message)) for number, *message in sorted(rows)]
+        self._worn += [one for one in taken if one.message.attempt > queue.attempts_max]
+        for delivery in taken:
+            if delivery not in self._worn:
                 self.hand.put(delivery)
+        while self._worn:
+            await self._worn[0].bury(TOO_OFTEN)
+            del self._worn[0]
         if self._free:
             ((next_us,),) = await self._queues.read(_NEXT, queue.name)
             if next_us is not None:
                 self._wake_in((next_us - now_us) / 1e6)
 
     def _wake_in(self, delay_s: float) -> None:
-        """Once, at the earliest moment that was asked for."""
-        at_us = self._queues.now_us() + int(max(delay_s, 0) * 1e6)
-        if self._queues.now_us() < self._alarm_us <= at_us:
-            return
-        self._alarm_us = at_us
-        self._alarms.start(self._ring(delay_s))
-
-    async def _ring(self, delay_s: float) -> None:
-        await self._queues.clock.sleep(max(delay_s, 0))
-        self.news.set()
+        self._alarm.set_to(self._queues.clock.monotonic_s() + max(delay_s, 0.0))
 
 
 class _Delivery:
