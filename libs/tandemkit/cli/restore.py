@@ -152,7 +152,8 @@ def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> 
 def _plan(
     environment: Environment, home: Home, kept: Kept, profile: str | None
 ) -> nouns.WantedMachine:
-    journal = Restore(home).half_done
+    with refusals():
+        journal = Restore(home).half_done
     plan = nouns.WantedMachine()
     for said in (journal, kept.manifest) if profile is None else ():
         if said is not None and said.HasField("wanted"):

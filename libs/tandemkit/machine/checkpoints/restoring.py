@@ -45,12 +45,16 @@ class Restore:
     def journal(self) -> pb.RestoreJournal | None:
         """None where none is under way. Raises Damaged."""
         place = self.folder / _JOURNAL
+        said = "how far a restore has come cannot be read"
         try:
-            return pb.RestoreJournal.FromString(place.read_bytes())
+            found = pb.RestoreJournal.FromString(place.read_bytes())
         except FileNotFoundError:
             return None
         except DecodeError as error:
-            raise Damaged("how far a restore has come cannot be read", file=place) from error
+            raise Damaged(said, file=place) from error
+        if not found.checkpoint:
+            raise Damaged(said, file=place)
+        return found
 
     @property
     def half_done(self) -> pb.RestoreJournal | None:
@@ -83,8 +87,11 @@ class Restore:
         """It is done, and stays so over a loss of power."""
         journal.step = step
         place = self.folder / _JOURNAL
-        write_at_once(place, journal.SerializeToString(deterministic=True))
-        sync(place)
+        new = place.with_name(f"{_JOURNAL}.new")
+        write_at_once(new, journal.SerializeToString(deterministic=True))
+        # Before it has its name: a file system may keep the name first, and an empty file.
+        sync(new)
+        new.replace(place)
         sync_folder(self.folder)
         return journal
 

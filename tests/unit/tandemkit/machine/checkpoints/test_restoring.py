@@ -173,3 +173,13 @@ async def test_versions_of_a_registry_that_came_back_are_above_all_before(tmp_pa
     assert min(store.elect(name, "c", 1.0).token for name in ("planner", "new")) > token
     assert store.reserve_revisions().start > revisions.stop
     store.close()
+
+
+async def test_a_journal_that_was_lost_with_the_power_is_no_sound_home(tmp_path: Path) -> None:
+    """An empty file is a message too, of a restore that has not begun."""
+    home = await home_with_stores(tmp_path)
+    restore = Restore(home)
+    restore.begin(journal_of())
+    (restore.folder / "journal.binpb").write_bytes(b"")
+    with pytest.raises(Damaged):
+        assert restore.half_done
