@@ -6,6 +6,7 @@ hand, and `hosts` a folder for each host. docs/design/secrets.md.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -70,9 +71,12 @@ class Place:
         return self.folder / "hosts" / name
 
     def prepare(self) -> None:
-        """Makes the folders that are not there."""
-        for folder in (self.folder.parent, self.folder, self.environment, self.given):
+        """Makes the folders that are not there. Raises PermissionError where somebody else has."""
+        hosts = self.folder / "hosts"
+        for folder in (self.folder.parent, self.folder, self.environment, self.given, hosts):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder == self.folder and not _is_of_this_user(folder):
+                raise PermissionError(errno.EPERM, "another user made the place of secrets", folder)
 
     def provide(self, values: Mapping[str, str]) -> None:
         """What a launcher found in its environment. One that has not changed keeps its age."""
@@ -112,7 +116,9 @@ class Place:
         knows now stays as it was. Returns the names of those that are new.
         """
         folder = self.host(host)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            self.prepare()
+            folder.mkdir(mode=0o700, exist_ok=True)
         for path in folder.iterdir():
             if path.name not in declared:
                 path.unlink(missing_ok=True)
@@ -178,6 +184,11 @@ def _is_in_memory(folder: Path) -> bool:
     # The deepest, and of several in one place the last.
     kind = max(within, key=lambda fields: len(fields[1]), default=["", "", ""])[2]
     return kind == "tmpfs"
+
+
+def _is_of_this_user(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _can_be_ours(folder: Path) -> bool:

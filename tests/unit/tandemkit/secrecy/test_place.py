@@ -147,3 +147,28 @@ async def test_of_two_that_were_handed_on_the_later_one_counts_still(tmp_path: P
     found = (await Launched(place).find(["api_key"])).found["api_key"]
     assert found.secret.reveal() == "of\r\nthe-shell"
     assert [one.name for one in place.given.iterdir()] == ["api_key"]
+
+
+def test_whoever_lays_first_makes_folders_that_are_its_users_alone(tmp_path: Path) -> None:
+    """Also a supervisor that was started by a restore, with the usual mask: the place would not be
+    taken for ours any more.
+    """
+    place = Place(tmp_path / "of-user" / "fleet")
+    before = os.umask(0o022)
+    try:
+        place.lay("agents", {"api_key": "value-1"}, {"api_key"})
+    finally:
+        os.umask(before)
+    made = [path for path in (tmp_path / "of-user").rglob("*") if path.is_dir()]
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "of-user", *made)}
+    assert modes == {0o700}
+
+
+def test_a_folder_that_somebody_made_in_our_place_is_not_used(tmp_path: Path) -> None:
+    """Between the look for it and its making."""
+    place = Place(tmp_path / "fleet")
+    (tmp_path / "anothers").mkdir()
+    place.folder.symlink_to(tmp_path / "anothers")
+    with pytest.raises(PermissionError):
+        place.provide({"api_key": "value-1"})
+    assert not list((tmp_path / "anothers").iterdir())
