@@ -57,6 +57,8 @@ def wired(
         for wire in wires:
             if wire.said.node not in responses:
                 raise Unwired("the node has no response", node=wire.said.node)
+            # The contracts may be others than when the plan was checked.
+            check([wire], target)
             response = wire.source.FromString(responses[wire.said.node])
             _hand_on(response, request, wire.said)
     except DecodeError as error:
