@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar
+
+Outcome = TypeVar("Outcome")
 
 
 class Errands:
@@ -22,6 +24,16 @@ class Errands:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    async def finished(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """What `work` answers or raises; it goes on where whoever waits is cancelled."""
+        found: list[Outcome] = []
+
+        async def run() -> None:
+            found.append(await work)
+
+        await asyncio.shield(self.start(run()))
+        return found[0]
 
     async def end(self, grace_s: float) -> None:
         """Waits up to `grace_s` for what runs, cancels the rest, and waits until that is over; also

@@ -4,10 +4,7 @@ a death comes between is done by whoever tends: `tending`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from services.platform.agent_pool import refusal
 from services.platform.agent_pool.books import ACTIVE, SUSPENDED
@@ -15,8 +12,6 @@ from services.platform.agent_pool.placing import Placing, Scene
 from tandem.platform.v1.allocation_pb2 import Allocation
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.supervise.errands import Errands
-
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +36,15 @@ class Allocating:
 
     async def allocate(self, asked: Allocation) -> Given:
         """A slot for it, as CallerError or TransientError where there is none."""
-        return await self._finished(self._allocate(asked))
+        return await self._errands.finished(self._allocate(asked))
 
     async def release(self, name: str) -> bool:
         """Returns whether there was none."""
-        return await self._finished(self._release(name))
+        return await self._errands.finished(self._release(name))
 
     async def suspend(self, name: str) -> Allocation:
         """Takes its slot. Raises CallerError for one that is not allocated."""
-        return await self._finished(self._suspend(name))
+        return await self._errands.finished(self._suspend(name))
 
     async def serve_again(self, name: str) -> str:
         """Has the host serve it that should, or another one where that is gone; returns why that
@@ -138,12 +133,3 @@ class Allocating:
                 await self._placing.write(wanted)
                 await self._placing.vacate(wanted)
             return wanted
-
-    async def _finished(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
-        found: list[Outcome] = []
-
-        async def run() -> None:
-            found.append(await work)
-
-        await asyncio.shield(self._errands.start(run()))
-        return found[0]

@@ -6,14 +6,22 @@ So a million schedules take as much memory as a thousand, and a restart reads a 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
+from typing import Any, TypeVar
 
-from services.tasks.scheduler.book import Book, Wake
+from services.tasks.scheduler.book import Book, Kept, Wake, wake_of
+from tandemkit.core import log
 from tandemkit.core.clock import Clock
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.supervise.errands import Errands
 
 NEAREST_MAX = 2000
+_PAUSE_S = 1.0
+_LOGGER = logging.getLogger("services.tasks.scheduler")
+Found = TypeVar("Found", bound=Kept | None)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,6 +53,17 @@ class Agenda:
             if len(nearest) > self._nearest_max:
                 self._horizon = nearest[self._nearest_max].at
 
+    async def noted(self, writing: Coroutine[Any, Any, Found]) -> Found:
+        """What is written comes due, also where whoever wrote it hangs up."""
+
+        async def run() -> Found:
+            kept = await writing
+            if kept is not None and (wake := wake_of(kept.record)):
+                self.note(wake)
+            return kept
+
+        return await self._errands.finished(run())
+
     def look_again(self) -> None:
         """Has the index read anew, for others may have written to it."""
         self._horizon = _LONG_AGO
@@ -56,7 +75,7 @@ class Agenda:
         while True:
             self._stir.clear()
             if not self._heap and self._horizon is not None:
-                await self._read()
+                await self._read_on()
             elif self._heap and self._heap[0].at <= self._clock.now():
                 return heappop(self._heap).schedule_id
             else:
@@ -65,6 +84,15 @@ class Agenda:
 
     async def end(self) -> None:
         await self._errands.end(grace_s=0)
+
+    async def _read_on(self) -> None:
+        """However long the store is away: whoever calls goes on meanwhile."""
+        try:
+            await self._read()
+        except (Unreachable, Refused) as error:
+            log.event(_LOGGER, logging.WARNING, "schedules.store_failed", cause=str(error))
+            await self._clock.sleep(_PAUSE_S)
+            self.look_again()
 
     async def _read(self) -> None:
         """What is noted meanwhile is in the heap, or in what is read."""

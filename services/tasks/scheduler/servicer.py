@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from services.tasks.scheduler import course
 from services.tasks.scheduler.agenda import Agenda
-from services.tasks.scheduler.book import Book, Kept, wake_of
+from services.tasks.scheduler.book import Book, Kept
 from services.tasks.scheduler.plans import PREFIX, moment, trigger_of
 from services.tasks.scheduler.refusal import exists, expect, missing, page_start, storing
 from services.tasks.scheduler.triggers import times
@@ -49,12 +49,13 @@ class Scheduler(rpc.SchedulerServiceServicer):
         record = await self._planned(PREFIX + request.schedule_id, request.plan)
         with storing():
             try:
-                kept = await self._book.write(record, None)
+                kept = await self._agenda.noted(self._book.write(record, None))
             except VersionConflict as error:
-                kept = await self._found(record.schedule.name)
+                # Somebody may have written it whom the store told nothing.
+                kept = await self._agenda.noted(self._found(record.schedule.name))
                 if kept.record.schedule.plan != request.plan:
                     raise exists(record.schedule.name) from error
-        return pb.CreateScheduleResponse(schedule=self._noted(kept))
+        return pb.CreateScheduleResponse(schedule=kept.record.schedule)
 
     async def UpdateSchedule(
         self, request: pb.UpdateScheduleRequest, _context: Context
@@ -172,14 +173,9 @@ class Scheduler(rpc.SchedulerServiceServicer):
             return True
 
         with storing():
-            kept = await self._book.change(name.removeprefix(PREFIX), by_caller)
+            kept = await self._agenda.noted(self._book.change(name.removeprefix(PREFIX), by_caller))
         if kept is None:
             raise missing(name)
-        return self._noted(kept)
-
-    def _noted(self, kept: Kept) -> nouns.Schedule:
-        if wake := wake_of(kept.record):
-            self._agenda.note(wake)
         return kept.record.schedule
 
     async def _found(self, name: str) -> Kept:

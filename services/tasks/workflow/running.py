@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from services.tasks.workflow import course, undoing
 from services.tasks.workflow.execution import Execution, Means
@@ -21,7 +21,6 @@ from tandemkit.supervise.named_turns import NamedTurns
 
 _LOGGER = logging.getLogger("services.tasks.workflow")
 _PAUSE_S = 1.0
-Opened = TypeVar("Opened")
 Spawn = Callable[[str, Coroutine[object, object, None]], None]
 
 
@@ -57,11 +56,12 @@ class Running:
 
     async def start(self, workflow: pb.Workflow) -> pb.Workflow:
         """The workflow of that name: this one, or the one that there is."""
-        return await self._finished(self._started(workflow)) or workflow
+        # Also where its caller hangs up: nobody else would run what is on disk.
+        return await self._errands.finished(self._started(workflow)) or workflow
 
     async def unstick(self, name: str) -> pb.Workflow | None:
         """Has a stuck one go on; None where it is not stuck."""
-        return await self._finished(self._unstuck(name))
+        return await self._errands.finished(self._unstuck(name))
 
     async def end(self) -> None:
         """Nothing is opened any more."""
@@ -96,16 +96,6 @@ class Running:
             if ended in self._ended:
                 self._ended.remove(ended)
             return await self._run(workflow)
-
-    async def _finished(self, work: Coroutine[object, object, Opened]) -> Opened:
-        """Also where its caller hangs up: nobody would run what is on disk."""
-        found: list[Opened] = []
-
-        async def run() -> None:
-            found.append(await work)
-
-        await asyncio.shield(self._errands.start(run()))
-        return found[0]
 
     def _full(self) -> NoReturn:
         reason = errors.ERROR_REASON_WORKFLOWS_FULL

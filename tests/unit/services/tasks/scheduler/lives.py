@@ -32,6 +32,9 @@ class Callee:
     came: list[str] = field(default_factory=list)
     stuck: bool = False
 
+    async def check(self, *_said: object, **_more: object) -> None:
+        """Whatever it is, it can be called."""
+
     async def call(self, _call: calls.AgentCall, key: str) -> calls.AgentAnswer:
         self.came.append(key)
         if self.stuck:
@@ -40,12 +43,14 @@ class Callee:
 
 
 class Counted:
-    """A store that counts who asks it, and can be away."""
+    """A store that counts who asks it, and can be away; writes wait while `held` is not set."""
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self.asked = 0
         self.away = False
+        self.writing, self.held = asyncio.Event(), asyncio.Event()
+        self.held.set()
 
     async def get(self, key: str) -> Stored | None:
         self._count()
@@ -53,6 +58,8 @@ class Counted:
 
     async def write(self, changes: Sequence[Change]) -> int:
         self._count()
+        self.writing.set()
+        await self.held.wait()
         return await self._store.write(changes)
 
     async def entries(

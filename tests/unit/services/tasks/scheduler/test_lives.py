@@ -7,16 +7,21 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.tasks.scheduler.servicer import Scheduler
 from tandem.tasks.v1 import agent_call_pb2 as calls
 from tandem.tasks.v1 import schedule_pb2 as pb
+from tandem.tasks.v1 import scheduler_service_pb2 as service
 from tandemkit.core.errors import Failure
 from tandemkit.storage.state.sqlite import sqlite_state
+from tandemkit.supervise.errands import Errands
 from tandemkit.testing.clock import FakeClock
 from tests.cluster.eventually import eventually
 from tests.unit.services.tasks.scheduler.lives import Callee, Counted, living
+from tests.unit.services.tasks.scheduler.targets import plan
 
 
 @pytest.fixture
@@ -161,3 +166,44 @@ async def test_what_fails_in_a_way_that_nobody_foresaw_ends_the_life(
             await asyncio.get_running_loop().create_future()
     assert raised.group_contains(LookupError)
     assert not raised.group_contains(Failure)
+
+
+async def test_an_index_that_cannot_be_read_now_is_read_later(
+    store: Counted, clock: FakeClock
+) -> None:
+    """Calls in progress go on meanwhile."""
+    callee = Callee()
+    async with living(store, callee, clock) as life:
+        await life.keep("tick", every_s=60)
+        await clock.advance(30)
+        store.away = True
+        life.agenda.look_again()
+        await clock.advance(20)
+        store.away = False
+        await clock.advance(15)
+        assert len(await life.ended("tick", 1)) == 1
+
+
+async def test_a_schedule_comes_due_also_where_its_maker_hangs_up(
+    store: Counted, clock: FakeClock
+) -> None:
+    """While it was written: no other life looks into the index before it begins."""
+    callee = Callee()
+    async with living(store, callee, clock) as life:
+        scheduler = Scheduler(life.book, life.agenda, callee, clock)
+        request = service.CreateScheduleRequest(schedule_id="tick", plan=plan(every_s=60))
+        nobody: Any = None
+
+        async def made() -> None:
+            await scheduler.CreateSchedule(request, nobody)
+
+        await clock.advance(0)
+        store.held.clear()
+        making = Errands().start(made())
+        await store.writing.wait()
+        making.cancel()
+        await asyncio.wait([making])
+        store.held.set()
+        await eventually(lambda: life.book.get("tick"), lambda found: found is not None)
+        await clock.advance(61)
+        assert len(await life.ended("tick", 1)) == 1
