@@ -95,23 +95,6 @@ async def test_the_command_that_runs_a_fleet_keeps_nothing_either() -> None:
         assert fleet.pids() == {}
 
 
-async def test_a_fleet_that_comes_back_from_a_checkpoint_has_its_secret() -> None:
-    """The one that its launcher had, or that of the shell of `restore`; neither it nor what was
-    kept of it holds any.
-    """
-    async with watched() as (fleet, spans):
-        await fleet.told("checkpoint", "kept")
-        await fleet.told("restore", "kept", "--yes")
-        assert await fleet.does("which") == fingerprint(PLANTED)
-        await fleet.told("down")
-        other = f"{PLANTED}-of-another-shell"
-        fleet.variables[KEY.upper()] = other
-        await fleet.told("restore", "kept", "--yes")
-        fleet.variables.pop(KEY.upper())
-        assert await fleet.does("which") == fingerprint(other)
-        assert await Search(PLANTED).places(fleet, None, spans) == set()
-
-
 async def test_consul_is_told_no_secret() -> None:
     """Neither its keys nor what it shows of agents, which say themselves why they are ill."""
     folders = {str(Path(one).parent) for one in demand(CONSUL).values()}
