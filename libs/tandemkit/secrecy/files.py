@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,15 +71,18 @@ def unfit(value: str) -> str:
 
 
 def write(path: Path, value: str) -> None:
-    """Whole or not at all, for its owner alone. The folder is there."""
-    new = path.with_name(f".{path.name}.new")
-    number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(number, "wb") as file:
-        os.fchmod(number, 0o600)
-        file.write(value.encode())
-        file.flush()
-        os.fsync(number)
-    new.replace(path)
+    """Whole or not at all, for its owner alone, whoever else writes it. The folder is there."""
+    number, new = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(value.encode())
+            file.flush()
+            os.fsync(number)
+        Path(new).replace(path)
+    except BaseException:
+        # Half of a secret is one too.
+        Path(new).unlink(missing_ok=True)
+        raise
 
 
 def _check(path: Path, found: os.stat_result, *, is_read_only: bool) -> None:

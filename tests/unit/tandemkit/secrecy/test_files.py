@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,29 @@ def test_what_was_written_is_read_by_its_owner_alone(tmp_path: Path) -> None:
     assert found is not None
     assert found.secret.reveal() == "value-1"
     assert [one.name for one in tmp_path.iterdir()] == ["api_key"]
+
+
+def test_two_may_write_it_at_once(tmp_path: Path) -> None:
+    """One of them is later; neither fails, and nothing is left beside it."""
+    path, values = tmp_path / "api_key", ("one-value" * 999, "another" * 999)
+
+    def write(value: str) -> None:
+        for _ in range(200):
+            files.write(path, value)
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        list(threads.map(write, values))
+    assert path.read_text() in values
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_nothing_of_the_value(tmp_path: Path) -> None:
+    """As on a full disk; here a folder is in the way."""
+    path = tmp_path / "api_key"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        files.write(path, "value-1")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
