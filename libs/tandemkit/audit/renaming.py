@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -99,15 +100,20 @@ def _edit(
     """Where the name stands as one word; a name that is broken over lines is left as it is."""
     if old == new:
         return
-    line = module.text.splitlines()[node.lineno - 1].encode()
+    line = _lines(module.text)[node.lineno - 1].encode()
     begin = node.col_offset + len(after)
     at = line.find(old.encode(), begin)
     if at >= 0:
         yield Edit(node.lineno, at, at + len(old.encode()), new)
 
 
+def _lines(text: str) -> list[str]:
+    """As Python's parser counts them: a form feed, say, ends none."""
+    return io.StringIO(text, newline="").readlines()
+
+
 def _edited(text: str, edits: Iterable[Edit]) -> str:
-    lines = [line.encode() for line in text.splitlines(keepends=True)]
+    lines = [line.encode() for line in _lines(text)]
     # From the end, so that earlier columns hold.
     for edit in sorted(set(edits), key=lambda one: (one.line, one.begin), reverse=True):
         line = lines[edit.line - 1]

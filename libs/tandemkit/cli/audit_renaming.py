@@ -67,6 +67,9 @@ def _changed(tree: Path, renaming: Renaming) -> Iterable[_Changed]:
     for source in Sources(tree).each(lambda _number, _of: None):
         if source.module is not None:
             after, left = renaming.applied(source.module)
+            if after != source.text and source.text.encode() != source.file.read_bytes():
+                # Written back it would lose what could not be read.
+                after, left = source.text, (*left, Left(1, "the file is no UTF-8"))
             if left or after != source.text:
                 yield _Changed(source.path, source.file, source.text, after, left)
 

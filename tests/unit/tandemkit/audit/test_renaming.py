@@ -72,3 +72,10 @@ def test_a_module_imported_beside_others_that_stay_is_left() -> None:
     after, left = renaming.applied(Module("src/agent.py", text))
     assert after == text
     assert left == (Left(1, "imports pool beside others"),)
+
+
+def test_lines_are_counted_as_python_counts_them() -> None:
+    """A form feed, or a separator within a string, ends no line."""
+    before = 'x = "\u2028"\n\x0c\nimport common.pools\r\n'
+    after, left = _renamed(before)
+    assert (after, left) == (before.replace("common.pools", "agents.pools"), ())

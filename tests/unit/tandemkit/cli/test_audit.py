@@ -130,3 +130,13 @@ def test_renames_are_shown_and_then_written(tmp_path: Path) -> None:
     assert "common" in (tree / "agent.py").read_text()
     assert _audit(*asked, "--write").return_value == 0
     assert (tree / "agent.py").read_text() == "import agents.pool as pool\n"
+
+
+def test_a_file_of_another_encoding_is_left_as_it_is(tmp_path: Path) -> None:
+    """It is named for a person; its letters are still there."""
+    content = "# coding: latin-1\nimport common.pools  # K\u00e4fer\n".encode("latin-1")
+    (tmp_path / "old.py").write_bytes(content)
+    said = _audit(tmp_path, "--rename", "common.pools=agents.pools", "--write")
+    assert said.return_value == 1
+    assert "old.py:1: the file is no UTF-8" in said.output
+    assert (tmp_path / "old.py").read_bytes() == content
