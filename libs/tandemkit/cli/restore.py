@@ -14,6 +14,7 @@ from tandem.control.v1 import checkpoint_pb2 as pb
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
 from tandemkit.cli import noting
+from tandemkit.cli.absent import absent_of
 from tandemkit.cli.boot import Asked as Planned
 from tandemkit.cli.boot import prepared, wanted
 from tandemkit.cli.harmless import one_line
@@ -144,8 +145,8 @@ def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> 
     with refusals(), Shelf(home).alone():
         done = asyncio.run(Restoring(environment, home, asked).run())
     others = differences(kept.manifest.build, build_of(environment, kept.manifest.wanted))
-    value = _value(done, others)
-    emit(value, as_json=said.as_json, text=lambda: _text(done, others))
+    value = value_of(done, others)
+    emit(value, as_json=said.as_json, text=lambda: screen(done, others))
     return EXIT_NO if done.failed else 0
 
 
@@ -173,7 +174,8 @@ def _confirm(home: Home, kept: Kept) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def _value(done: Restored, others: list[str]) -> dict[str, Any]:
+def value_of(done: Restored, others: list[str]) -> dict[str, Any]:
+    """For programs."""
     return {
         "restored": done.name,
         "aside": done.aside,
@@ -181,14 +183,18 @@ def _value(done: Restored, others: list[str]) -> dict[str, Any]:
         "took_s": round(done.took_s, 3),
         "steps": [{"step": name, "took_s": round(took_s, 3)} for name, took_s in done.steps],
         "trials": [{"trial": one.name, "failed": one.failed} for one in done.trials],
+        "absent": absent_of(done.machine.absent if done.machine else ()),
         "other_versions": others,
         "unrecorded": done.unrecorded,
     }
 
 
-def _text(done: Restored, others: list[str]) -> str:
+def screen(done: Restored, others: list[str]) -> str:
+    """For people: the steps, what is wrong, and the verdict."""
     lines = [table([(name, f"{took_s:.1f} s") for name, took_s in done.steps])]
     lines += [one_line(f"FAILED: {one.name}: {one.failed}") for one in done.failed]
+    absent = done.machine.absent if done.machine else ()
+    lines += [one_line(f"ABSENT: {one.name}: {one.why}.") for one in absent]
     lines += [f"made by another version: {one}" for one in others]
     passed = len(done.trials) - len(done.failed)
     if done.machine is None:
