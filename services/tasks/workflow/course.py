@@ -28,6 +28,8 @@ _ENDED = {
 }
 _OPEN = {pb.NODE_STATE_WAITING, pb.NODE_STATE_RUNNING}
 _CALLED = {pb.NODE_STATE_RUNNING, pb.NODE_STATE_COMPENSATING}
+# Of a call that may have happened, also where it must not be made again.
+_UNHEARD = {code_pb2.CANCELLED, code_pb2.UNKNOWN, code_pb2.DEADLINE_EXCEEDED, code_pb2.UNAVAILABLE}
 _LOST = {pb.NODE_STATE_FAILED, pb.NODE_STATE_UNKNOWN, pb.NODE_STATE_SKIPPED}
 
 
@@ -135,7 +137,8 @@ def conclude(
                 node.state = pb.NODE_STATE_WAITING
             return
         # What might pass may have happened all the same.
-        lost = pb.NODE_STATE_UNKNOWN if answer.failure.may_retry else pb.NODE_STATE_FAILED
+        is_unclear = answer.failure.may_retry or answer.failure.code in _UNHEARD
+        lost = pb.NODE_STATE_UNKNOWN if is_unclear else pb.NODE_STATE_FAILED
         node.state = pb.NODE_STATE_COMPENSATION_FAILED if undone else lost
     if not undone:
         node.end_time.FromDatetime(now)

@@ -157,3 +157,12 @@ def test_no_two_calls_have_one_key() -> None:
     assert len(set(keys)) == len(keys)
     longest = course.begun(f"workflows/{'w' * 30}", pb.WorkflowPlan(nodes=[node("n" * 24)]), _START)
     assert len(undoing.key_of(longest.nodes[0].key)) <= 63
+
+
+def test_a_call_that_may_be_made_once_is_taken_back_where_its_end_is_not_heard() -> None:
+    """Its callee does not bear a repetition, which says nothing of whether it happened."""
+    world = _World(pb.WorkflowPlan(nodes=[undone("a", at_most_once=True)], parallel_max=1))
+    world.turn()
+    world.answer("a", _refuses(may_retry=False))
+    world.turn()
+    assert world.calls == {"a": "w--a--undo"}
