@@ -48,8 +48,7 @@ async def obtain(environment: Environment, steps: Steps) -> GoHost:
     """The host as this checkout has it: built already, or built now. StepFailure, or Refusal where
     there is no Go to build it with.
     """
-    root = root_of(environment)
-    home = cache_of(environment) / "polyglot" / f"go-{digest_of(root)}"
+    root, home = root_of(environment), _home(environment)
     if not home.exists():
         waiting = functools.partial(steps.say, "another run builds the Go host; waiting for it")
         async with alone(home.parent / "go.lock", waiting) as lock:
@@ -58,6 +57,18 @@ async def obtain(environment: Environment, steps: Steps) -> GoHost:
                 await made.build()
     os.utime(home)
     return GoHost(home / _PROGRAM, home / "sources")
+
+
+def is_built(environment: Environment) -> bool:
+    """Refusal where there is no Go to build it with."""
+    if not _home(environment).exists():
+        go_program(environment)
+        return False
+    return True
+
+
+def _home(environment: Environment) -> Path:
+    return cache_of(environment) / "polyglot" / f"go-{digest_of(root_of(environment))}"
 
 
 @dataclass(frozen=True, slots=True)

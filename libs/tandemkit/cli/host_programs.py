@@ -33,6 +33,29 @@ async def _go(environment: Environment, steps: Steps) -> tuple[str, ...]:
 
 
 MAKES: Makes = {RUNTIME_NODE: _node, RUNTIME_GO: _go}
+# Of an agent that joins the fleet once its host's program is built.
+LATE = "its program is built while the others serve"
+
+
+async def _node_if_built(environment: Environment, steps: Steps) -> tuple[str, ...]:
+    if not node_host.is_built(environment):
+        raise Refusal(LATE)
+    return await _node(environment, steps)
+
+
+async def _go_if_built(environment: Environment, steps: Steps) -> tuple[str, ...]:
+    if not go_host.is_built(environment):
+        raise Refusal(LATE)
+    return await _go(environment, steps)
+
+
+# For a first start, which does not wait for builds.
+BUILT: Makes = {RUNTIME_NODE: _node_if_built, RUNTIME_GO: _go_if_built}
+
+
+def is_late(plan: Plan) -> bool:
+    """Whether somebody was left out who can join later."""
+    return any(one.why == LATE for one in plan.absent)
 
 
 async def fit(plan: Plan, environment: Environment, logs: Path, makes: Makes = MAKES) -> None:

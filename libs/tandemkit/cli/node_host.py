@@ -73,11 +73,7 @@ async def obtain(environment: Environment, steps: Steps) -> NodeHost:
     """The host as this checkout has it: built already, or built now. StepFailure with what the
     tools say of the sources, or Refusal where there is no Node for it.
     """
-    programs = find(BY_NAME["node"], environment)
-    if programs is None:
-        raise Refusal(f"Node is absent: {BY_NAME['node'].how_to_get}.")
-    root = root_of(environment)
-    home = cache_of(environment) / "polyglot" / f"node-{_digest(root)}"
+    programs, root, home = _programs(environment), root_of(environment), _home(environment)
     if not home.exists():
         _check_version(programs["node"])
         waiting = functools.partial(steps.say, "another run builds the host for Node; waiting")
@@ -88,6 +84,26 @@ async def obtain(environment: Environment, steps: Steps) -> NodeHost:
                 _forget_old(home.parent)
     os.utime(home)
     return NodeHost(programs["node"], home)
+
+
+def is_built(environment: Environment) -> bool:
+    """Refusal where there is no Node for it."""
+    programs = _programs(environment)
+    if not _home(environment).exists():
+        _check_version(programs["node"])
+        return False
+    return True
+
+
+def _programs(environment: Environment) -> dict[str, Path]:
+    programs = find(BY_NAME["node"], environment)
+    if programs is None:
+        raise Refusal(f"Node is absent: {BY_NAME['node'].how_to_get}.")
+    return programs
+
+
+def _home(environment: Environment) -> Path:
+    return cache_of(environment) / "polyglot" / f"node-{_digest(root_of(environment))}"
 
 
 def _check_version(node: Path) -> None:

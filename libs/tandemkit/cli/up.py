@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import deploying, edge, registry_choice, starting
+from tandemkit.cli import deploying, edge, host_programs, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
@@ -72,7 +73,11 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
     home = prepared(environment)
     written = blueprint(environment)
     plan = wanted(written, asked)
-    environment = asyncio.run(readied(plan, environment, home, written=written))
+    whole = nouns.WantedMachine()
+    whole.CopyFrom(plan)
+    # A first start does not wait for what has to be built.
+    makes = host_programs.BUILT if home.wanted is None else host_programs.MAKES
+    environment = asyncio.run(readied(plan, environment, home, written=written, makes=makes))
     if remark := registry_choice.stood(plan, choice, home, environment):
         click.echo(f"tandem: {remark}", err=True)
     envoy = edge.program(environment) if edge_wanted else Path()
@@ -82,7 +87,9 @@ def up(*, as_json: bool, detach: bool, within_s: float, **said: Any) -> int:
         return edge.Standing(edge_wanted, place, machine.name, machine.controls)
 
     run = _Run(environment, home, standing, as_json=as_json)
-    return asyncio.run(run.up(starting.Start(plan, address, detach, within_s), keep=keep))
+    late = whole if host_programs.is_late(plan.plan) else None
+    start = starting.Start(plan, address, detach, within_s)
+    return asyncio.run(run.up(start, keep=keep, late=late))
 
 
 class _Run:
@@ -101,7 +108,10 @@ class _Run:
         self._shown = progress(sys.stderr)
         self._kept = ""
 
-    async def up(self, start: starting.Start, *, keep: bool | None) -> int:
+    async def up(
+        self, start: starting.Start, *, keep: bool | None, late: nouns.WantedMachine | None
+    ) -> int:
+        """`late` is the whole plan, where some of it has to be built before it can start."""
         self._kept = await deploying.kept_before(
             self._environment, self._home, start.wanted, asked=keep
         )
@@ -114,6 +124,8 @@ class _Run:
         waiting = starting.settled(self._home, self._shown.show, start.within_s)
         machine = await interrupts.until(waiting)
         self._shown.end()
+        if machine is not None and late is not None:
+            machine = await interrupts.until(self._whole(machine, replace(start, wanted=late)))
         if machine is None:
             return 0 if began.attached else await self._end()
         standing = self._standing(machine)
@@ -124,6 +136,17 @@ class _Run:
             await interrupts.until(starting.over(self._home))
             # The edge relays the end of the fleet, so it stands until then.
             return 0 if began.attached else await self._end()
+
+    async def _whole(self, machine: nouns.Machine, start: starting.Start) -> nouns.Machine:
+        """Has the rest join once it is built. Whoever stops waiting ends what serves already."""
+        serving, where = sum(len(one.agents) for one in machine.hosts), machine.controls[0]
+        click.echo(f"tandem: {serving} agents serve at {where}; others are built for it.", err=True)
+        await host_programs.fit(start.wanted.plan, self._environment, self._home.logs)
+        registry_choice.stood(start.wanted, registry_choice.Choice(), self._home, self._environment)
+        await starting.begin(self._environment, self._home, start, lambda: None)
+        told = await starting.settled(self._home, self._shown.show, start.within_s)
+        self._shown.end()
+        return told
 
     def _say(
         self,

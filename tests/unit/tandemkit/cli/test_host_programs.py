@@ -9,7 +9,7 @@ import pytest
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.fleet.v1.plan_pb2 import Plan
 from tandem.fleet.v1.runtime_pb2 import RUNTIME_GO, RUNTIME_NODE
-from tandemkit.cli.host_programs import fit
+from tandemkit.cli.host_programs import LATE, fit, is_late
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.screen import screen, value_of
 from tandemkit.cli.starting import Began
@@ -88,3 +88,20 @@ async def test_a_build_that_fails_is_one_sentence_with_the_path_of_its_log(
     why = f"building the Go host failed: undefined: Frob ({log} has the rest)"
     assert [one.why for one in plan.absent] == [why]
     assert log.read_text() == "main.go:1\nundefined: Frob\n"
+
+
+async def test_what_has_to_be_built_is_late_and_what_cannot_be_is_absent(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """A first start goes on without both, and has the late ones join."""
+
+    async def unbuilt(_environment: Environment, _steps: Steps) -> tuple[str, ...]:
+        raise Refusal(LATE)
+
+    plan = planned()
+    await fit(plan, environment, tmp_path, {RUNTIME_NODE: unbuilt, RUNTIME_GO: without_tools})
+    assert [host.name for host in plan.machines[0].hosts] == ["py"]
+    assert is_late(plan)
+    plan = planned()
+    await fit(plan, environment, tmp_path, {RUNTIME_NODE: node, RUNTIME_GO: without_tools})
+    assert not is_late(plan)
