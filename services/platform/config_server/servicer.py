@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 from services.platform.config_server.kinds import fits, name_of
 from services.platform.config_server.ledger import Ledger, Order
@@ -14,14 +15,15 @@ from tandem.platform.v1 import config_server_service_pb2_grpc as rpc
 from tandem.platform.v1 import config_value_pb2 as nouns
 from tandem.platform.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.hosting import refusing
 from tandemkit.rpc.context import Context
-from tandemkit.rpc.paging import Page, TokenInvalid, page_of
 
 _VALUES_PAGE, _VALUES_PAGE_MAX = 100, 500
 _CHANGES_PAGE, _CHANGES_PAGE_MAX = 20, 100
 # Versions are listed from the latest down, and pages go by names that rise.
 _CEILING = 10**15
 _RETRY_S = 1.0
+_PAGE = partial(refusing.page, reason=errors.ERROR_REASON_PAGE_TOKEN_INVALID)
 # A caller who hears nothing for longer knows that we do not run.
 ALIVE_EVERY_S = 2.0
 
@@ -43,7 +45,7 @@ class ConfigServer(rpc.ConfigServerServiceServicer):
         view = self._view()
         keys = sorted(key for key in view.book.declarations if key.startswith(request.prefix))
         size = min(request.page_size or _VALUES_PAGE, _VALUES_PAGE_MAX)
-        page = _page(keys, f"values:{request.prefix}", request.page_token, size)
+        page = _PAGE(keys, f"values:{request.prefix}", request.page_token, size)
         return pb.ListConfigValuesResponse(
             entries=[view.entry(key, request.target) for key in page.names],
             next_page_token=page.next_token,
@@ -84,7 +86,7 @@ class ConfigServer(rpc.ConfigServerServiceServicer):
     ) -> pb.ListConfigChangesResponse:
         names = [f"{_CEILING - version:016}" for version in await self._ledger.records.versions()]
         size = min(request.page_size or _CHANGES_PAGE, _CHANGES_PAGE_MAX)
-        page = _page(names, "changes", request.page_token, size)
+        page = _PAGE(names, "changes", request.page_token, size)
         changes = await self._ledger.records.changes(_CEILING - int(name) for name in page.names)
         return pb.ListConfigChangesResponse(changes=changes, next_page_token=page.next_token)
 
@@ -155,12 +157,3 @@ def _difference(
     if not told.changed.entries and not told.changed.gone_keys:
         told.ClearField("changed")
     return told
-
-
-def _page(names: list[str], scope: str, token: str, size: int) -> Page:
-    try:
-        return page_of(names, scope=scope, token=token, size=size)
-    except TokenInvalid as error:
-        reason = errors.ERROR_REASON_PAGE_TOKEN_INVALID
-        message = "the page token belongs to no page of this listing"
-        raise CallerError(reason, message, field="page_token") from error

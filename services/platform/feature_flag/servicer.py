@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 
 from services.platform.feature_flag.editing import (
     Edit,
@@ -20,15 +21,16 @@ from tandem.platform.v1 import feature_flag_service_pb2 as pb
 from tandem.platform.v1 import feature_flag_service_pb2_grpc as rpc
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.hosting import refusing
 from tandemkit.hosting.flag_resolving import resolved
 from tandemkit.rpc.context import Context
-from tandemkit.rpc.paging import Page, TokenInvalid, page_of
 
 _FLAGS_PAGE, _FLAGS_PAGE_MAX = 50, 200
 _CHANGES_PAGE, _CHANGES_PAGE_MAX = 20, 100
 # Versions are listed from the latest down, and pages go by names that rise.
 _CEILING = 10**15
 _RETRY_S = 1.0
+_PAGE = partial(refusing.page, reason=errors.ERROR_REASON_PAGE_TOKEN_INVALID)
 # A caller who hears nothing for longer knows that we do not run.
 ALIVE_EVERY_S = 2.0
 
@@ -46,7 +48,7 @@ class FeatureFlags(rpc.FeatureFlagServiceServicer):
         flags = self._flags()
         keys = [key for key in flags if key.startswith(request.prefix)]
         size = min(request.page_size or _FLAGS_PAGE, _FLAGS_PAGE_MAX)
-        page = _page(keys, f"flags:{request.prefix}", request.page_token, size)
+        page = _PAGE(keys, f"flags:{request.prefix}", request.page_token, size)
         now_ns = int(self._clock.now().timestamp() * 1e9)
         overdue = [key for key in page.names if flags[key].end_time.ToNanoseconds() < now_ns]
         return pb.ListFlagsResponse(
@@ -100,7 +102,7 @@ class FeatureFlags(rpc.FeatureFlagServiceServicer):
     ) -> pb.ListFlagChangesResponse:
         names = [f"{_CEILING - version:016}" for version in await self._ledger.records.versions()]
         size = min(request.page_size or _CHANGES_PAGE, _CHANGES_PAGE_MAX)
-        page = _page(names, "changes", request.page_token, size)
+        page = _PAGE(names, "changes", request.page_token, size)
         changes = await self._ledger.records.changes(_CEILING - int(name) for name in page.names)
         wanted = [one for one in changes if request.key in {"", one.key}]
         return pb.ListFlagChangesResponse(changes=wanted, next_page_token=page.next_token)
@@ -146,12 +148,3 @@ def _expected(
     request: pb.PutFlagRequest | pb.SwitchFlagRequest | pb.DeleteFlagRequest,
 ) -> int | None:
     return request.expected_version if request.HasField("expected_version") else None
-
-
-def _page(names: list[str], scope: str, token: str, size: int) -> Page:
-    try:
-        return page_of(names, scope=scope, token=token, size=size)
-    except TokenInvalid as error:
-        reason = errors.ERROR_REASON_PAGE_TOKEN_INVALID
-        message = "the page token belongs to no page of this listing"
-        raise CallerError(reason, message, field="page_token") from error

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from tandem.tasks.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
-from tandemkit.reach.failure import Refused, Unreachable
-from tandemkit.rpc.paging import TokenInvalid, name_in
+from tandemkit.hosting import refusing
+from tandemkit.reach.failure import Unreachable
 
 _RETRY_S: Final = 1.0
-
-
-@contextmanager
-def storing() -> Iterator[None]:
-    """What the store raises, in the words of the contract."""
-    try:
-        yield
-    except (Unreachable, Refused) as error:
-        reason = errors.ERROR_REASON_STORE_UNREACHABLE
-        raise TransientError(reason, error.message, retry_after_s=_RETRY_S) from error
+storing = partial(refusing.storing, errors.ERROR_REASON_STORE_UNREACHABLE)
+page_start = partial(refusing.page_start, reason=errors.ERROR_REASON_PAGE_TOKEN_INVALID)
 
 
 @contextmanager
@@ -53,13 +46,3 @@ def id_taken(name: str) -> CallerError:
 def untimely(field: str, why: str) -> CallerError:
     reason = errors.ERROR_REASON_JOB_TIME_INVALID
     return CallerError(reason, "the job cannot be done at that time", field=field, why=why)
-
-
-def page_start(token: str, scope: str) -> str:
-    """Behind which name a page begins. Raises CallerError."""
-    try:
-        return name_in(token, scope) if token else ""
-    except TokenInvalid as error:
-        reason = errors.ERROR_REASON_PAGE_TOKEN_INVALID
-        said = "the page token belongs to no page of this listing"
-        raise CallerError(reason, said, field="page_token") from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from services.tasks.workflow import course
@@ -16,14 +16,15 @@ from tandem.tasks.v1 import workflow_pb2 as nouns
 from tandem.tasks.v1 import workflow_service_pb2 as pb
 from tandem.tasks.v1 import workflow_service_pb2_grpc as rpc
 from tandemkit.core.clock import Clock
-from tandemkit.core.errors import CallerError, TransientError
-from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.core.errors import CallerError
+from tandemkit.hosting import refusing
 from tandemkit.rpc.context import Context
-from tandemkit.rpc.paging import TokenInvalid, name_in, token_after
-from tandemkit.storage.failure import Damaged
+from tandemkit.rpc.paging import token_after
 
 _PAGE, _PAGE_MAX = 20, 100
-_RETRY_S: Final = 1.0
+_STORING = partial(
+    refusing.storing, errors.ERROR_REASON_STORE_UNREACHABLE, errors.ERROR_REASON_STORE_DAMAGED
+)
 _LOOK_S: Final = 0.1
 
 
@@ -36,7 +37,7 @@ class Workflows(rpc.WorkflowServiceServicer):
     ) -> pb.StartWorkflowResponse:
         await admit(request.plan, self._caller)
         name = course.PREFIX + request.workflow_id
-        with storing():
+        with _STORING():
             found = await self._running.start(course.begun(name, request.plan, self._clock.now()))
         if found.plan != request.plan:
             reason = errors.ERROR_REASON_WORKFLOW_EXISTS
@@ -53,7 +54,7 @@ class Workflows(rpc.WorkflowServiceServicer):
         self, request: pb.GetNodeOutputRequest, _context: Context
     ) -> pb.GetNodeOutputResponse:
         workflow = await self._found(request.name)
-        with storing():
+        with _STORING():
             response = await self._shelf.output(id_of(request.name), request.node)
         if response is None:
             states = {node.id: nouns.NodeState.Name(node.state) for node in workflow.nodes}
@@ -83,9 +84,11 @@ class Workflows(rpc.WorkflowServiceServicer):
         self, request: pb.ListWorkflowsRequest, _context: Context
     ) -> pb.ListWorkflowsResponse:
         size = min(request.page_size or _PAGE, _PAGE_MAX)
-        after = _page_start(request.page_token, request.id_prefix)
+        after = refusing.page_start(
+            request.page_token, request.id_prefix, errors.ERROR_REASON_PAGE_TOKEN_INVALID
+        )
         told = pb.ListWorkflowsResponse()
-        with storing():
+        with _STORING():
             # One more than the page has shows whether there is another.
             while len(told.workflows) <= size:
                 limit = size + 1 - len(told.workflows)
@@ -111,7 +114,7 @@ class Workflows(rpc.WorkflowServiceServicer):
     ) -> pb.ResumeWorkflowResponse:
         workflow = await self._found(request.name)
         if workflow.state != nouns.WORKFLOW_STATE_COMPENSATING:
-            with storing():
+            with _STORING():
                 found = await self._running.unstick(id_of(request.name))
             if found is None:
                 state = nouns.WorkflowState.Name(workflow.state)
@@ -125,30 +128,9 @@ class Workflows(rpc.WorkflowServiceServicer):
         execution = self._running.get(id_of(name))
         if execution is not None:
             return execution.told
-        with storing():
+        with _STORING():
             found = await self._shelf.get(id_of(name))
         if found is None:
             reason, message = errors.ERROR_REASON_WORKFLOW_NOT_FOUND, "there is no such workflow"
             raise CallerError(reason, message, field="name", name=name)
         return found
-
-
-@contextmanager
-def storing() -> Iterator[None]:
-    """What the store raises, in the words of the contract."""
-    try:
-        yield
-    except (Unreachable, Refused) as error:
-        reason = errors.ERROR_REASON_STORE_UNREACHABLE
-        raise TransientError(reason, error.message, retry_after_s=_RETRY_S) from error
-    except Damaged as error:
-        raise CallerError(errors.ERROR_REASON_STORE_DAMAGED, error.message) from error
-
-
-def _page_start(token: str, scope: str) -> str:
-    try:
-        return name_in(token, scope) if token else ""
-    except TokenInvalid as error:
-        reason = errors.ERROR_REASON_PAGE_TOKEN_INVALID
-        said = "the page token belongs to no page of this listing"
-        raise CallerError(reason, said, field="page_token") from error
