@@ -30,6 +30,9 @@ class Connection:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
+            # What is deleted or replaced is overwritten; what is sorted never lies in a file.
+            self._database.execute("PRAGMA secure_delete = ON")
+            self._database.execute("PRAGMA temp_store = MEMORY")
             if schema:
                 self._database.executescript(schema)
         self._queue = asyncio.Lock()
@@ -41,9 +44,24 @@ class Connection:
         async with self._queue:
             return await asyncio.to_thread(self._transact, work)
 
+    async def scrub(self) -> None:
+        """What was deleted or replaced so far is in no file of the database any more when this
+        returns: the write-ahead log, which has the pages of before, is emptied. Of full-text tables
+        the writer merges the segments first. Raises Unreachable where a reader does not end.
+        """
+        async with self._queue:
+            await asyncio.to_thread(self._empty_log)
+
     def close(self) -> None:
         with self._turn:
             self._database.close()
+
+    def _empty_log(self) -> None:
+        """Waits for readers as for any lock: sqlite3's own 5 s."""
+        with self._turn, _answering():
+            (busy, *_frames) = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise Unreachable("somebody reads the database for too long to empty its log")
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._turn, _answering():

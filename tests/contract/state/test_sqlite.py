@@ -52,3 +52,19 @@ async def test_a_file_has_one_owner(tmp_path: Path) -> None:
                 pass
     async with sqlite_state(path) as store:
         assert await store.get("a") is not None
+
+
+async def test_what_was_deleted_is_in_no_file_of_the_store(tmp_path: Path) -> None:
+    """Neither in a freed page nor in the write-ahead log; what was replaced is gone alike."""
+    path = tmp_path / "state.sqlite"
+    async with sqlite_state(path) as store:
+        await store.write([Change("a", b"zweibrueggen" * 1000), Change("b", b"zweibrueggen")])
+        await store.write([Change("a", None), Change("b", b"other")])
+        assert await store.scrub() == ()
+        files = _contents(tmp_path)
+    assert not [file for file in files if b"zweibr" in file]
+    assert any(b"other" in file for file in files)
+
+
+def _contents(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in folder.iterdir()]

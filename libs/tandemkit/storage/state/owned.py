@@ -50,6 +50,12 @@ class State:
                 continue
             return message
 
+    async def scrub(self) -> tuple[str, ...]:
+        """What was deleted or replaced so far is in no file of the store any more, but for what the
+        sentences say.
+        """
+        return await self.store.scrub()
+
     async def all(self, prefix: str, kind: type[Kept]) -> AsyncIterator[tuple[str, Kept]]:
         """Keys that begin so, in their order; what changes meanwhile may be seen or not."""
         after = ""

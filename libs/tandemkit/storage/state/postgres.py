@@ -42,6 +42,10 @@ INSERT INTO tandem_state (owner, key, content, version) VALUES (%s, %s, %s, %s)
 ON CONFLICT (owner, key) DO UPDATE SET content = excluded.content, version = excluded.version
 """
 _DELETE = "DELETE FROM tandem_state WHERE owner = %s AND key = %s"
+_REMAINS = (
+    "PostgreSQL keeps deleted rows in the files of its tables until they are vacuumed and the room "
+    "is used again, and in its write-ahead log until that is recycled; its backups are its owner's"
+)
 
 
 class PostgresState:
@@ -79,6 +83,9 @@ class PostgresState:
         async with transaction(self._connections) as connection:
             rows = await rows_of(connection, _ENTRIES, *part)
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
+
+    async def scrub(self) -> tuple[str, ...]:
+        return (_REMAINS,)
 
     async def _make(self, connection: Connection, change: Change, version: int) -> None:
         if change.content is None:

@@ -80,6 +80,11 @@ class StateStore(Protocol):
     ) -> tuple[Entry, ...]:
         """Those whose keys begin so and stand behind `after`, in the order of their keys."""
 
+    async def scrub(self) -> tuple[str, ...]:
+        """What was deleted or replaced so far is in no file of the store any more, but for what the
+        sentences say, which is beyond a client's reach.
+        """
+
 
 def check_changes(changes: Sequence[Change]) -> None:
     """Raises ValueError for what no backend would take."""

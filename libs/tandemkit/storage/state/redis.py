@@ -55,6 +55,10 @@ for _, key in ipairs(keys) do
 end
 return found
 """
+_REMAINS = (
+    "Redis keeps deleted values in its append-only file and snapshots until it rewrites them "
+    "(BGREWRITEAOF, BGSAVE); its replicas and backups are its owner's"
+)
 
 
 class RedisState:
@@ -91,6 +95,9 @@ class RedisState:
         first = f"({after}" if after >= prefix and after else f"[{prefix}"
         rows = await self._read(_ENTRIES, first, f"({prefix}{KEYS_END}", str(limit))
         return tuple(Entry(key.decode(), Stored(value, int(number))) for key, value, number in rows)
+
+    async def scrub(self) -> tuple[str, ...]:
+        return (_REMAINS,)
 
     async def aclose(self) -> None:
         await self._connection.aclose()

@@ -83,6 +83,10 @@ class SqliteState:
         rows = await self._reader.do(lambda database: database.execute(_ENTRIES, part).fetchall())
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
 
+    async def scrub(self) -> tuple[str, ...]:
+        await self._writer.scrub()
+        return ()
+
     def close(self) -> None:
         self._writer.close()
         self._reader.close()

@@ -36,6 +36,9 @@ class SlowDisk:
     ) -> tuple[Entry, ...]:
         return tuple(await self._store.entries(prefix, after, limit))
 
+    async def scrub(self) -> tuple[str, ...]:
+        return await self._store.scrub()
+
     async def write(self, changes: Sequence[Change]) -> int:
         self.asked.set()
         await self.open.wait()

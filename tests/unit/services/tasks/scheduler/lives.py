@@ -68,6 +68,9 @@ class Counted:
         self._count()
         return await self._store.entries(prefix, after, limit)
 
+    async def scrub(self) -> tuple[str, ...]:
+        return await self._store.scrub()
+
     def _count(self) -> None:
         self.asked += 1
         if self.away:

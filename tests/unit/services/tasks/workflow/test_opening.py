@@ -60,6 +60,9 @@ class Lossy:
     ) -> tuple[Entry, ...]:
         return await self._store.entries(prefix, after, limit)
 
+    async def scrub(self) -> tuple[str, ...]:
+        return await self._store.scrub()
+
 
 class Callee:
     """Whom all calls reach."""
