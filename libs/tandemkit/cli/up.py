@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import deploying, edge, host_programs, registry_choice, starting
+from tandemkit.cli import deploying, edge, embedding_model, host_programs, registry_choice, starting
 from tandemkit.cli.boot import Asked, prepared, wanted
+from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.ending import end_fleet
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
@@ -21,6 +22,7 @@ from tandemkit.cli.progress import progress
 from tandemkit.cli.readying import readied
 from tandemkit.cli.screen import screen, value_of
 from tandemkit.cli.signals import Interrupts
+from tandemkit.cli.steps import Steps
 from tandemkit.core.environment import Environment
 from tandemkit.machine.home import Home
 
@@ -126,6 +128,8 @@ class _Run:
         self._shown.end()
         if machine is not None and late is not None:
             machine = await interrupts.until(self._whole(machine, replace(start, wanted=late)))
+        if machine is not None and embedding_model.is_wanted(start.wanted.plan, self._environment):
+            machine = await interrupts.until(self._with_model(machine))
         if machine is None:
             return 0 if began.attached else await self._end()
         standing = self._standing(machine)
@@ -147,6 +151,14 @@ class _Run:
         told = await starting.settled(self._home, self._shown.show, start.within_s)
         self._shown.end()
         return told
+
+    async def _with_model(self, machine: nouns.Machine) -> nouns.Machine:
+        """All serve meanwhile; who needs the model works without it until then."""
+        steps = Steps(sys.stderr, cache_of(self._environment))
+        why = await embedding_model.why_not(self._environment, steps)
+        if why:
+            click.echo(f"tandem: memory finds by words alone: the model is absent: {why}", err=True)
+        return machine
 
     def _say(
         self,
