@@ -1,0 +1,12 @@
+"""Text that says nothing of its structure: paragraphs."""
+
+from __future__ import annotations
+
+from tandemkit.ml.documents.document import Block, Document, Kind
+from tandemkit.ml.documents.lines import paragraphs
+
+
+def plain_document(text: str, media_type: str, remarks: tuple[str, ...] = ()) -> Document:
+    """Blank lines part its blocks."""
+    blocks = tuple(Block(*span, Kind.PROSE) for span in paragraphs(text, 0, len(text)))
+    return Document(text, media_type, blocks=blocks, remarks=remarks)
