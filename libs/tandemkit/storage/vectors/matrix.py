@@ -106,8 +106,9 @@ class Matrix:
         held = self._numbers[: self._used]
         places: NDArray[np.int64] = np.searchsorted(held, numbers)
         known = places < self._used
-        places = places[known]
-        return places[(held[places] == numbers[known]) & self._alive[places]]
+        places, numbers = places[known], numbers[known]
+        there: NDArray[np.bool_] = (held[places] == numbers) & self._alive[places]
+        return places[there]
 
     def _move(self, room: int) -> None:
         alive = np.flatnonzero(self._alive[: self._used])
