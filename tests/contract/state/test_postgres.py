@@ -41,7 +41,8 @@ async def server() -> AsyncIterator[PostgresServer]:
 @pytest.fixture
 async def dsn(server: PostgresServer) -> str:
     async with await psycopg.AsyncConnection.connect(server.dsn) as connection:
-        await connection.execute("DROP TABLE IF EXISTS tandem_state")
+        for table in ("tandem_state", "tandem_state_gone", "tandem_state_forgotten"):
+            await connection.execute(f"DROP TABLE IF EXISTS {table}".encode())
     return server.dsn
 
 

@@ -7,15 +7,22 @@ from contextlib import asynccontextmanager
 
 from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.storage.state.protocol import (
+    GONE_MAX,
     KEYS_END,
     PAGE_ENTRIES_MAX,
     Change,
+    Changed,
+    Changes,
     Entry,
     Stored,
+    check_changed,
     check_changes,
+    check_found,
     check_key,
+    check_known,
     check_page,
     conflict,
+    whole_writes,
 )
 
 _SCHEMA = """
@@ -27,7 +34,21 @@ CREATE TABLE IF NOT EXISTS tandem_state (
     PRIMARY KEY (owner, key)
 );
 CREATE SEQUENCE IF NOT EXISTS tandem_state_writes;
+CREATE INDEX IF NOT EXISTS tandem_state_version ON tandem_state (owner, version);
+CREATE TABLE IF NOT EXISTS tandem_state_gone (
+    owner text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    PRIMARY KEY (owner, key)
+);
+CREATE INDEX IF NOT EXISTS tandem_state_gone_version ON tandem_state_gone (owner, version);
+CREATE TABLE IF NOT EXISTS tandem_state_forgotten (
+    owner text COLLATE "C" NOT NULL PRIMARY KEY,
+    version bigint NOT NULL
+);
 """
+# So many deletions of an owner lie between two looks at how many are known.
+_LOOK = 128
 # Writers of one owner take turns, so that what they check still holds when they write.
 _TURN = "SELECT pg_advisory_xact_lock(hashtext('tandem_state'), hashtext(%s))"
 _GET = "SELECT content, version FROM tandem_state WHERE owner = %s AND key = %s"
@@ -41,11 +62,39 @@ _PUT = """
 INSERT INTO tandem_state (owner, key, content, version) VALUES (%s, %s, %s, %s)
 ON CONFLICT (owner, key) DO UPDATE SET content = excluded.content, version = excluded.version
 """
-_DELETE = "DELETE FROM tandem_state WHERE owner = %s AND key = %s"
 _REMAINS = (
     "PostgreSQL keeps deleted rows in the files of its tables until they are vacuumed and the room "
     "is used again, and in its write-ahead log until that is recycled; its backups are its owner's"
 )
+_FOUND = "SELECT key, content, version FROM tandem_state WHERE owner = %s AND key = ANY(%s)"
+_DELETE = """
+WITH was AS (DELETE FROM tandem_state WHERE owner = %s AND key = %s RETURNING owner, key)
+INSERT INTO tandem_state_gone (owner, key, version) SELECT owner, key, %s FROM was
+ON CONFLICT (owner, key) DO UPDATE SET version = excluded.version RETURNING version
+"""
+# A writer has its turn until its transaction has ended, so versions become visible in their order.
+_CHANGED = """
+WITH changes AS (
+    SELECT key, content, version FROM tandem_state WHERE owner = %s AND version > %s
+    UNION ALL
+    SELECT key, NULL, version FROM tandem_state_gone WHERE owner = %s AND version > %s
+    ORDER BY version LIMIT %s
+)
+SELECT key, content, version, 0 FROM changes
+UNION ALL SELECT '', NULL, version, 1 FROM tandem_state_forgotten WHERE owner = %s
+ORDER BY version
+"""
+_FORGET = """
+WITH old AS (
+    DELETE FROM tandem_state_gone WHERE owner = %s AND version <= (
+        SELECT version FROM tandem_state_gone WHERE owner = %s
+        ORDER BY version DESC OFFSET %s LIMIT 1
+    ) RETURNING version
+)
+INSERT INTO tandem_state_forgotten (owner, version)
+SELECT %s, max(version) FROM old HAVING max(version) IS NOT NULL
+ON CONFLICT (owner) DO UPDATE SET version = excluded.version
+"""
 
 
 class PostgresState:
@@ -54,12 +103,28 @@ class PostgresState:
     def __init__(self, connections: Pool, owner: str) -> None:
         self._connections = connections
         self._owner = owner
+        self._gone = _LOOK
 
     async def get(self, key: str) -> Stored | None:
         check_key(key)
         async with transaction(self._connections) as connection:
             rows = await rows_of(connection, _GET, self._owner, key)
         return Stored(*rows[0]) if rows else None
+
+    async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
+        check_found(keys)
+        async with transaction(self._connections) as connection:
+            rows = await rows_of(connection, _FOUND, self._owner, list(keys))
+        return {key: Stored(content, version) for key, content, version in rows}
+
+    async def changed(self, since: int = 0, limit: int = PAGE_ENTRIES_MAX) -> Changes:
+        check_changed(since, limit)
+        own = (self._owner, since)
+        async with transaction(self._connections) as connection:
+            rows = await rows_of(connection, _CHANGED, *own, *own, limit, self._owner)
+        changed = [Changed(*row) for *row, is_horizon in rows if not is_horizon]
+        check_known(since, max((row[2] for row in rows if row[3]), default=0))
+        return whole_writes(changed, since, limit)
 
     async def write(self, changes: Sequence[Change]) -> int:
         check_changes(changes)
@@ -89,7 +154,12 @@ class PostgresState:
 
     async def _make(self, connection: Connection, change: Change, version: int) -> None:
         if change.content is None:
-            await connection.execute(_DELETE, (self._owner, change.key))
+            gone = await rows_of(connection, _DELETE, self._owner, change.key, version)
+            self._gone += len(gone)
+            if self._gone >= _LOOK:
+                self._gone = 0
+                own = (self._owner, self._owner, GONE_MAX, self._owner)
+                await connection.execute(_FORGET.encode(), own)
         else:
             values = (self._owner, change.key, change.content, version)
             await connection.execute(_PUT, values)

@@ -17,6 +17,8 @@ KEY_LENGTH_MAX = 255
 CONTENT_BYTES_MAX = 1024 * 1024
 CHANGES_MAX = 100
 PAGE_ENTRIES_MAX = 1000
+# Deletions that `changed` can tell of; beyond them the oldest are forgotten.
+GONE_MAX = 10_000
 # Behind every key: they are ASCII.
 KEYS_END = "\x7f"
 
@@ -41,6 +43,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What a key has since that version: a content, or None where it was deleted."""
+
+    key: str
+    content: bytes | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Part of what was written since a version, whole writes in their order. A key that was written
+    several times is told as it is now, and perhaps its deletion before that.
+    """
+
+    changed: tuple[Changed, ...]
+    # All up to this version is told, so it is what to ask from next.
+    upto: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One value that becomes `content`, or goes where that is None. With `expected` only if it has
     that version (0: only if there is none).
@@ -59,6 +82,10 @@ class VersionConflict(Failure):
         self.actual = actual
 
 
+class Forgotten(Failure):
+    """Of the deletions since that version some are not known any more: who follows begins anew."""
+
+
 class StateStore(Protocol):
     """Versioned values of one owner, and writes of several at once.
 
@@ -69,6 +96,15 @@ class StateStore(Protocol):
 
     async def get(self, key: str) -> Stored | None:
         """As last written; None where there is none."""
+
+    async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
+        """Those of the keys, 1000 at most, that are there; all of one moment."""
+
+    async def changed(self, since: int = 0, limit: int = PAGE_ENTRIES_MAX) -> Changes:
+        """What was written behind that version, from the first write that is not told; from 0 all
+        that is there. Nothing that was acknowledged before the call is missing at the last page.
+        Raises Forgotten.
+        """
 
     async def write(self, changes: Sequence[Change]) -> int:
         """All of `changes` or none, and the version that they now have. On disk before it answers,
@@ -113,6 +149,34 @@ def check_page(prefix: str, after: str, limit: int) -> None:
             check_key(text)
     if not 0 < limit <= PAGE_ENTRIES_MAX:
         raise ValueError("a page has from 1 to 1000 entries")
+
+
+def check_found(keys: Sequence[str]) -> None:
+    """Raises ValueError for what is no set of keys to look up."""
+    if len(keys) > PAGE_ENTRIES_MAX:
+        raise ValueError("more than 1000 keys at once")
+    for key in keys:
+        check_key(key)
+
+
+def check_changed(since: int, limit: int) -> None:
+    """Raises ValueError. A page has room for more than one write, or it would never end."""
+    if since < 0 or not CHANGES_MAX < limit <= PAGE_ENTRIES_MAX:
+        raise ValueError("a page of changes has from 101 to 1000, behind a version")
+
+
+def check_known(since: int, horizon: int) -> None:
+    """Raises Forgotten where deletions up to the version `horizon` are not known any more."""
+    if 0 < since < horizon:
+        raise Forgotten("deletions since that version are forgotten", since=since, horizon=horizon)
+
+
+def whole_writes(rows: Sequence[Changed], since: int, limit: int) -> Changes:
+    """Of `limit` rows in the order of their versions those whose writes are all there."""
+    if len(rows) < limit:
+        return Changes(tuple(rows), rows[-1].version if rows else since, is_last=True)
+    cut = rows[-1].version
+    return Changes(tuple(row for row in rows if row.version < cut), cut - 1, is_last=False)
 
 
 def conflict(change: Change, version: int) -> VersionConflict | None:

@@ -12,7 +12,7 @@ from services.platform.resource.capacity import Capacity
 from services.platform.resource.grants import Grants
 from tandem.platform.v1.resource_pb2 import ResourceAmounts, ResourceGrant
 from tandemkit.storage.state.owned import State
-from tandemkit.storage.state.protocol import Change, Entry, StateStore, Stored
+from tandemkit.storage.state.protocol import Change, Changes, Entry, StateStore, Stored
 from tandemkit.storage.state.sqlite import sqlite_state
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
@@ -38,6 +38,12 @@ class SlowDisk:
 
     async def scrub(self) -> tuple[str, ...]:
         return await self._store.scrub()
+
+    async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
+        return await self._store.found(keys)
+
+    async def changed(self, since: int = 0, limit: int = 1000) -> Changes:
+        return await self._store.changed(since, limit)
 
     async def write(self, changes: Sequence[Change]) -> int:
         self.asked.set()

@@ -18,7 +18,7 @@ from tandem.tasks.v1 import workflow_pb2 as pb
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.contract import Method
 from tandemkit.storage.state.owned import State
-from tandemkit.storage.state.protocol import Change, Entry, StateStore, Stored
+from tandemkit.storage.state.protocol import Change, Changes, Entry, StateStore, Stored
 from tandemkit.storage.state.sqlite import sqlite_state
 from tandemkit.supervise.errands import Errands
 from tandemkit.supervise.tasks import Tasks
@@ -42,6 +42,12 @@ class Lossy:
 
     async def get(self, key: str) -> Stored | None:
         return await self._store.get(key)
+
+    async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
+        return await self._store.found(keys)
+
+    async def changed(self, since: int = 0, limit: int = 1000) -> Changes:
+        return await self._store.changed(since, limit)
 
     async def write(self, changes: Sequence[Change]) -> int:
         self.writing.set()
