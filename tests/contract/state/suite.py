@@ -14,25 +14,22 @@ from tandemkit.storage.state.owned import State
 from tandemkit.storage.state.protocol import (
     CHANGES_MAX,
     CONTENT_BYTES_MAX,
-    GONE_MAX,
     Change,
-    Changed,
     Entry,
-    Forgotten,
     StateStore,
     Stored,
     VersionConflict,
 )
 
 _KEYS = st.sampled_from(["a", "a/1", "a/2", "b", "b.c", "a-"])
-_CHANGES = st.lists(
+CHANGES = st.lists(
     st.builds(Change, _KEYS, st.none() | st.binary(max_size=3)),
     min_size=1,
     max_size=4,
     unique_by=lambda change: change.key,
 )
 # Each example empties the store; each backend's class runs the same property.
-_ONE_TEST_FOR_ALL = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+ONE_TEST_FOR_ALL = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 
 
 class Case(Protocol):
@@ -156,87 +153,8 @@ class StateSuite:
         assert {one.service for one in host.placements} == {f"N{number}" for number in range(12)}
         assert [key async for key, _ in states[1].all("", nouns.Host)] == ["host"]
 
-    async def test_many_are_found_at_once(self, case: Case) -> None:
-        """Those that are there, each once."""
-        store = await case.open()
-        version = await store.write([put("a", b"1"), put("b", b"")])
-        wanted = {"a": Stored(b"1", version), "b": Stored(b"", version)}
-        assert await store.found(["b", "a", "c", "a"]) == wanted
-        assert await store.found([]) == {}
-        with pytest.raises(ValueError, match="1000"):
-            await store.found(["a"] * 1001)
-
-    async def test_what_changed_since_a_version_is_told_in_order(self, case: Case) -> None:
-        """Deletions too, whoever wrote; nothing where nothing did, and all from the beginning."""
-        store, other = await case.open(), await case.open()
-        first = await store.write([put("a", b"1"), put("b", b"1")])
-        second = await other.write([put("c", b"2"), Change("a", None), Change("never", None)])
-        third = await store.write([put("b", b"3")])
-        told = await store.changed(first)
-        assert (told.upto, told.is_last) == (third, True)
-        assert sorted(told.changed[:2], key=lambda one: one.key) == [
-            Changed("a", None, second),
-            Changed("c", b"2", second),
-        ]
-        assert told.changed[2:] == (Changed("b", b"3", third),)
-        assert (await other.changed(third)).changed == ()
-        again = await (await case.reopen()).changed()
-        assert {one.key: one.content for one in again.changed if one.content} == {
-            "b": b"3",
-            "c": b"2",
-        }
-
-    async def test_a_page_of_changes_holds_whole_writes(self, case: Case) -> None:
-        """However many there are, who follows page by page hears all."""
-        store = await case.open()
-        for turn in range(4):
-            await store.write([put(f"{turn}/{number}") for number in range(CHANGES_MAX)])
-        heard, since, is_last = [], 0, False
-        while not is_last:
-            told = await store.changed(since, limit=CHANGES_MAX + 50)
-            heard += [one.key for one in told.changed]
-            since, is_last = told.upto, told.is_last
-        assert sorted(heard) == [entry.key for entry in await store.entries()]
-        assert [key.partition("/")[0] for key in heard] == sorted(
-            key.partition("/")[0] for key in heard
-        )
-
-    async def test_deletions_beyond_the_known_ones_are_forgotten(self, case: Case) -> None:
-        """And who would miss one is told so; who begins anew, or knows them, is not."""
-        store = await case.open()
-        first = last = await store.write([put("a")])
-        for start in range(0, GONE_MAX + 300, CHANGES_MAX):
-            keys = [f"k{start + number}" for number in range(CHANGES_MAX)]
-            await store.write([put(key) for key in keys])
-            last = await store.write([Change(key, None) for key in keys])
-        with pytest.raises(Forgotten):
-            await store.changed(first)
-        assert (await store.changed(last)).changed == ()
-        assert "a" in {one.key for one in (await store.changed()).changed}
-
-    @given(writes=st.lists(_CHANGES, max_size=8))
-    @settings(max_examples=15, suppress_health_check=_ONE_TEST_FOR_ALL)
-    async def test_who_follows_knows_what_is_there(
-        self, case: Case, writes: list[list[Change]]
-    ) -> None:
-        """After any writes, from any version of before."""
-        store = await case.open()
-        since = (await store.changed()).upto
-        known = {entry.key: entry.stored for entry in await store.entries()}
-        for turn, changes in enumerate(writes):
-            await store.write(changes)
-            if turn % 2:
-                continue
-            told = await store.changed(since)
-            since = told.upto
-            for one in told.changed:
-                known.pop(one.key, None)
-                if one.content is not None:
-                    known[one.key] = Stored(one.content, one.version)
-            assert known == {entry.key: entry.stored for entry in await store.entries()}
-
-    @given(writes=st.lists(_CHANGES, max_size=8))
-    @settings(max_examples=25, suppress_health_check=_ONE_TEST_FOR_ALL)
+    @given(writes=st.lists(CHANGES, max_size=8))
+    @settings(max_examples=25, suppress_health_check=ONE_TEST_FOR_ALL)
     async def test_any_writes_come_to_what_a_dictionary_would(
         self, case: Case, writes: list[list[Change]]
     ) -> None:

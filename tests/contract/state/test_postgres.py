@@ -13,6 +13,7 @@ from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.state.postgres import postgres_state
 from tandemkit.storage.state.protocol import Change, StateStore
 from tandemkit.testing.parts_storage import PostgresServer, postgres_server
+from tests.contract.state.following import FollowingSuite
 from tests.contract.state.suite import Case, StateSuite
 
 
@@ -46,7 +47,7 @@ async def dsn(server: PostgresServer) -> str:
     return server.dsn
 
 
-class TestPostgres(StateSuite):
+class TestPostgres(StateSuite, FollowingSuite):
     @pytest.fixture
     async def case(self, dsn: str) -> AsyncIterator[Case]:
         database = _Database(dsn)

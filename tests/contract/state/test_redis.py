@@ -12,6 +12,7 @@ from tandemkit.reach.server import Patience
 from tandemkit.storage.state.protocol import Change, StateStore
 from tandemkit.storage.state.redis import RedisState
 from tandemkit.testing.parts_storage import DurableRedis, durable_redis_server
+from tests.contract.state.following import FollowingSuite
 from tests.contract.state.suite import Case, StateSuite
 
 
@@ -44,7 +45,7 @@ async def redis() -> AsyncIterator[_Server]:
         await case.close()
 
 
-class TestRedis(StateSuite):
+class TestRedis(StateSuite, FollowingSuite):
     @pytest.fixture
     def case(self, redis: _Server) -> Case:
         return redis

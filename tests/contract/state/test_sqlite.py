@@ -11,6 +11,7 @@ import pytest
 from tandemkit.core.lock import InUse
 from tandemkit.storage.state.protocol import Change, StateStore
 from tandemkit.storage.state.sqlite import SqliteState, sqlite_state
+from tests.contract.state.following import FollowingSuite
 from tests.contract.state.suite import Case, StateSuite
 
 
@@ -34,7 +35,7 @@ class _File:
         await self._stack.aclose()
 
 
-class TestSqlite(StateSuite):
+class TestSqlite(StateSuite, FollowingSuite):
     @pytest.fixture
     async def case(self, tmp_path: Path) -> AsyncIterator[Case]:
         file = _File(tmp_path / "state.sqlite")
