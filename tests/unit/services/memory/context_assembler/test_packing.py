@@ -122,8 +122,8 @@ def test_windows_leave_out_nothing_but_blanks(text: str, tokens_max: int) -> Non
 
 
 def test_m058_packed_context_beats_truncation_on_a_recall_benchmark() -> None:
-    """Of a hundred questions to our own pages the sentence that answers is there far more often than
-    where the pages are told as they were found until the room is full.
+    """Of a hundred questions to our own pages, the sentence that answers is there far more often
+    than where the pages are told as they were found until the room is full.
     """
     draw = random.Random(20261122)
     pages = _pages()
