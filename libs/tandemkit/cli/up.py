@@ -126,10 +126,10 @@ class _Run:
         waiting = starting.settled(self._home, self._shown.show, start.within_s)
         machine = await interrupts.until(waiting)
         self._shown.end()
-        if machine is not None and late is not None:
-            machine = await interrupts.until(self._whole(machine, replace(start, wanted=late)))
         if machine is not None and embedding_model.is_wanted(start.wanted.plan, self._environment):
             machine = await interrupts.until(self._with_model(machine))
+        if machine is not None and late is not None:
+            machine = await interrupts.until(self._whole(machine, replace(start, wanted=late)))
         if machine is None:
             return 0 if began.attached else await self._end()
         standing = self._standing(machine)
