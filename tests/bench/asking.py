@@ -10,11 +10,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import grpc
 
 from tandemkit.core.token import Token
+from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.gate import Gate
 from tandemkit.testing import probe
 from tandemkit.testing.tokens import own_token
@@ -39,9 +41,11 @@ def _handler() -> Any:
 
 def _gate(token: Token | None) -> Gate:
     gate = Gate(token)
+    one = Contract.of(probe.DESCRIPTOR).methods[0]
     for agent in range(AGENTS):
         for method in METHODS:
-            gate.put(f"/tandem.bench.v1.Agent{agent}Service/{method}", _handler(), public=False)
+            path = f"/tandem.bench.v1.Agent{agent}Service/{method}"
+            gate.put(replace(one, path=path, public=False), _handler())
     return gate
 
 

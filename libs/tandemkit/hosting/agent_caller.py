@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import grpc
@@ -40,8 +41,8 @@ _NOT_BEGUN = {
 class AgentCaller:
     """Makes calls that are given as messages; `x-tandem-priority: batch`, for nobody waits."""
 
-    def __init__(self, mesh: Mesh, methods: FleetMethods) -> None:
-        self._mesh, self._methods = mesh, methods
+    def __init__(self, mesh: Mesh, methods: FleetMethods, caller: str = "") -> None:
+        self._mesh, self._methods, self._caller = mesh, methods, caller
         self._ways: dict[str, Any] = {}
 
     async def check(
@@ -107,7 +108,8 @@ class AgentCaller:
         read.
         """
         if path not in self._ways:
-            self._ways[path] = self._mesh.stub(lambda wire: wire.unary_unary(path))
+            make = operator.methodcaller("unary_unary", path)
+            self._ways[path] = self._mesh.stub(make, caller=self._caller)
         return self._ways[path]
 
 

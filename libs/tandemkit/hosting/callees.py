@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from tandemkit.core.errors import Bug
 from tandemkit.hosting.agent_caller import AgentCaller
 from tandemkit.hosting.fleet_methods import FleetMethods
+from tandemkit.rpc.callers import AGENTS
 from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Contract
 
@@ -42,7 +43,7 @@ class Callees:
                 agent=self._caller,
                 undeclared=service,
             )
-        return self._mesh.stub(make, at_once_max)
+        return self._mesh.stub(make, at_once_max, f"{AGENTS}{self._caller}")
 
     def caller(self) -> AgentCaller:
         """Raises Bug for an agent that does not say so."""
@@ -52,7 +53,7 @@ class Callees:
                 "`calls_any=True` to its AGENT",
                 agent=self._caller,
             )
-        return AgentCaller(self._mesh, self._anybody)
+        return AgentCaller(self._mesh, self._anybody, f"{AGENTS}{self._caller}")
 
 
 class _Listener:

@@ -23,6 +23,7 @@ from tandem.fleet.v1.state_pb2 import StateStore
 from tandem.platform.v1.event_store_service_pb2_grpc import EventStoreServiceStub
 from tandemkit.core.clock import Clock
 from tandemkit.core.token import Token
+from tandemkit.hosting.access_copy import access_followed
 from tandemkit.hosting.adding import Adding, Program, program_of
 from tandemkit.hosting.announce import Announcement, announced
 from tandemkit.hosting.busy import BusyFace, BusyPort
@@ -153,7 +154,7 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
             _where(place),
             place.secrets,
         )
-        async with tenants(in_layers(placed), site) as manned:
+        async with _ruled(server, placed, place), tenants(in_layers(placed), site) as manned:
             program = place.program or program_of(one.agent for one in placed)
             adding = Adding(manned, program, Placed)
             oversight = Oversight(manned, adding, server.health, news, place.clock)
@@ -173,6 +174,17 @@ async def hosting(placed: Sequence[Placed], place: Place) -> AsyncIterator[int]:
                     yield port
             finally:
                 await server.drain(place.grace_s)
+
+
+def _ruled(
+    server: Server, placed: Sequence[Placed], place: Place
+) -> AbstractAsyncContextManager[None]:
+    """Begins before an agent serves. Out of a fleet there are only the rules that always hold."""
+    if place.membership is None:
+        return nullcontext()
+    contracts = [one.agent.promise for one in placed]
+    own = place.state_dir, place.clock
+    return access_followed(server, contracts, place.membership.controls, own)
 
 
 def _announcement(

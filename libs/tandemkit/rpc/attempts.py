@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tandemkit.rpc import spans
+from tandemkit.rpc.callers import HEADER
 from tandemkit.rpc.failure import Refused
 from tandemkit.rpc.line import Headers, Line
 from tandemkit.rpc.stream_call import RecordedStream, StreamCall
@@ -40,12 +41,14 @@ class Order:
 class Road:
     """One method of one stub: its line, and the two ways that a call may take."""
 
-    __slots__ = ("_far", "_near", "line")
+    __slots__ = ("_far", "_names", "_near", "line")
 
-    def __init__(self, line: Line, far: Way, near: Near | None) -> None:
+    def __init__(self, line: Line, far: Way, near: Near | None, caller: str = "") -> None:
         self.line = line
         self._far = far
         self._near = near
+        # Who calls, where that is asked.
+        self._names = ((HEADER, caller),) if caller and line.asks_caller else ()
 
     def start(self, order: Order) -> tuple[Any, bool]:
         """The running call, and whether nobody but us would try it again."""
@@ -107,6 +110,8 @@ class Road:
         options: dict[str, Any],
     ) -> Order:
         timeout_s, headers, span = self.line.admit(asked_s, metadata)
+        if self._names:
+            headers = (*(headers or ()), *self._names)
         return Order(request, timeout_s, headers, options, span)
 
 

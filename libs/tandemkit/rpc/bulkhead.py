@@ -53,8 +53,10 @@ class BoundedRoad(Road):
 
     __slots__ = ("_bulkhead",)
 
-    def __init__(self, line: Line, far: Way, near: Near | None, bulkhead: Bulkhead) -> None:
-        super().__init__(line, far, near)
+    def __init__(
+        self, line: Line, far: Way, near: Near | None, caller: str, bulkhead: Bulkhead
+    ) -> None:
+        super().__init__(line, far, near, caller)
         self._bulkhead = bulkhead
 
     def unary(self, *request: Any, **options: Any) -> Any:

@@ -19,6 +19,7 @@ from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.errors import CallerError, Failure, TransientError
 from tandemkit.rpc import arrival, failure, quick, remote, trace, validation
+from tandemkit.rpc.callers import Callers
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.current import SERVING, Current
@@ -40,6 +41,7 @@ class Door:
     room: Room
     report: Report
     turns: Turns
+    callers: Callers
 
     def parse(self, wire: bytes) -> Message | None:
         """The request, or None where the bytes are no such message: gRPC would call that an
@@ -104,6 +106,7 @@ class Door:
 def wrapped(door: Door, serve: Serve) -> Serve:
     """The coroutine that gRPC runs for every call of the method."""
     room, report, method, turns = door.room, door.report, door.method, door.turns
+    callers = door.callers
     tally = report.tally(method)
     add_ok = tally.ok.add
     run = pumped(serve, room) if method.server_streaming else serve
@@ -114,7 +117,7 @@ def wrapped(door: Door, serve: Serve) -> Serve:
 
     async def answer(request: Any, context: Context) -> Message | None:
         traceparent, asked = arrival.read(context.invocation_metadata())
-        current = Current(method, context, traceparent, stopwatch_s(), method.priority)
+        current = Current(method, context, traceparent, stopwatch_s(), method.priority, callers)
         tally.started += 1
         SERVING.set(current)
         if traceparent:

@@ -32,11 +32,14 @@ class Mesh:
     def __init__(self, wire: grpc.aio.Channel, terms: Terms, near: Near | None = None) -> None:
         self._calls = Calls(wire, terms, near)
 
-    def stub(self, make: Callable[[grpc.aio.Channel], Stub], at_once_max: int = 0) -> Stub:
+    def stub(
+        self, make: Callable[[grpc.aio.Channel], Stub], at_once_max: int = 0, caller: str = ""
+    ) -> Stub:
         """A stub of the generated class `make`; as cheap as the class itself, and safe to keep. Of
-        one with `at_once_max` no more calls are in progress at once: others fail.
+        one with `at_once_max` no more calls are in progress at once: others fail. Services that ask
+        who calls are told `caller`.
         """
-        return make(self._calls.bounded(at_once_max) if at_once_max else self._calls)
+        return make(self._calls.apart(at_once_max, caller))
 
     def breakers(self) -> list[BreakerView]:
         """One for each method that a stub was made for, in the order of their paths."""
@@ -83,11 +86,15 @@ class Calls(Borrowed):
         self._terms = terms
         self._near = near
         self._bulkhead: Bulkhead | None = None
+        self._caller = ""
 
-    def bounded(self, at_once_max: int) -> Calls:
-        """The same lines, for a stub with a bound of its own."""
+    def apart(self, at_once_max: int, caller: str) -> Calls:
+        """The same lines, for a stub with a bound and a caller of its own."""
+        if not at_once_max and not caller:
+            return self
         calls = Calls(self._wire, self._terms, self._near)
-        calls.lines, calls._bulkhead = self.lines, Bulkhead(at_once_max)
+        calls.lines, calls._caller = self.lines, caller
+        calls._bulkhead = Bulkhead(at_once_max) if at_once_max else None
         return calls
 
     def unary_unary(self, method: str, *codecs: Any, **options: Any) -> Any:
@@ -108,5 +115,5 @@ class Calls(Borrowed):
         if line is None:
             line = self.lines[path] = Line(path, self._terms)
         if self._bulkhead is not None:
-            return BoundedRoad(line, far, self._near, self._bulkhead)
-        return Road(line, far, self._near)
+            return BoundedRoad(line, far, self._near, self._caller, self._bulkhead)
+        return Road(line, far, self._near, self._caller)

@@ -42,11 +42,14 @@ class Method:
     # Whether it changes nothing: an answer to it may be kept, or come from somebody else.
     reads: bool
     public: bool
+    # Whether its agent asks who calls, and answers by that caller's rights.
+    asks_caller: bool
     priority: Priority
 
     @classmethod
     def of(cls, method: MethodDescriptor) -> Method:
         said: Any = method.GetOptions()
+        of_service: Any = method.containing_service.GetOptions()
         streams = method.client_streaming or method.server_streaming
         deadline_s = None if streams else UNARY_DEADLINE_S
         if said.HasExtension(options.deadline):
@@ -64,6 +67,7 @@ class Method:
             retryable=said.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
             reads=said.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
             public=said.Extensions[options.public],
+            asks_caller=of_service.Extensions[options.asks_caller],
             priority=Priority.of(said.Extensions[options.priority]),
         )
 

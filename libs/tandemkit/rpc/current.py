@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.rpc.context import Context, time_left_s
@@ -23,6 +24,8 @@ class Current:
     traceparent: str
     started_s: float
     priority: Priority
+    # What the server knows of callers: `tandemkit.rpc.callers.Callers`.
+    callers: Any = None
     incident: str = ""
     span: Span | None = None
 

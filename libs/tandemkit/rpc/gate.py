@@ -1,4 +1,5 @@
-"""Who may call a server: whoever shows the fleet's token, and anybody for what is public.
+"""Who may call a server: whoever shows the fleet's token, anybody for what is public, and a caller
+with a key of its own for what asks who calls.
 
 It stands where gRPC looks up a call's handler, so nothing of a refused call is read, and nothing
 that is served can be mounted past it. docs/design/safety.md says what is public, and why.
@@ -7,7 +8,7 @@ that is served can be mounted past it. docs/design/safety.md says what is public
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
@@ -16,7 +17,9 @@ from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core import log
 from tandemkit.core.token import HEADER, Token
 from tandemkit.rpc import failure
+from tandemkit.rpc.callers import BEARER_OF_KEY, Callers
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.contract import Method
 from tandemkit.rpc.failure import Refusal
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.rpc.room import restarting
@@ -33,26 +36,26 @@ Metadata: TypeAlias = Iterable[tuple[str, str | bytes]] | None
 class Gate(grpc.GenericRpcHandler):
     """The first that gRPC asks who serves a call. Without a token it lets everybody in."""
 
-    def __init__(self, token: Token | None) -> None:
-        self._token = token
+    def __init__(self, token: Token | None, callers: Callers | None = None) -> None:
+        self._token, self._callers = token, callers or Callers(token)
         self._handlers: dict[str, Handler] = {}
         # By path and by the name that a call has to say; and whose name a call may say besides.
         self._named: dict[str, dict[str, Handler]] = {}
         self._unnamed: dict[str, str] = {}
         self._public_paths: set[str] = set()
         self._public_services: set[str] = set()
+        # What a caller with a key of its own may call.
+        self._asking_paths: set[str] = set()
 
-    def put(self, path: str, handler: Handler, *, public: bool, name: str = "") -> None:
+    def put(self, method: Method, handler: Handler, name: str = "") -> None:
         """One more method of an agent, which answers as `name` and where a call says no name."""
-        self._handlers[path], self._unnamed[path] = handler, name
-        if public:
-            self._public_paths.add(path)
+        self._handlers[method.path], self._unnamed[method.path] = handler, name
+        self._note(method)
 
-    def add(self, path: str, handler: Handler, *, public: bool, name: str) -> None:
+    def add(self, method: Method, handler: Handler, name: str) -> None:
         """A method of an instance that answers only where a call says its name."""
-        self._named.setdefault(path, {})[name] = handler
-        if public:
-            self._public_paths.add(path)
+        self._named.setdefault(method.path, {})[name] = handler
+        self._note(method)
 
     def drop(self, path: str, name: str) -> None:
         """Takes that back. Calls that still say the name are refused: others may have it."""
@@ -65,12 +68,27 @@ class Gate(grpc.GenericRpcHandler):
     def service(self, call: grpc.HandlerCallDetails) -> Handler | None:
         path, token = call.method, self._token
         if token is not None and path not in self._public_paths:
-            refuse = _refusal(token, call.invocation_metadata)
+            refuse = self._refusal(token, path, call.invocation_metadata)
             if refuse is not None and path[1:].partition("/")[0] not in self._public_services:
-                return _ending(path, refuse())
+                return _ending(path, refuse)
         if path in self._named:
             return self._of_instance(path, call.invocation_metadata)
         return self._handlers.get(path)
+
+    def _note(self, method: Method) -> None:
+        if method.public:
+            self._public_paths.add(method.path)
+        if method.asks_caller:
+            self._asking_paths.add(method.path)
+
+    def _refusal(self, token: Token, path: str, metadata: Metadata) -> Refusal | None:
+        """Why the call may not pass; None where it may."""
+        for key, value in metadata or ():
+            if key == HEADER:
+                if isinstance(value, str) and value.startswith(BEARER_OF_KEY):
+                    return self._callers.refusal(value, is_asked=path in self._asking_paths)
+                return None if token.opens(value) else _wrong()
+        return _missing()
 
     def _of_instance(self, path: str, metadata: Metadata) -> Handler | None:
         """Never the handler of another instance than the call asks for."""
@@ -88,14 +106,6 @@ class Absent(grpc.GenericRpcHandler):
     def service(self, call: grpc.HandlerCallDetails) -> Handler | None:
         named = any(key == INSTANCE_HEADER for key, _value in call.invocation_metadata or ())
         return _ending(call.method, restarting()) if named else None
-
-
-def _refusal(token: Token, metadata: Metadata) -> Callable[[], Refusal] | None:
-    """What says why the call may not pass; None where it may."""
-    for key, value in metadata or ():
-        if key == HEADER:
-            return None if token.opens(value) else _wrong
-    return _missing
 
 
 def _ending(path: str, refusal: Refusal) -> Handler:

@@ -42,11 +42,12 @@ class Terms:
 
 
 class Line:
-    """One method, as its callers meet it. `deadline_s`, `retryable` and `priority` are the
-    contract's; a method whose contract is unknown has no class that goes without saying.
+    """One method, as its callers meet it. `deadline_s`, `retryable`, `priority` and `asks_caller`
+    are the contract's; one whose contract is unknown has no class that goes without saying, and may
+    ask.
     """
 
-    __slots__ = ("breaker", "deadline_s", "path", "priority", "retryable", "terms")
+    __slots__ = ("asks_caller", "breaker", "deadline_s", "path", "priority", "retryable", "terms")
 
     def __init__(self, path: str, terms: Terms) -> None:
         method = described(path)
@@ -56,6 +57,7 @@ class Line:
         self.deadline_s = method.deadline_s if method else None
         self.retryable = method.retryable if method else False
         self.priority = method.priority if method else None
+        self.asks_caller = method.asks_caller if method else True
 
     def admit(
         self, asked_s: float | None, headers: Headers

@@ -14,6 +14,7 @@ import grpc
 from tandemkit.core.errors import Bug
 from tandemkit.core.token import Token
 from tandemkit.rpc import admin, reflection
+from tandemkit.rpc.callers import Callers
 from tandemkit.rpc.calls import Door, Serve, wrapped
 from tandemkit.rpc.contract import Contract, Method
 from tandemkit.rpc.elsewhere import Elsewhere, Strangers
@@ -48,7 +49,7 @@ class Server:
 
     def __init__(self, report: Report | None = None, token: Token | None = None) -> None:
         """Whoever calls has to show `token`, but for what is public; None lets everybody in."""
-        self.token = token
+        self.token, self.callers = token, Callers(token)
         self.health = Health()
         self.local = LocalAgents(self.health.serving)
         self._report = report or Report()
@@ -56,11 +57,12 @@ class Server:
         self._seats: dict[str, Seat] = {}
         self._calls_max: Mapping[str, int] = {}
         self.turns = Turns(self._report.begun, self._in_progress)
+        self._around = self._report, self.turns, self.callers
         self._drains: list[Callable[[], None]] = []
         self._elsewhere: Elsewhere | None = None
         self._others: list[str] = []
         self._server = grpc.aio.server(options=_OPTIONS)
-        self._gate = Gate(token)
+        self._gate = Gate(token, self.callers)
         self._server.add_generic_rpc_handlers((self._gate,))
         # What it has described, also what came and went.
         self._described: dict[str, None] = {}
@@ -73,10 +75,9 @@ class Server:
         service = contract.service.full_name
         if service in self._seats:
             raise Bug("a server has one servicer for each contract", service=service)
-        for method, door, answer in _answers(contract, seat, self._report, self.turns):
+        for method, door, answer in _answers(contract, seat, self._around):
             self.local.put(LocalMethod(method, door.parse, answer))
-            handler = _wire(door, answer)
-            self._gate.put(method.path, handler, public=method.public, name=name)
+            self._gate.put(method, _wire(door, answer), name)
         self._seated(service, seat)
         self.health.put(service, serving=False)
         return seat
@@ -86,9 +87,8 @@ class Server:
         is `name` whose health is told.
         """
         seat = Seat(contract, servicer)
-        for method, door, answer in _answers(contract, seat, self._report, self.turns):
-            handler = _wire(door, answer)
-            self._gate.add(method.path, handler, public=method.public, name=name)
+        for method, door, answer in _answers(contract, seat, self._around):
+            self._gate.add(method, _wire(door, answer), name)
         self._seated(name, seat)
         self.health.put(name, serving=False, apart=True)
         return seat
@@ -105,7 +105,8 @@ class Server:
         reflection. So it has no health and no limits by policy, and its calls are not counted.
         `drain` ends its streams when the server does.
         """
-        answers = _answers(contract, Seat(contract, servicer), Report(), unhurried())
+        seat, callers = Seat(contract, servicer), Callers(None)
+        answers = _answers(contract, seat, (Report(), unhurried(), callers))
         handlers = {method.name: _wire(door, answer) for method, door, answer in answers}
         name = contract.service.full_name
         self.also(grpc.method_handlers_generic_handler(name, handlers), drain)
@@ -196,10 +197,10 @@ class Server:
 
 
 def _answers(
-    contract: Contract, seat: Seat, report: Report, turns: Turns
+    contract: Contract, seat: Seat, around: tuple[Report, Turns, Callers]
 ) -> Iterator[tuple[Method, Door, Serve]]:
     for method in contract.methods:
-        door = Door(contract, method, seat.room(method), report, turns)
+        door = Door(contract, method, seat.room(method), *around)
         yield method, door, wrapped(door, seat.serve(method))
 
 

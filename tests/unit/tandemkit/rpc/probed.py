@@ -85,6 +85,7 @@ class Probed:
     servicer: Probe
     server: Server
     channel: grpc.aio.Channel
+    address: str = ""
 
     def unary(self, method: str, text: str, **options: Any) -> Any:
         return self._call(self.channel.unary_unary, method)(_request(text), **options)
@@ -127,7 +128,7 @@ async def probed(
         await server.start(address)
         try:
             async with grpc.aio.insecure_channel(address, options=options) as channel:
-                yield Probed(servicer, server, channel)
+                yield Probed(servicer, server, channel, address)
         finally:
             servicer.freed.set()
             await server.drain(0)
