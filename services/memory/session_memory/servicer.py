@@ -1,0 +1,137 @@
+"""tandem.memory.v1.SessionMemoryService over the sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final, TypeVar
+
+from services.memory.session_memory import refusal
+from services.memory.session_memory.matter import IsAbout, Matter
+from services.memory.session_memory.sessions import Sessions
+from services.memory.session_memory.shelf import Shelf
+from tandem.memory.v1 import session_memory_service_pb2 as pb
+from tandem.memory.v1 import session_memory_service_pb2_grpc as rpc
+from tandem.memory.v1 import subject_pb2 as subjects
+from tandem.memory.v1.session_pb2 import DigestSentence, Turn
+from tandemkit.rpc.context import Context
+from tandemkit.storage.subjects import DEFAULT_NAMESPACE, Mention, folded
+
+_TOKENS: Final = 2000
+_LIMIT: Final = 5
+_PAGE, _PAGE_MAX = 100, 1000
+_RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1024 * 1024
+_AGENT: Final = pb.DESCRIPTOR.services_by_name["SessionMemoryService"].full_name
+Asked = TypeVar("Asked", subjects.DeleteSubjectRequest, subjects.ExportSubjectRequest)
+
+
+class SessionMemory(rpc.SessionMemoryServiceServicer):
+    def __init__(self, shelf: Shelf, sessions: Sessions) -> None:
+        self._shelf, self._sessions, self._matter = shelf, sessions, Matter(shelf)
+
+    async def AppendTurn(
+        self, request: pb.AppendTurnRequest, _context: Context
+    ) -> pb.AppendTurnResponse:
+        with refusal.storing():
+            done = await self._sessions.append(request)
+        answer = pb.AppendTurnResponse(session=done.record.session, was_there=done.was_there)
+        answer.turn.CopyFrom(done.turn)
+        answer.turn.ClearField("text")
+        return answer
+
+    async def GetWindow(
+        self, request: pb.GetWindowRequest, _context: Context
+    ) -> pb.GetWindowResponse:
+        with refusal.storing():
+            found = await self._sessions.window(
+                request.session, request.tokens_max or _TOKENS, request.query
+            )
+        return pb.GetWindowResponse(
+            summary=found.summary,
+            recalled=found.recalled,
+            turns=found.turns,
+            tokens=found.tokens,
+            session=self._shelf.record(request.session).session,
+        )
+
+    async def RecallTurns(
+        self, request: pb.RecallTurnsRequest, _context: Context
+    ) -> pb.RecallTurnsResponse:
+        with refusal.storing():
+            found = await self._sessions.recall(
+                request.session, request.query, request.limit or _LIMIT
+            )
+        hits = (pb.TurnHit(turn=turn, score=score) for turn, score in found)
+        return pb.RecallTurnsResponse(hits=hits)
+
+    async def CloseSession(
+        self, request: pb.CloseSessionRequest, _context: Context
+    ) -> pb.CloseSessionResponse:
+        with refusal.storing():
+            record = await self._sessions.close(request.session)
+        return pb.CloseSessionResponse(session=record.session)
+
+    async def DeleteSession(
+        self, request: pb.DeleteSessionRequest, _context: Context
+    ) -> pb.DeleteSessionResponse:
+        with refusal.storing():
+            await self._sessions.delete(request.session)
+            await self._shelf.scrub()
+        return pb.DeleteSessionResponse()
+
+    async def ListSessions(
+        self, request: pb.ListSessionsRequest, _context: Context
+    ) -> pb.ListSessionsResponse:
+        namespace = request.namespace or DEFAULT_NAMESPACE
+        size = min(request.page_size or _PAGE, _PAGE_MAX)
+        scope = f"sessions:{namespace}"
+        page = refusal.page(
+            self._shelf.names(namespace), scope, token=request.page_token, size=size
+        )
+        sessions = [self._shelf.record(name).session for name in page.names]
+        return pb.ListSessionsResponse(sessions=sessions, next_page_token=page.next_token)
+
+    async def DeleteSubject(
+        self, request: subjects.DeleteSubjectRequest, _context: Context
+    ) -> subjects.DeleteSubjectResponse:
+        namespace = request.namespace or DEFAULT_NAMESPACE
+        with refusal.storing():
+            deleted = await self._matter.forget(namespace, _is_about(request))
+            if request.whole_namespace:
+                for name in self._shelf.names(namespace):
+                    await self._sessions.delete(name)
+            remains = await self._shelf.scrub()
+        return subjects.DeleteSubjectResponse(deleted=deleted, remains=remains)
+
+    async def ExportSubject(
+        self, request: subjects.ExportSubjectRequest, _context: Context
+    ) -> AsyncIterator[subjects.ExportSubjectResponse]:
+        namespace = request.namespace or DEFAULT_NAMESPACE
+        part, size = subjects.ExportSubjectResponse(), 0
+        with refusal.storing():
+            async for session, turn in self._matter.turns(namespace, _is_about(request)):
+                content = turn.SerializeToString(deterministic=True)
+                if len(part.records) == _RECORDS_MAX or size + len(content) > _RECORDS_BYTES_MAX:
+                    yield part
+                    part, size = subjects.ExportSubjectResponse(), 0
+                size += len(content)
+                part.records.add(
+                    agent=_AGENT,
+                    name=f"{session}/turns/{turn.number}",
+                    message_type=Turn.DESCRIPTOR.full_name,
+                    message=content,
+                )
+        if part.records:
+            yield part
+
+
+def _is_about(request: Asked) -> IsAbout:
+    if request.whole_namespace:
+        return lambda _said: True
+    subject, mention = folded(request.subject), Mention(request.subject)
+
+    def is_about(said: Turn | DigestSentence) -> bool:
+        if subject in map(folded, said.subjects):
+            return True
+        return request.mentions and mention.is_in(said.text)
+
+    return is_about
