@@ -12,6 +12,8 @@ from tandemkit.ml.documents.document import Block, Document, Kind
 from tandemkit.ml.documents.graphemes import trimmed
 from tandemkit.ml.text.tokens import estimated_tokens
 
+_SCRAP_TOKENS = 12  # a closing bracket, a last word: nothing that anybody looks for
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -61,7 +63,7 @@ class _Open:
         if not self.blocks:
             return True
         together = self.tokens + tokens
-        if self.is_bare:
+        if self.is_bare or (tokens < _SCRAP_TOKENS and block.kind != Kind.HEADING):
             return together <= limits.tokens_max
         if block.headings == self.blocks[-1].headings and block.kind != Kind.HEADING:
             return together <= limits.tokens_target
@@ -97,8 +99,7 @@ def _grouped(document: Document, limits: Limits) -> Iterator[_Open]:
 
 
 def _pieces(document: Document, block: Block, limits: Limits) -> Iterator[Block]:
-    span = (block.start_char, block.end_char)
-    for start, end in pieces(document.text, span, block.cuts, limits.tokens_max):
+    for start, end in pieces(document.text, block, limits.tokens_max):
         start_char, end_char = trimmed(document.text, start, end)
         if start_char < end_char:
             yield Block(start_char, end_char, block.kind, block.headings)

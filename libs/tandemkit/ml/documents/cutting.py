@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 import regex
 
+from tandemkit.ml.documents.document import Block, Kind
 from tandemkit.ml.documents.graphemes import grapheme_runs, graphemes, is_cut
 from tandemkit.ml.text.tokens import estimated_tokens
 
 Span = tuple[int, int]
 
-_PLACES = (
+_BLANK_LINE, _LINE, _SENTENCE, _CLAUSE, _WORD = (
     regex.compile(r"\n\s*\n"),
     regex.compile(r"\n"),
     regex.compile("[.!?\u2026][\"'\u201d\u2019)\\]]*\\s+|[\u3002\uff01\uff1f]\\s*"),
@@ -20,17 +21,21 @@ _PLACES = (
 )
 
 
-def pieces(text: str, span: Span, cuts: tuple[int, ...], tokens_max: int) -> list[Span]:
-    """The span in order and without gaps, each piece within the limit and as long as that allows.
+def pieces(text: str, block: Block, tokens_max: int) -> list[Span]:
+    """The block in order and without gaps, each piece within the limit and as long as that allows.
 
-    It is cut at `cuts` where that is enough, then at blank lines, lines, sentences, clauses, words,
-    and last between any two graphemes.
+    It is cut at its `cuts` where that is enough, then at blank lines, lines, sentences, clauses,
+    words, and last between any two graphemes. Lines of prose mean nothing: sentences come first.
     """
+    span, cuts = (block.start_char, block.end_char), block.cuts
+    places = [_BLANK_LINE, _LINE, _SENTENCE, _CLAUSE, _WORD]
+    if block.kind in {Kind.PROSE, Kind.QUOTE}:
+        places = [_BLANK_LINE, _SENTENCE, _LINE, _CLAUSE, _WORD]
     if estimated_tokens(text[span[0] : span[1]]) <= tokens_max:
         return [span]
     ways: list[Callable[[Span], Iterable[int]]] = [
         lambda one: (cut for cut in cuts if one[0] < cut < one[1]),
-        *(_at(text, place) for place in _PLACES),
+        *(_at(text, place) for place in places),
         lambda one: grapheme_runs(text, *one),
         lambda one: graphemes(text, *one),
     ]

@@ -14,7 +14,18 @@ HTML = "text/html"
 PDF = "application/pdf"
 PYTHON = "text/x-python"
 PROTO = "text/x-protobuf"
+CSV = "text/csv"
 CODE = "text/x-"
+# Of these there is a grammar: the module, and the function in it.
+GRAMMARS = {
+    "text/x-go": ("tree_sitter_go", "language"),
+    "text/x-javascript": ("tree_sitter_javascript", "language"),
+    "text/x-typescript": ("tree_sitter_typescript", "language_typescript"),
+    "text/x-tsx": ("tree_sitter_typescript", "language_tsx"),
+    "text/x-java": ("tree_sitter_java", "language"),
+    "text/x-rust": ("tree_sitter_rust", "language"),
+    "text/x-c": ("tree_sitter_c", "language"),
+}
 
 _BY_SUFFIX = {
     ".md": MARKDOWN,
@@ -23,7 +34,7 @@ _BY_SUFFIX = {
     ".text": PLAIN,
     ".rst": PLAIN,
     ".log": PLAIN,
-    ".csv": "text/csv",
+    ".csv": CSV,
     ".html": HTML,
     ".htm": HTML,
     ".xhtml": HTML,

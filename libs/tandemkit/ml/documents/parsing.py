@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tandemkit.ml.documents import media
-from tandemkit.ml.documents.decoding import Decoded, decoded
+from tandemkit.ml.documents.code import indented_document
+from tandemkit.ml.documents.decoding import decoded
 from tandemkit.ml.documents.document import (
     CONTENT_BYTES_MAX,
     Cause,
@@ -13,6 +14,7 @@ from tandemkit.ml.documents.document import (
     DocumentFailure,
     checked_length,
 )
+from tandemkit.ml.documents.plain import plain_document, table_document
 
 
 def parsed(content: bytes, media_type: str = "", uri: str = "") -> Document:
@@ -36,17 +38,39 @@ def parsed(content: bytes, media_type: str = "", uri: str = "") -> Document:
 
 
 def _document(content: bytes, kind: str, charset: str) -> Document:
-    text = decoded(content, charset)
-    checked_length(text.text)
-    return replace(_of_text(text, kind), encoding=text.encoding, replaced=text.replaced)
+    if kind == media.PDF:
+        from tandemkit.ml.documents.pdf import pdf_document
+
+        return pdf_document(content)
+    if kind == media.HTML:
+        from tandemkit.ml.documents.html import declared_charset, html_document
+
+        text = decoded(content, charset or declared_charset(content))
+        read = html_document(checked_length(text.text))
+    else:
+        text = decoded(content, charset)
+        read = _of_text(checked_length(text.text), kind)
+    return replace(read, encoding=text.encoding, replaced=text.replaced)
 
 
-def _of_text(text: Decoded, kind: str) -> Document:
+def _of_text(text: str, kind: str) -> Document:
     """Each reader is imported by who has such a file."""
     if kind == media.MARKDOWN:
         from tandemkit.ml.documents.markdown import markdown_document
 
-        return markdown_document(text.text)
-    from tandemkit.ml.documents.plain import plain_document
+        return markdown_document(text)
+    if kind == media.PYTHON:
+        from tandemkit.ml.documents.python_code import python_document
 
-    return plain_document(text.text, kind)
+        return python_document(text)
+    if kind == media.PROTO:
+        from tandemkit.ml.documents.proto_code import proto_document
+
+        return proto_document(text)
+    if kind in media.GRAMMARS:
+        from tandemkit.ml.documents.grammars import grammar_document
+
+        return grammar_document(text, kind)
+    if kind == media.CSV:
+        return table_document(text, kind)
+    return (indented_document if kind.startswith(media.CODE) else plain_document)(text, kind)

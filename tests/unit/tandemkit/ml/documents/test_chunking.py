@@ -3,14 +3,13 @@ from __future__ import annotations
 import pickle
 
 import pytest
-import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandemkit.ml.documents.chunking import Chunk, Limits, chunks, with_context
+from tandemkit.ml.documents.chunking import Limits, chunks, with_context
 from tandemkit.ml.documents.document import Document, Kind
 from tandemkit.ml.documents.parsing import parsed
-from tandemkit.ml.text.tokens import estimated_tokens
+from tests.unit.tandemkit.ml.documents.holding import check
 
 _PIECES = st.sampled_from(
     [
@@ -48,23 +47,6 @@ _LIMITS = st.tuples(st.integers(1, 8), st.integers(0, 20), st.integers(0, 8)).ma
 
 def markdown(text: str) -> Document:
     return parsed(text.encode(), "text/markdown", "page.md")
-
-
-def check(document: Document, limits: Limits) -> list[Chunk]:
-    """What holds for the chunks of every document."""
-    found = list(chunks(document, limits))
-    clusters = {one.end() for one in regex.finditer(r"\X", document.text)} | {0}
-    at = 0
-    for chunk in found:
-        assert document.text[chunk.start_char : chunk.end_char] == chunk.text
-        assert chunk.start_char >= at
-        assert not document.text[at : chunk.start_char].strip()
-        assert {chunk.start_char, chunk.end_char} <= clusters
-        is_one = len(regex.findall(r"\X", chunk.text)) == 1
-        assert is_one or estimated_tokens(chunk.text) <= limits.tokens_max
-        at = chunk.end_char
-    assert not document.text[at:].strip()
-    return found
 
 
 @pytest.mark.parametrize("media_type", ["text/markdown", "text/plain"])
