@@ -44,6 +44,9 @@ class Case(Protocol):
     async def reopen(self) -> VectorStore:
         """A client of what is kept, when every earlier one is gone."""
 
+    async def settled(self) -> None:
+        """Returns when every collection that was searched has its index."""
+
 
 def plan(metric: Metric = Metric.COSINE, space: Space = SPACE, index: Index = Index.AUTO) -> Plan:
     return Plan(space, metric, index)

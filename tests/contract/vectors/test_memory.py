@@ -23,6 +23,9 @@ class _Memory:
     async def reopen(self) -> VectorStore:
         return self._store
 
+    async def settled(self) -> None:
+        """It has none."""
+
 
 class TestMemory(VectorSuite):
     @pytest.fixture

@@ -1,0 +1,91 @@
+"""The answer to a query, from SQLite and an engine: whatever named the candidates, their scores are
+those of what is stored.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+
+from tandemkit.storage.vectors import rows
+from tandemkit.storage.vectors.matrix import Numbers, Rows, prepared, scores_of
+from tandemkit.storage.vectors.protocol import Hit, Metric, Query
+from tandemkit.storage.vectors.shelf import Held
+
+# So few are read and compared as fast as a graph is asked about them.
+_FEW = 1500
+_READ_ROWS, _PICK_ROWS = 2000, 500
+
+
+def best(database: sqlite3.Connection, held: Held, query: Query) -> tuple[Hit, ...]:
+    among = rows.numbers_of(database, held.number, query.where) if query.where else None
+    numbers = _candidates(held, query, among)
+    if numbers is None:
+        numbers = _compared(database, held, query, among)
+    found = list(rows.by_numbers(database, numbers.tolist()))
+    if not found:
+        return ()
+    metric = held.plan.metric
+    stored = np.stack([row.vector for row in found])
+    scores = scores_of(prepared(stored, metric), _vector(query, metric), metric)
+    order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].number))
+    return tuple(
+        Hit(found[at].id, float(scores[at]), rows.labels_in(found[at].labels))
+        for at in order[: query.k]
+    )
+
+
+def _candidates(held: Held, query: Query, among: Numbers | None) -> Numbers | None:
+    """None where they all have to be compared: for want of an engine, by the caller's wish, or
+    since they are few or the engine did not find enough of them.
+    """
+    with held.turn:
+        engine = held.engine
+        if engine is None:
+            return None
+        if not engine.is_exact and (query.exact or (among is not None and len(among) <= _FEW)):
+            return None
+        found = engine.candidates(query.values, query.k, among)
+        there = len(engine) if among is None else len(among)
+        return found if engine.is_exact or len(found) >= min(query.k, there) else None
+
+
+def _compared(
+    database: sqlite3.Connection, held: Held, query: Query, among: Numbers | None
+) -> Numbers:
+    vector = _vector(query, held.plan.metric)
+    top: list[tuple[float, int]] = []
+    for numbers, values in _read(database, held, among):
+        scores = scores_of(prepared(values, held.plan.metric), vector, held.plan.metric)
+        # Rising numbers are negated: of equals the older one is the better.
+        part = zip(scores.tolist(), (-numbers).tolist(), strict=True)
+        top = heapq.nlargest(query.k, [*top, *part])
+    return np.array([-number for _, number in top], np.int64)
+
+
+def _read(
+    database: sqlite3.Connection, held: Held, among: Numbers | None
+) -> Iterator[tuple[Numbers, Rows]]:
+    if among is not None and len(among) * 8 < held.points:
+        for at in range(0, len(among), _PICK_ROWS):
+            numbers, values = rows.vectors_of(database, among[at : at + _PICK_ROWS])
+            if len(numbers):
+                yield numbers, values
+        return
+    last = 0
+    while True:
+        numbers, values = rows.vectors(database, held.number, last, _READ_ROWS)
+        if not len(numbers):
+            return
+        last = int(numbers[-1])
+        chosen = slice(None) if among is None else np.isin(numbers, among)
+        if len(numbers[chosen]):
+            yield numbers[chosen], values[chosen]
+
+
+def _vector(query: Query, metric: Metric) -> Rows:
+    vector: Rows = prepared(query.values[np.newaxis], metric)[0]
+    return vector
