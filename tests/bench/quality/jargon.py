@@ -70,7 +70,8 @@ def _passages(
 def _plain(
     text: str, name: str, by_name: Mapping[str, str], documents: Mapping[str, Document]
 ) -> tuple[str, tuple[Reference, ...], int]:
-    said, at, length = [], 0, 0
+    said: list[str] = []
+    at = length = 0
     references = []
     for found in _REFERENCE.finditer(text):
         before = text[at : found.start()]

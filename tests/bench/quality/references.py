@@ -1,9 +1,7 @@
 """The rule: a sentence in which somebody refers to another text is a question that it answers.
 
-Markup and stock words ("see also") go. A reference that only points, in brackets, goes whole. One
-that is part of the sentence keeps its words in every second question, by the seed: some who ask
-know the name of what they look for, and some do not. Fewer than five words that say something are
-no question, and of one target at most six are taken.
+Stock words and references that only point go; others keep their words in every second question:
+some who ask know the name of what they look for. docs/design/documents.md has all of it.
 """
 
 from __future__ import annotations
