@@ -9,13 +9,15 @@ from services.memory.embedding.models import models
 from services.memory.embedding.servicer import Embeddings
 from tandem.memory.config.v1 import embedding_pb2 as cfg
 from tandem.memory.v1 import embedding_service_pb2 as pb
+from tandemkit.core.environment import Environment
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 
 
 @asynccontextmanager
 async def build(_scope: Scope, settings: cfg.EmbeddingSettings) -> AsyncIterator[Embeddings]:
-    yield Embeddings({one.name: one for one in models(settings)})
+    async with models(settings, Environment.read().cache) as found:
+        yield Embeddings(found)
 
 
 AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.EmbeddingSettings, build=build)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.memory.embedding.models import Model
+from services.memory.embedding.refusal import embedding, of_another_space, unknown
 from tandem.memory.v1 import embedding_pb2 as nouns
 from tandem.memory.v1 import embedding_service_pb2 as pb
 from tandem.memory.v1 import embedding_service_pb2_grpc as rpc
-from tandem.memory.v1 import errors_pb2 as errors
-from tandemkit.core.errors import CallerError
-from tandemkit.ml.embedding.protocol import Purpose, Space
+from tandemkit.ml.embedding.protocol import Lane, Purpose, Space
+from tandemkit.reach.failure import Refused
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.current import SERVING
+from tandemkit.rpc.priority import Priority
 
 _PURPOSES: Mapping[pb.EmbeddingPurpose.ValueType, Purpose] = {
     pb.EMBEDDING_PURPOSE_QUERY: Purpose.QUERY,
@@ -27,11 +29,16 @@ class Embeddings(rpc.EmbeddingServiceServicer):
         self, request: pb.EmbedTextsRequest, _context: Context
     ) -> pb.EmbedTextsResponse:
         model = self._model(request.model)
+        wanted = _asked(request)
+        _check(wanted, model.embedder.space)
         purpose = _PURPOSES.get(request.purpose, Purpose.PASSAGE)
-        found = await model.embedder.embed(request.texts, purpose)
-        _check_space(request, model.embedder.space)
+        with embedding():
+            texts = [model.embedder.phrased(text, purpose) for text in request.texts]
+            found = await model.embedder.embed(texts, _lane())
+        space = model.embedder.space
+        _check(wanted, space)
         return pb.EmbedTextsResponse(
-            space=_space(model.embedder.space),
+            space=_said(space),
             embeddings=(nouns.Embedding(values=one.vector) for one in found),
             tokens=(one.tokens for one in found),
             is_truncated=(one.is_truncated for one in found),
@@ -40,39 +47,53 @@ class Embeddings(rpc.EmbeddingServiceServicer):
     async def ListEmbeddingModels(
         self, _request: pb.ListEmbeddingModelsRequest, _context: Context
     ) -> pb.ListEmbeddingModelsResponse:
-        default = next(iter(self._models), "")
+        default = next(iter(self._models))
         return pb.ListEmbeddingModelsResponse(
-            models=(
+            models=[
                 nouns.EmbeddingModel(
-                    space=_space(one.embedder.space),
+                    space=_said(one.embedder.space),
                     backend=one.backend,
                     is_loaded=one.embedder.is_loaded,
                     is_default=one.name == default,
+                    unavailable_cause=await _why_not(one),
                     tokens_max=one.embedder.tokens_max,
                 )
                 for one in self._models.values()
-            )
+            ]
         )
 
     def _model(self, name: str) -> Model:
-        found = self._models.get(name) if name else next(iter(self._models.values()), None)
+        found = self._models.get(name or next(iter(self._models)))
         if found is None:
-            message = "there is no such embedding model"
-            there = ", ".join(self._models)
-            reason = errors.ERROR_REASON_MODEL_UNKNOWN
-            raise CallerError(reason, message, field="model", model=name, there=there)
+            raise unknown(name, self._models)
         return found
 
 
-def _check_space(request: pb.EmbedTextsRequest, space: Space) -> None:
-    asked = request.space
-    if request.HasField("space") and asked != _space(space):
-        reason = errors.ERROR_REASON_SPACE_MISMATCH
-        message = "the model's vectors are of another space"
-        wanted = f"{asked.model} {asked.version} {asked.dimension}"
-        ours = f"{space.model} {space.version} {space.dimension}"
-        raise CallerError(reason, message, field="space", wanted=wanted, ours=ours)
+def _lane() -> Lane:
+    """Where the call that is being served waits."""
+    serving = SERVING.get()
+    is_bulk = serving is not None and serving.priority is Priority.BATCH
+    return Lane.BULK if is_bulk else Lane.PROMPT
 
 
-def _space(space: Space) -> nouns.EmbeddingSpace:
+def _asked(request: pb.EmbedTextsRequest) -> Space | None:
+    said = request.space
+    return Space(said.model, said.version, said.dimension) if request.HasField("space") else None
+
+
+def _check(wanted: Space | None, ours: Space) -> None:
+    """A dimension that is not known yet is judged when it is."""
+    if wanted is not None and ours.dimension and wanted != ours:
+        raise of_another_space(wanted, ours)
+
+
+async def _why_not(model: Model) -> str:
+    try:
+        await model.embedder.check()
+    except Refused as error:
+        return error.message
+    return ""
+
+
+def _said(space: Space) -> nouns.EmbeddingSpace:
     return nouns.EmbeddingSpace(model=space.model, version=space.version, dimension=space.dimension)

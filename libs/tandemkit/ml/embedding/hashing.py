@@ -7,12 +7,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tandemkit.ml.embedding.protocol import Embedded, Lane, Purpose, Space, Vector
+from tandemkit.ml.embedding.protocol import Embedded, Lane, Purpose, Space, Vector, of_length_1
 
 DIMENSION = 384
 # Another way to count is another space.
@@ -32,12 +31,10 @@ class HashingEmbedder:
     def __init__(self, model: str, dimension: int = DIMENSION) -> None:
         self.space = Space(model, _VERSION, dimension)
 
-    async def embed(
-        self,
-        texts: Sequence[str],
-        _purpose: Purpose = Purpose.PASSAGE,
-        _lane: Lane = Lane.PROMPT,
-    ) -> list[Embedded]:
+    def phrased(self, text: str, _purpose: Purpose) -> str:
+        return text
+
+    async def embed(self, texts: Sequence[str], _lane: Lane = Lane.PROMPT) -> list[Embedded]:
         return [self._embedded(text) for text in texts]
 
     async def check(self) -> None:
@@ -57,11 +54,8 @@ class HashingEmbedder:
         for term, weight in _weights(words):
             number = int.from_bytes(hashlib.blake2b(term.encode(), digest_size=8).digest())
             sums[(number >> 1) % len(sums)] += weight if number & 1 else -weight
-        length = math.sqrt(math.fsum(one * one for one in sums))
-        if not length:
-            # Two words that took each other away.
-            sums[0] = length = 1.0
-        return array("f", (one / length for one in sums))
+        # Two words may take each other away.
+        return of_length_1(sums if any(sums) else [1.0, *sums[1:]])
 
 
 def _weights(words: Sequence[str]) -> Iterator[tuple[str, float]]:

@@ -9,6 +9,9 @@ from pathlib import Path
 MODEL = "all-minilm-l6-v2"
 # Of model.safetensors. What else a model consists of decides nothing without them.
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Numbers of a vector, and tokens of a text that it was trained for.
+DIMENSION = 384
+TOKENS_MAX = 256
 FILES = ("model.safetensors", "tokenizer.json", "config.json")
 
 

@@ -6,10 +6,13 @@ One conformance suite, tests/contract/embedding, holds all backends to these sen
 from __future__ import annotations
 
 import enum
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from tandemkit.reach.failure import Refused
 
 # Numbers of 32 bits.
 Vector: TypeAlias = "array[float]"
@@ -51,6 +54,14 @@ class Embedded:
     is_truncated: bool
 
 
+class ModelMissing(Refused):
+    """Files of the model are not there. They may come while the process runs."""
+
+
+class TextRefused(Refused):
+    """One of the texts is at fault. Those beside it may be embedded without it."""
+
+
 class Embedder(Protocol):
     """One model. Equal texts have equal vectors, whatever they are embedded together with, to the
     last digits of a float.
@@ -69,15 +80,25 @@ class Embedder(Protocol):
     def is_loaded(self) -> bool:
         """Whether it is in memory; a server's counts as that."""
 
-    async def embed(
-        self, texts: Sequence[str], purpose: Purpose = Purpose.PASSAGE, lane: Lane = Lane.PROMPT
-    ) -> list[Embedded]:
-        """One for each text, in their order; loads the model if need be. Raises Unreachable, and
-        Refused for what will not work until somebody acts.
+    def phrased(self, text: str, purpose: Purpose) -> str:
+        """What is to be embedded for that purpose."""
+
+    async def embed(self, texts: Sequence[str], lane: Lane = Lane.PROMPT) -> list[Embedded]:
+        """One for each text, in their order; loads the model if need be. Raises Unreachable,
+        ModelMissing, TextRefused, and Refused for what will not work until somebody acts.
         """
 
     async def check(self) -> None:
-        """Raises Refused where it plainly cannot embed, as without its files. Loads nothing."""
+        """Raises ModelMissing where it plainly cannot embed. Loads nothing, and asks no server."""
 
     async def unload(self) -> None:
         """Gives its memory back; the next call loads it again."""
+
+
+def of_length_1(numbers: Sequence[float]) -> Vector:
+    """Raises ValueError for what has no direction."""
+    length = math.sqrt(math.fsum(one * one for one in numbers))
+    if not 0 < length < math.inf:
+        message = "a vector without a direction"
+        raise ValueError(message)
+    return array("f", [one / length for one in numbers])
