@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from tandemkit.core.clock import Clock
@@ -18,7 +18,15 @@ from tandemkit.rpc.tally import Tally
 from tandemkit.rpc.turns import Turns
 from tandemkit.supervise.workers import Account
 from tandemkit.telemetry import calls, flow, process
-from tandemkit.telemetry.exposition import COUNTER, GAUGE, Family, Sample, media_type, text_of
+from tandemkit.telemetry.exposition import (
+    COUNTER,
+    GAUGE,
+    Family,
+    Sample,
+    media_type,
+    merged,
+    text_of,
+)
 
 _JSON = "application/json"
 _WORKERS: tuple[tuple[str, str, Callable[[Account], float]], ...] = (
@@ -128,6 +136,7 @@ class Face:
         yield from flow.families(self._known.turns)
         yield from flow.channels()
         yield from self._agents()
+        yield from merged(self._measured())
         yield from process.families(process.Usage.now())
 
     def _agents(self) -> Iterator[Family]:
@@ -145,6 +154,16 @@ class Face:
                 if one.accounts
             ]
             yield Family(f"tandem_agent_worker_{name}", COUNTER, meaning, done)
+
+    def _measured(self) -> Iterator[Family]:
+        for standing in self._known.standings.values():
+            for measure in standing.measures:
+                for family in measure():
+                    labels = {"agent": standing.name}
+                    samples = [
+                        replace(one, labels={**labels, **one.labels}) for one in family.samples
+                    ]
+                    yield replace(family, samples=samples)
 
 
 def _json(value: Mapping[str, object], *, serves: bool) -> Answer:

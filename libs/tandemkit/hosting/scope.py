@@ -27,6 +27,7 @@ from tandemkit.storage.state.owned import State
 from tandemkit.supervise.roll.registry import ProcessRegistry
 from tandemkit.supervise.tasks import Tasks, failure_of
 from tandemkit.supervise.workers import Account, Crew, Workers
+from tandemkit.telemetry.exposition import Measure
 
 Check = Callable[[], Awaitable[object]]
 Stub = TypeVar("Stub")
@@ -40,12 +41,13 @@ class Unanswered(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the host says over HTTP of its agents: pages and what may be sent there, and what
-    this instance's own processes did.
+    """What the host says over HTTP of its agents: pages and what may be sent there, and of this
+    instance what its own processes did and what it measures.
     """
 
     paths: Paths
     accounts: list[Account]
+    measures: list[Measure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,10 @@ class Where:
 class Scope:
     """One instance's place in its host. It lives as long as what `build` makes."""
 
-    # The instance: the agent's short name, or that with a suffix.
-    name: str
+    name: str  # the instance: the agent's short name, or that with a suffix
     clock: Clock
-    # Private to the instance, and there again after a restart.
-    state_dir: Path
-    # Who runs under which name in this host.
-    processes: ProcessRegistry
+    state_dir: Path  # its own, and there again after a restart
+    processes: ProcessRegistry  # who runs under which name in this host
     where: Where
     _tasks: Tasks
     _server: Server
@@ -146,9 +145,8 @@ class Scope:
 
     @property
     def near(self) -> Near:
-        """For a mesh of the control plane's own agents, whose calls to those of this host never
-        leave the process: the mesh that they would pass is what they make, and policy does not
-        apply. Any other agent has `stub`.
+        """For a mesh of the control plane's own agents, whose calls within this host no mesh
+        routes, and no policy: they make both. Any other agent has `stub`.
         """
         return self._server.local.inside
 
@@ -157,6 +155,10 @@ class Scope:
         loop and without waiting. Whoever reaches the port reads it: docs/design/hosts.md.
         """
         self._shown.paths.pages[path] = pages
+
+    def measure(self, measure: Measure) -> None:
+        """Has `/metrics` tell these families too, with the label `agent`; as quick as a page."""
+        self._shown.measures.append(measure)
 
     def take(self, path: str, posts: Posts) -> None:
         """The same for what is POSTed there, 64 KiB at most and with the fleet's token."""

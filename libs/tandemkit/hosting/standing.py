@@ -9,6 +9,7 @@ from tandemkit.core.redaction import redacted
 from tandemkit.rpc.health import Health
 from tandemkit.supervise.reports import Asked
 from tandemkit.supervise.workers import Account
+from tandemkit.telemetry.exposition import Measure
 
 _FAILURE_CHARS_MAX = 300
 
@@ -42,6 +43,8 @@ class Standing:
     asked: Asked | None = None
     # What its own processes did, over all of its lives.
     accounts: list[Account] = field(default_factory=list)
+    # What its present life measures.
+    measures: list[Measure] = field(default_factory=list)
     # Whether somebody added it to its running host.
     added: bool = False
     # Secrets for which it waits, before it is built.

@@ -130,7 +130,8 @@ class Tenant:
 
     def _scope(self, tasks: Tasks, kept: Kept, entrusted: Entrusted) -> Scope:
         agent, site, name = self.placed.agent, self._site, self.placed.name
-        shown = Shown(site.paths, self.standing.accounts)
+        self.standing.measures = []
+        shown = Shown(site.paths, self.standing.accounts, self.standing.measures)
         own = (name, site.clock, site.folder(self.name), site.processes, site.where)
         scope = Scope(*own, tasks, site.server, site.callees(agent), kept, shown, entrusted)
         needs = Needs(agent.calls, site.server.health.serving, Fleet(site.controls))

@@ -108,6 +108,15 @@ class RedisConnection:
 
         return await self._tried(attempt, _surely_not_done, None)
 
+    async def following(self, follow: Call[None]) -> None:
+        """For what listens for as long as it can: no limit of time, and no other try."""
+        try:
+            await follow(self._redis)
+        except (RedisError, OSError) as error:
+            if refusal := _refusal(error):
+                raise refusal from error
+            raise Unreachable("the connection to redis ended") from error
+
     async def aclose(self) -> None:
         await self._redis.aclose()
 

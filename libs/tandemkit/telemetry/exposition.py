@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -28,6 +28,20 @@ class Family:
     kind: str
     meaning: str
     samples: Sequence[Sample]
+
+
+# What somebody has to tell, each time that it is asked for.
+Measure = Callable[[], Iterable[Family]]
+
+
+def merged(families: Iterable[Family]) -> Iterator[Family]:
+    """One of each name, as the formats ask for, with the lines of all."""
+    found: dict[str, Family] = {}
+    for one in families:
+        known = found.get(one.name)
+        samples = (*known.samples, *one.samples) if known else one.samples
+        found[one.name] = replace(one, samples=samples)
+    yield from found.values()
 
 
 def buckets(
