@@ -14,10 +14,12 @@ from tandem.memory.v1 import cache_entry_pb2 as nouns
 from tandem.memory.v1 import cache_service_pb2 as pb
 from tandem.memory.v1 import cache_service_pb2_grpc as rpc
 from tandem.memory.v1 import subject_pb2 as subject
+from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.core.ids import event_id
+from tandemkit.hosting import access
+from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.current import SERVING
-from tandemkit.storage.subjects import DEFAULT_NAMESPACE
 
 _MS: Final = 1000
 # What is left of a call's time for its answer.
@@ -31,7 +33,8 @@ class CacheServicer(rpc.CacheServiceServicer):
         self._cache, self._desk, self._value_bytes_max = cache, desk, value_bytes_max
 
     async def GetEntry(self, request: pb.GetEntryRequest, _context: Context) -> pb.GetEntryResponse:
-        place = _place(request.namespace, request.key)
+        right = Right.READ if request.lookup_only else Right.WRITE
+        place = Place(access.check(request.namespace, right), request.key)
         term_ms = ms_of(request.fill_term) or self._policy(place).fill_term_ms
         token = "" if request.lookup_only else request.request_id or event_id()
         with refusal.refusing():
@@ -39,9 +42,9 @@ class CacheServicer(rpc.CacheServiceServicer):
         return _found(found, token)
 
     async def PutEntry(self, request: pb.PutEntryRequest, _context: Context) -> pb.PutEntryResponse:
+        write = self._write(request, access.check(request.namespace, Right.WRITE))
         if len(request.value) > self._value_bytes_max:
             raise refusal.too_large(len(request.value), self._value_bytes_max)
-        write = self._write(request)
         with refusal.refusing():
             version, is_alone = await self._cache.put(write)
         told = pb.PutEntryResponse(version=version, is_degraded=is_alone)
@@ -52,22 +55,24 @@ class CacheServicer(rpc.CacheServiceServicer):
     async def ReleaseLease(
         self, request: pb.ReleaseLeaseRequest, _context: Context
     ) -> pb.ReleaseLeaseResponse:
+        place = Place(access.check(request.namespace, Right.WRITE), request.key)
         with refusal.refusing():
-            await self._cache.release(_place(request.namespace, request.key), request.lease)
+            await self._cache.release(place, request.lease)
         return pb.ReleaseLeaseResponse()
 
     async def DeleteEntry(
         self, request: pb.DeleteEntryRequest, _context: Context
     ) -> pb.DeleteEntryResponse:
+        place = Place(access.check(request.namespace, Right.WRITE), request.key)
         expected = request.expected_version if request.HasField("expected_version") else None
         with refusal.refusing():
-            was_there = await self._cache.delete(_place(request.namespace, request.key), expected)
+            was_there = await self._cache.delete(place, expected)
         return pb.DeleteEntryResponse(was_there=was_there)
 
     async def DeleteEntries(
         self, request: pb.DeleteEntriesRequest, _context: Context
     ) -> pb.DeleteEntriesResponse:
-        namespace = request.namespace or DEFAULT_NAMESPACE
+        namespace = access.check(request.namespace, Right.WRITE)
         with refusal.refusing():
             which = Which(namespace, prefix=request.prefix, subject=request.subject)
             deleted = await self._cache.sweep(which)
@@ -78,7 +83,10 @@ class CacheServicer(rpc.CacheServiceServicer):
     ) -> pb.GetCacheUseResponse:
         shared = self._cache.shared
         told = self._desk.uses.told(self._desk.local, shared)
-        uses = [one for one in told if request.namespace in {"", one.namespace}]
+        if request.namespace:
+            access.check(request.namespace, Right.READ)
+        asked = [one for one in told if request.namespace in {"", one.namespace}]
+        uses = [one for one in asked if _may_read(one.namespace)]
         return pb.GetCacheUseResponse(
             uses=uses, backend=shared.backend, is_shared_reachable=shared.is_reachable
         )
@@ -86,8 +94,9 @@ class CacheServicer(rpc.CacheServiceServicer):
     async def DeleteSubject(
         self, request: subject.DeleteSubjectRequest, _context: Context
     ) -> subject.DeleteSubjectResponse:
+        which = _which(request)
         with refusal.refusing():
-            deleted = await self._cache.sweep(_which(request))
+            deleted = await self._cache.sweep(which)
         return subject.DeleteSubjectResponse(deleted=deleted)
 
     async def ExportSubject(
@@ -107,8 +116,8 @@ class CacheServicer(rpc.CacheServiceServicer):
         if page.records:
             yield page
 
-    def _write(self, request: pb.PutEntryRequest) -> Write:
-        place = _place(request.namespace, request.key)
+    def _write(self, request: pb.PutEntryRequest, namespace: str) -> Write:
+        place = Place(namespace, request.key)
         policy, now_ms = self._policy(place), epoch_ms(self._desk.clock)
         usual_ms = policy.negative_ttl_ms if request.is_negative else policy.ttl_ms
         expires_ms = now_ms + (ms_of(request.ttl) or usual_ms)
@@ -129,8 +138,12 @@ class CacheServicer(rpc.CacheServiceServicer):
         return self._desk.policies.of(place.namespace)
 
 
-def _place(namespace: str, key: str) -> Place:
-    return Place(namespace or DEFAULT_NAMESPACE, key)
+def _may_read(namespace: str) -> bool:
+    try:
+        access.check(namespace, Right.READ)
+    except (CallerError, TransientError):
+        return False
+    return True
 
 
 def _wait_s(request: pb.GetEntryRequest) -> float:
@@ -157,7 +170,7 @@ def _found(found: Found, token: str) -> pb.GetEntryResponse:
 
 
 def _which(request: subject.DeleteSubjectRequest | subject.ExportSubjectRequest) -> Which:
-    namespace = request.namespace or DEFAULT_NAMESPACE
+    namespace = access.check(request.namespace, Right.OWN)
     return Which(namespace, subject=request.subject, mentions=request.mentions)
 
 
