@@ -15,7 +15,7 @@ from services.tasks.scheduler.firing import Firing, Terms
 from tandem.tasks.v1 import agent_call_pb2 as calls
 from tandem.tasks.v1 import schedule_pb2 as pb
 from tandemkit.reach.failure import Unreachable
-from tandemkit.storage.state.protocol import Change, Entry, StateStore, Stored
+from tandemkit.storage.state.protocol import Change, Changes, Entry, StateStore, Stored
 from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.cluster.eventually import eventually
@@ -67,6 +67,14 @@ class Counted:
     ) -> tuple[Entry, ...]:
         self._count()
         return await self._store.entries(prefix, after, limit)
+
+    async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
+        self._count()
+        return await self._store.found(keys)
+
+    async def changed(self, since: int = 0, limit: int = 1000) -> Changes:
+        self._count()
+        return await self._store.changed(since, limit)
 
     async def scrub(self) -> tuple[str, ...]:
         return await self._store.scrub()
