@@ -1,0 +1,57 @@
+"""What the fleet remembers. Contract: tandem.memory.v1.MemoryOrchestratorService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.memory.memory_orchestrator.book import Book
+from services.memory.memory_orchestrator.desk import INDEX_MIB_MAX, Desk
+from services.memory.memory_orchestrator.following import Indices
+from services.memory.memory_orchestrator.noting import STREAM, Failures, Whose
+from services.memory.memory_orchestrator.questions import Questions
+from services.memory.memory_orchestrator.search import WEIGHT, Search
+from services.memory.memory_orchestrator.servicer import Memories, Parts
+from services.memory.memory_orchestrator.strength import Fading
+from services.memory.memory_orchestrator.subjects import Subjects
+from tandem.memory.config.v1 import memory_orchestrator_pb2 as cfg
+from tandem.memory.v1 import embedding_service_pb2 as embedding
+from tandem.memory.v1 import embedding_service_pb2_grpc as embedding_rpc
+from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
+from tandem.platform.v1 import event_store_service_pb2 as events
+from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.recording import recording
+from tandemkit.hosting.scope import Scope
+
+
+@asynccontextmanager
+async def build(scope: Scope, settings: cfg.MemoryOrchestratorSettings) -> AsyncIterator[Memories]:
+    state, clock = await scope.state(), scope.clock
+    fading = Fading.of(settings)
+    book, indices = Book(state, clock), Indices(state.store, fading)
+    questions = Questions(scope.stub(embedding_rpc.EmbeddingServiceStub), clock)
+    search = Search(book, indices, questions, fading, clock)
+    search.weight = settings.strength_weight if settings.HasField("strength_weight") else WEIGHT
+    desk = Desk(book, indices, clock)
+    desk.limit(settings.functional_predicates, settings.index_mib_max or INDEX_MIB_MAX)
+    parts = Parts(book, desk, search, Subjects(book, desk, indices), fading, clock)
+    scope.spawn("follow", indices.run())
+    scope.spawn("scrub", desk.run())
+    store = scope.stub(events_rpc.EventStoreServiceStub)
+    async with recording(scope.state_dir / "failures.outbox", STREAM, store, clock) as recorder:
+        failures = Failures(recorder, Whose(scope.name, scope.where.machine), clock)
+        try:
+            yield Memories(parts, failures)
+        finally:
+            failures.end()
+
+
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.MemoryOrchestratorSettings,
+    # What is written is found by its words without the one, and failures wait for the other on disk.
+    soft_calls=(embedding.DESCRIPTOR, events.DESCRIPTOR),
+    build=build,
+)
+main = AGENT.main

@@ -1,0 +1,115 @@
+"""Memories are added, changed and deleted: what is answered is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.memory.memory_orchestrator import records, refusal
+from services.memory.memory_orchestrator.book import Book, Unchanged
+from services.memory.memory_orchestrator.following import Indices
+from services.memory.memory_orchestrator.place import Place, namespace_of
+from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
+from tandem.memory.v1 import memory_pb2 as nouns
+from tandemkit.core import ids
+from tandemkit.core.clock import Clock
+from tandemkit.core.errors import Bug
+from tandemkit.storage.group_commit import GroupCommit
+from tandemkit.storage.subjects import folded
+
+INDEX_MIB_MAX: Final = 300
+_MIB: Final = 1024 * 1024
+
+
+class Desk:
+    """Raises what the store raises, and CallerError in the words of the contract."""
+
+    def __init__(self, book: Book, indices: Indices, clock: Clock) -> None:
+        self._book, self._indices, self._clock = book, indices, clock
+        self._functional: frozenset[str] = frozenset()
+        self._mib_max = INDEX_MIB_MAX
+        # Deletions that come at the same time share one emptying of the log.
+        self._scrubbing: GroupCommit[None, tuple[str, ...]] = GroupCommit(self._scrubbed)
+
+    def limit(self, functional_predicates: Iterable[str], index_mib_max: int) -> None:
+        self._functional = frozenset(folded(one) for one in functional_predicates)
+        self._mib_max = index_mib_max
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._scrubbing.run()
+
+    async def add(self, request: pb.AddMemoryRequest) -> tuple[nouns.Memory, bool]:
+        """The memory, and whether it was there before."""
+        place = Place(namespace_of(request.namespace), request.memory_id or ids.event_id())
+        if self._indices.size_bytes > self._mib_max * _MIB:
+            raise refusal.full(self._mib_max)
+        record = records.added(place, request.memory, self._now(), self._functional)
+
+        def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:
+            if was is None:
+                return record
+            if was.digest != record.digest:
+                raise refusal.taken(place.name)
+            raise Unchanged
+
+        held = await self._book.alter(place, edit, is_new=True)
+        if held.record is None:
+            raise Bug("a memory is there and is not", memory=place.name)
+        return held.record.memory, held.record is not record
+
+    async def update(self, request: pb.UpdateMemoryRequest) -> nouns.Memory:
+        def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:
+            if was is None:
+                raise refusal.missing(request.name)
+            if request.request_id and request.request_id in was.request_ids:
+                raise Unchanged
+            _expect(request.name, request.expected_version, was)
+            records.updated(was, request, self._now(), self._functional)
+            return was
+
+        held = await self._book.alter(Place.of(request.name), edit)
+        if held.record is None:
+            raise refusal.missing(request.name)
+        return held.record.memory
+
+    async def delete(self, request: pb.DeleteMemoryRequest) -> pb.DeleteMemoryResponse:
+        was_there = await self.remove(Place.of(request.name), request.expected_version)
+        remains = await self._scrubbing.do(None)
+        return pb.DeleteMemoryResponse(was_there=was_there, remains=remains)
+
+    async def remove(self, place: Place, expected_version: int = 0) -> bool:
+        """Whether it was there. Its bytes may be in files until `scrub` has returned."""
+        was_there = False
+
+        def edit(was: nouns.MemoryRecord | None) -> None:
+            nonlocal was_there
+            if was is None:
+                raise Unchanged
+            was_there = True
+            _expect(place.name, expected_version, was)
+
+        await self._book.alter(place, edit)
+        return was_there
+
+    async def scrub(self) -> tuple[str, ...]:
+        """What was deleted so far is in no file any more, but for what the sentences say."""
+        return await self._scrubbing.do(None)
+
+    async def _scrubbed(self, wanted: Iterable[None]) -> list[tuple[str, ...]]:
+        # Behind it nobody needs to begin anew who has heard all of it.
+        await self._indices.follow()
+        remains = await self._book.scrub()
+        return [remains for _ in wanted]
+
+    def _now(self) -> Timestamp:
+        now = Timestamp()
+        now.FromDatetime(self._clock.now())
+        return now
+
+
+def _expect(name: str, version: int, record: nouns.MemoryRecord) -> None:
+    if version not in {0, record.memory.version}:
+        raise refusal.outdated(name, version, record.memory.version)

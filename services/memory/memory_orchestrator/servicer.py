@@ -1,0 +1,152 @@
+"""tandem.memory.v1.MemoryOrchestratorService over the book, the desk and the search."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.memory.memory_orchestrator import refusal
+from services.memory.memory_orchestrator.book import Book
+from services.memory.memory_orchestrator.desk import Desk
+from services.memory.memory_orchestrator.facts import holds_at, known_at, tell
+from services.memory.memory_orchestrator.noting import Failures
+from services.memory.memory_orchestrator.place import Place, namespace_of
+from services.memory.memory_orchestrator.search import Search
+from services.memory.memory_orchestrator.strength import Fading
+from services.memory.memory_orchestrator.subjects import Subjects
+from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
+from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as rpc
+from tandem.memory.v1 import memory_pb2 as nouns
+from tandem.memory.v1 import subject_pb2
+from tandemkit.core.clock import Clock
+from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import token_after
+from tandemkit.storage.subjects import folded
+
+_PAGE: Final = 100
+_PAGE_MAX, _FACTS_PAGE_MAX = 1000, 500
+_PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What answers."""
+
+    book: Book
+    desk: Desk
+    search: Search
+    subjects: Subjects
+    fading: Fading
+    clock: Clock
+
+
+class Memories(rpc.MemoryOrchestratorServiceServicer):
+    def __init__(self, parts: Parts, failures: Failures) -> None:
+        self._book, self._desk, self._search = parts.book, parts.desk, parts.search
+        self._subjects, self._fading, self._clock = parts.subjects, parts.fading, parts.clock
+        self._failures = failures
+
+    async def AddMemory(
+        self, request: pb.AddMemoryRequest, _context: Context
+    ) -> pb.AddMemoryResponse:
+        with self._failures.of("add_memory", request.namespace), refusal.storing():
+            memory, was_there = await self._desk.add(request)
+        return pb.AddMemoryResponse(memory=self._told(memory), was_there=was_there)
+
+    async def GetMemory(
+        self, request: pb.GetMemoryRequest, _context: Context
+    ) -> pb.GetMemoryResponse:
+        place = Place.of(request.name)
+        with self._failures.of("get_memory", place.namespace), refusal.storing():
+            record = await self._book.find(place)
+        if record is None:
+            raise refusal.missing(request.name)
+        return pb.GetMemoryResponse(memory=self._told(record.memory))
+
+    async def UpdateMemory(
+        self, request: pb.UpdateMemoryRequest, _context: Context
+    ) -> pb.UpdateMemoryResponse:
+        namespace = Place.of(request.name).namespace
+        with self._failures.of("update_memory", namespace), refusal.storing():
+            memory = await self._desk.update(request)
+        return pb.UpdateMemoryResponse(memory=self._told(memory))
+
+    async def DeleteMemory(
+        self, request: pb.DeleteMemoryRequest, _context: Context
+    ) -> pb.DeleteMemoryResponse:
+        namespace = Place.of(request.name).namespace
+        with self._failures.of("delete_memory", namespace), refusal.storing():
+            return await self._desk.delete(request)
+
+    async def SearchMemories(
+        self, request: pb.SearchMemoriesRequest, _context: Context
+    ) -> pb.SearchMemoriesResponse:
+        with self._failures.of("search_memory", request.namespace), refusal.storing():
+            return await self._search.find(request)
+
+    async def ListMemories(
+        self, request: pb.ListMemoriesRequest, _context: Context
+    ) -> pb.ListMemoriesResponse:
+        namespace, size = (
+            namespace_of(request.namespace),
+            min(request.page_size or _PAGE, _PAGE_MAX),
+        )
+        scope = f"memories:{namespace}"
+        after = refusal.page_start(request.page_token, scope)
+        with self._failures.of("list_memories", namespace), refusal.storing():
+            page = await self._book.page(namespace, after, size)
+        told, room, last = pb.ListMemoriesResponse(), _PAGE_BYTES_MAX, ""
+        for place, record in page:
+            room -= record.memory.ByteSize()
+            if room < 0 and told.memories:
+                break
+            told.memories.append(self._told(record.memory))
+            last = place.id
+        if last and (len(told.memories) < len(page) or len(page) == size):
+            told.next_page_token = token_after(last, scope)
+        return told
+
+    async def QueryFacts(
+        self, request: pb.QueryFactsRequest, _context: Context
+    ) -> pb.QueryFactsResponse:
+        namespace = namespace_of(request.namespace)
+        size = min(request.page_size or _PAGE, _FACTS_PAGE_MAX)
+        about = (namespace, request.subject, request.predicate)
+        scope = f"facts:{namespace}:{folded(request.subject)}:{folded(request.predicate)}"
+        after = refusal.page_start(request.page_token, scope)
+        with self._failures.of("query_facts", namespace), refusal.storing():
+            page, last = await self._book.facts(*about, after, size)
+        token = token_after(last, scope) if last else ""
+        told = pb.QueryFactsResponse(next_page_token=token)
+        now = Timestamp()
+        now.FromDatetime(self._clock.now())
+        known = request.known_at if request.HasField("known_at") else None
+        valid = request.valid_at if request.HasField("valid_at") else now
+        for place, record in page:
+            # Of what another replica wrote this moment its clock may know better.
+            belief = known_at(record, known) if known else record.beliefs[-1]
+            if belief is not None and holds_at(belief, valid):
+                memory = self._told(record.memory)
+                tell(memory, belief, place.namespace)
+                told.memories.append(memory)
+        return told
+
+    async def DeleteSubject(
+        self, request: subject_pb2.DeleteSubjectRequest, _context: Context
+    ) -> subject_pb2.DeleteSubjectResponse:
+        with self._failures.of("delete_subject", request.namespace), refusal.storing():
+            return await self._subjects.delete(request)
+
+    async def ExportSubject(
+        self, request: subject_pb2.ExportSubjectRequest, _context: Context
+    ) -> AsyncIterator[subject_pb2.ExportSubjectResponse]:
+        with self._failures.of("export_subject", request.namespace), refusal.storing():
+            async for told in self._subjects.export(request):
+                yield told
+
+    def _told(self, memory: nouns.Memory) -> nouns.Memory:
+        memory.strength = self._fading.strength(memory, self._clock.now())
+        return memory

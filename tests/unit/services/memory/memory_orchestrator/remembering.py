@@ -1,0 +1,63 @@
+"""A real server that remembers, and short words to ask it with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import grpc
+import pytest
+
+from services.memory.memory_orchestrator.agent import AGENT
+from tandem.memory.config.v1 import memory_orchestrator_pb2 as cfg
+from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
+from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as rpc
+from tandem.memory.v1 import memory_pb2 as nouns
+from tandemkit.core.clock import Clock
+from tandemkit.hosting.agent import Agent
+from tandemkit.testing.agents import serving
+from tandemkit.testing.failures import Failure, failure_of
+
+Stub: TypeAlias = "rpc.MemoryOrchestratorServiceAsyncStub"
+
+
+@asynccontextmanager
+async def remembering(
+    folder: Path,
+    *beside: Agent,
+    settings: cfg.MemoryOrchestratorSettings | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Stub]:
+    """The same folder again is a restart."""
+    async with serving(
+        AGENT, settings=settings, beside=beside, state_dir=folder, clock=clock
+    ) as channel:
+        yield rpc.MemoryOrchestratorServiceStub(channel)
+
+
+async def add(stub: Stub, text: str, memory_id: str = "", **said: Any) -> nouns.Memory:
+    memory = nouns.Memory(text=text, **said)
+    request = pb.AddMemoryRequest(memory_id=memory_id, memory=memory)
+    return (await stub.AddMemory(request)).memory
+
+
+async def search(stub: Stub, query: str, **said: Any) -> pb.SearchMemoriesResponse:
+    return await stub.SearchMemories(pb.SearchMemoriesRequest(query=query, **said))
+
+
+async def ids(stub: Stub, query: str, **said: Any) -> list[str]:
+    """Of what is found, the best first."""
+    found = await search(stub, query, **said)
+    return [hit.memory.name.rpartition("/")[2] for hit in found.hits]
+
+
+async def refusal(call: Awaitable[object]) -> Failure:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return failure_of(raised.value)
+
+
+def name(memory_id: str) -> str:
+    return f"namespaces/default/memories/{memory_id}"
