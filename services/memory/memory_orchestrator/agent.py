@@ -21,6 +21,7 @@ from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.fleet_embedder import FleetEmbedder
 from tandemkit.hosting.recording import recording
 from tandemkit.hosting.scope import Scope
 
@@ -30,7 +31,8 @@ async def build(scope: Scope, settings: cfg.MemoryOrchestratorSettings) -> Async
     state, clock = await scope.state(), scope.clock
     fading = Fading.of(settings)
     book, indices = Book(state, clock), Indices(state.store, fading)
-    questions = Questions(scope.stub(embedding_rpc.EmbeddingServiceStub), clock)
+    embedder = FleetEmbedder(scope.stub(embedding_rpc.EmbeddingServiceStub))
+    questions = Questions(embedder, clock)
     search = Search(book, indices, questions, fading, clock)
     search.weight = settings.strength_weight if settings.HasField("strength_weight") else WEIGHT
     desk = Desk(book, indices, clock)
@@ -50,7 +52,7 @@ async def build(scope: Scope, settings: cfg.MemoryOrchestratorSettings) -> Async
 AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.MemoryOrchestratorSettings,
-    # What is written is found by its words without the one, and failures wait for the other on disk.
+    # Without the one memories are found by words, and failures wait on disk for the other.
     soft_calls=(embedding.DESCRIPTOR, events.DESCRIPTOR),
     build=build,
 )

@@ -6,58 +6,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from services.memory.memory_orchestrator.columns import SLOT_BYTES, Columns
 from services.memory.memory_orchestrator.postings import Postings
 from services.memory.memory_orchestrator.question import Answer, Question
-from services.memory.memory_orchestrator.strength import FLOOR, Fading, importance_of
-from services.memory.memory_orchestrator.vectors import Blocks, Floats, Mask, Slots
-from services.memory.memory_orchestrator.wanted import span_of, subjects_of
+from services.memory.memory_orchestrator.strength import Fading
+from services.memory.memory_orchestrator.vectors import Blocks, Mask, Slots
+from services.memory.memory_orchestrator.wanted import subjects_of
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.ml.text.words import words
-from tandemkit.storage.vectors.matching import fulfils
-from tandemkit.storage.vectors.protocol import Label, Space
-from tandemkit.storage.vectors.wire import labels_of, space_of
+from tandemkit.storage.vectors.protocol import Space
+from tandemkit.storage.vectors.wire import space_of
 
-_ROW: Final = np.dtype(
-    [
-        ("alive", "?"),
-        ("tier", "u1"),
-        ("uses", "u4"),
-        ("length", "f4"),
-        ("importance", "f4"),
-        ("used_s", "f8"),
-        ("learned", "i8"),
-        ("start", "i8"),
-        ("end", "i8"),
-        ("said", "i8"),
-    ]
-)
-# The row, and what Python keeps of a slot: its id, twice, and its number.
-_SLOT_BYTES: Final = _ROW.itemsize + 220
 _HOLES_MIN: Final = 1024
-_ROOM_MIN: Final = 64
-_MOMENTS: Final = np.iinfo(np.int64)
-
-
-@dataclass(slots=True)
-class _Columns:
-    """What is told of slots besides words and vectors."""
-
-    rows: NDArray[np.void] = field(default_factory=lambda: np.zeros(_ROOM_MIN, _ROW))
-    ids: list[str] = field(default_factory=list)
-    labels: dict[int, Mapping[str, Label]] = field(default_factory=dict)
-
-    def next(self, memory_id: str) -> int:
-        slot = len(self.ids)
-        self.ids.append(memory_id)
-        if slot >= len(self.rows):
-            self.rows = np.concatenate([self.rows, np.zeros(len(self.rows) // 2, _ROW)])
-        return slot
 
 
 class Index:
@@ -65,7 +29,7 @@ class Index:
 
     def __init__(self, fading: Fading) -> None:
         self._fading = fading
-        self._columns = _Columns()
+        self._columns = Columns()
         self._slots: dict[str, int] = {}
         self._words, self._subjects = Postings(), Postings()
         self._blocks: Blocks | None = None
@@ -80,17 +44,17 @@ class Index:
     def size_bytes(self) -> int:
         blocks = self._blocks.size_bytes if self._blocks else 0
         held = self._words.size_bytes + self._subjects.size_bytes
-        return blocks + held + len(self._columns.ids) * _SLOT_BYTES
+        return blocks + held + len(self._columns) * SLOT_BYTES
 
     def put(self, memory_id: str, record: nouns.MemoryRecord) -> None:
         memory = record.memory
         said = hash((memory.text, subjects_of(memory), *map(str, memory.labels)))
         slot = self._slots.get(memory_id)
-        if slot is None or self._columns.rows[slot]["said"] != said:
+        if slot is None or not self._columns.says(slot, said):
             if slot is not None:
                 self._drop(memory_id)
             slot = self._added(memory_id, memory, said)
-        self._describe(slot, memory)
+        self._columns.describe(slot, memory)
         self._place_vector(memory_id, slot, record)
 
     def remove(self, memory_id: str) -> None:
@@ -99,8 +63,8 @@ class Index:
 
     def tidy(self, *, always: bool = False) -> None:
         """Gives up the room of what is gone, where that is worth it."""
-        holes = len(self._columns.ids) - len(self._slots)
-        if holes and (always or holes > max(_HOLES_MIN, len(self._columns.ids) // 4)):
+        holes = len(self._columns) - len(self._slots)
+        if holes and (always or holes > max(_HOLES_MIN, len(self._columns) // 4)):
             self._compact()
 
     def adopt(self, space: Space) -> None:
@@ -111,7 +75,7 @@ class Index:
         self.pending = dict.fromkeys(self._slots)
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
-        masks = [self._mask(one) for one in questions]
+        masks = [self._columns.mask(one, self._about(one), self._fading) for one in questions]
         by_words = [self._by_words(*pair) for pair in zip(questions, masks, strict=True)]
         by_meaning = self._by_meaning(questions, masks)
         return [
@@ -119,25 +83,28 @@ class Index:
             for number, lexical in enumerate(by_words)
         ]
 
+    def _about(self, question: Question) -> Mask | None:
+        subjects = question.wanted.subjects
+        return self._subjects.having(subjects, len(self._columns)) if subjects else None
+
     def _unlike(self, question: Question) -> int:
         if question.space is not None and question.space != self.space:
             return len(self._slots)
         return len(self.pending)
 
-    def _by_words(self, question: Question, mask: Mask) -> list[str]:
-        size = len(self._columns.ids)
-        rows = self._columns.rows[:size]
+    def _by_words(self, question: Question, mask: Mask) -> Sequence[str]:
+        rows = self._columns.rows
         scores = self._words.scores(question.words, rows["alive"], rows["length"])
         found = np.flatnonzero((scores > 0) & mask)
         if len(found) > question.most:
             best = np.argpartition(-scores[found], question.most)[: question.most]
             found = found[best]
         order = np.lexsort((found, -scores[found]))
-        return self._named(found[order])
+        return self._columns.named(found[order])
 
     def _by_meaning(
         self, questions: Sequence[Question], masks: Sequence[Mask]
-    ) -> dict[int, list[str]]:
+    ) -> dict[int, Sequence[str]]:
         asked = [
             number
             for number, one in enumerate(questions)
@@ -153,58 +120,17 @@ class Index:
         most = max(questions[number].most for number in asked)
         found = self._blocks.nearest(vectors, [masks[number] for number in asked], most)
         return {
-            number: self._named(slots[: questions[number].most])
+            number: self._columns.named(slots[: questions[number].most])
             for number, (slots, _) in zip(asked, found, strict=True)
         }
 
-    def _mask(self, question: Question) -> Mask:
-        size, wanted = len(self._columns.ids), question.wanted
-        rows = self._columns.rows[:size]
-        mask: Mask = rows["alive"] & (rows["start"] <= wanted.valid_at)
-        mask &= rows["end"] > wanted.valid_at
-        if wanted.known_at < _MOMENTS.max:
-            mask &= rows["learned"] <= wanted.known_at
-        if wanted.tiers:
-            mask &= np.isin(rows["tier"], list(wanted.tiers))
-        if wanted.subjects:
-            mask &= self._subjects.having(wanted.subjects, size)
-        if wanted.strength_min:
-            mask &= self._strength(rows, question.now_s) >= wanted.strength_min
-        if wanted.where:
-            labels = self._columns.labels
-            for slot in np.flatnonzero(mask).tolist():
-                mask[slot] = fulfils(labels.get(slot, {}), wanted.where)
-        return mask
-
-    def _strength(self, rows: NDArray[np.void], now_s: float) -> Floats:
-        """As `Fading.strength` has it."""
-        half_lives = np.ones(256)
-        for tier, half_life_s in self._fading.half_life_s.items():
-            half_lives[tier] = half_life_s
-        ages = np.maximum(0.0, now_s - rows["used_s"])
-        kept = 0.5 ** (ages / (half_lives[rows["tier"]] * (1.0 + np.log1p(rows["uses"]))))
-        strength = kept * (FLOOR + (1.0 - FLOOR) * rows["importance"])
-        return np.where(rows["importance"] >= 1.0, 1.0, strength).astype(np.float32)
-
     def _added(self, memory_id: str, memory: nouns.Memory, said: int) -> int:
-        slot = self._slots[memory_id] = self._columns.next(memory_id)
         counts = Counter(words(memory.text))
+        slot = self._columns.add(memory_id, memory, said, counts.total())
+        self._slots[memory_id] = slot
         self._words.add(slot, counts)
         self._subjects.add(slot, Counter(subjects_of(memory)))
-        row = self._columns.rows[slot]
-        row["said"], row["length"], row["alive"] = said, counts.total(), True
-        if memory.labels:
-            self._columns.labels[slot] = labels_of(memory.labels)
         return slot
-
-    def _describe(self, slot: int, memory: nouns.Memory) -> None:
-        row = self._columns.rows[slot]
-        row["tier"], row["uses"] = memory.tier, memory.uses
-        row["importance"] = importance_of(memory)
-        row["used_s"] = memory.last_used_at.ToMicroseconds() / 1e6
-        row["learned"] = memory.learned_at.ToMicroseconds()
-        start, end = span_of(memory)
-        row["start"], row["end"] = max(start, _MOMENTS.min), min(end, _MOMENTS.max)
 
     def _place_vector(self, memory_id: str, slot: int, record: nouns.MemoryRecord) -> None:
         space = space_of(record.space) if record.vector else None
@@ -218,29 +144,20 @@ class Index:
 
     def _drop(self, memory_id: str) -> None:
         slot = self._slots.pop(memory_id)
-        self._columns.rows[slot]["alive"] = False
-        self._columns.labels.pop(slot, None)
+        self._columns.drop(slot)
         self.pending.pop(memory_id, None)
         if self._blocks:
             self._blocks.clear(slot)
 
     def _compact(self) -> None:
-        kept = np.flatnonzero(self._columns.rows[: len(self._columns.ids)]["alive"])
-        places = np.full(len(self._columns.ids), -1, np.int64)
+        kept = np.flatnonzero(self._columns.rows["alive"])
+        places = np.full(len(self._columns), -1, np.int64)
         places[kept] = np.arange(len(kept))
-        was, made = self._columns, _Columns()
-        made.ids = [was.ids[slot] for slot in kept.tolist()]
-        made.rows = np.zeros(max(_ROOM_MIN, len(kept)), _ROW)
-        made.rows[: len(kept)] = was.rows[kept]
-        made.labels = {int(places[slot]): one for slot, one in was.labels.items()}
-        self._columns = made
-        self._slots = {memory_id: slot for slot, memory_id in enumerate(made.ids)}
+        self._columns = self._columns.moved(kept)
+        self._slots = {memory_id: slot for slot, memory_id in enumerate(self._columns.ids)}
         self._words, self._subjects = self._words.moved(places), self._subjects.moved(places)
         if self._blocks is not None:
             self._blocks = self._blocks.moved(kept)
 
     def _slots_of(self, ids: Mapping[str, None]) -> Slots:
         return np.fromiter((self._slots[one] for one in ids), np.int64, len(ids))
-
-    def _named(self, slots: Slots) -> list[str]:
-        return [self._columns.ids[slot] for slot in slots.tolist()]
