@@ -15,8 +15,8 @@ from tandemkit.hosting.scope import Scope
 
 
 @asynccontextmanager
-async def build(_scope: Scope, settings: cfg.EmbeddingSettings) -> AsyncIterator[Embeddings]:
-    async with models(settings, Environment.read().cache) as found:
+async def build(scope: Scope, settings: cfg.EmbeddingSettings) -> AsyncIterator[Embeddings]:
+    async with models(settings, scope, Environment.read().cache) as found:
         yield Embeddings(found)
 
 

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from services.memory.embedding.desk import Bounds, Desk
+from services.memory.embedding.keeping import Shelf
 from tandem.memory.config.v1 import embedding_pb2 as cfg
 from tandem.memory.v1 import embedding_pb2 as nouns
+from tandemkit.hosting.scope import Scope
 from tandemkit.ml.embedding import places
 from tandemkit.ml.embedding.hashing import DIMENSION, HashingEmbedder
 from tandemkit.ml.embedding.local import LocalModel, local_embedder
-from tandemkit.ml.embedding.protocol import Embedder
+from tandemkit.ml.embedding.protocol import Embedder, Lane
 
+_CACHE_BYTES: Final = 16 * 1024 * 1024
+_WAITING: Final = 4096
+_IDLE_S: Final = 300.0
 _OWN: Final = cfg.EmbeddingModelSettings(name=places.MODEL, local=cfg.LocalBackend())
 
 
@@ -24,19 +30,39 @@ class Model:
 
     name: str
     backend: nouns.EmbeddingBackend.ValueType
-    embedder: Embedder
+    desk: Desk
 
 
 @asynccontextmanager
-async def models(settings: cfg.EmbeddingSettings, cache: Path) -> AsyncIterator[dict[str, Model]]:
-    """By name; the first is the default. `cache` is where the model lies that Tandem comes with."""
+async def models(
+    settings: cfg.EmbeddingSettings, scope: Scope, cache: Path
+) -> AsyncIterator[dict[str, Model]]:
+    """By name; the first is the default. `cache` is the user's, where the model lies that Tandem
+    comes with.
+    """
+    bounds = _bounds(settings)
+    shelf = Shelf(cache / "embeddings.sqlite")
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(shelf.close)
         found: dict[str, Model] = {}
         for said in settings.models or (_OWN,):
             backend = nouns.EmbeddingBackend.Value(f"EMBEDDING_BACKEND_{_word(said)}")
             embedder = await stack.enter_async_context(_embedder(said, cache))
-            found[said.name] = Model(said.name, backend, embedder)
+            desk = Desk(embedder, bounds, shelf, scope.clock)
+            for lane in Lane:
+                scope.spawn(f"{said.name}:{lane.name.lower()}", desk.run(lane))
+            scope.spawn(f"{said.name}:rest", desk.rest())
+            found[said.name] = Model(said.name, backend, desk)
         yield found
+
+
+def _bounds(settings: cfg.EmbeddingSettings) -> Bounds:
+    idle_s = settings.unload_after.ToTimedelta().total_seconds()
+    return Bounds(
+        cache_bytes=settings.cache_bytes_max or _CACHE_BYTES,
+        waiting=settings.waiting_max or _WAITING,
+        idle_s=idle_s or _IDLE_S,
+    )
 
 
 def _word(said: cfg.EmbeddingModelSettings) -> str:

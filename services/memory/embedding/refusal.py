@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from services.memory.embedding.batching import Full
 from tandem.memory.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.ml.embedding.protocol import ModelMissing, Space
@@ -34,6 +35,11 @@ def embedding() -> Iterator[None]:
     except Refused as error:
         reason = errors.ERROR_REASON_EMBEDDER_REFUSED
         raise CallerError(reason, error.message, **error.metadata) from error
+    except Full as error:
+        reason = errors.ERROR_REASON_EMBEDDER_BUSY
+        raise TransientError(
+            reason, error.message, retry_after_s=_AGAIN_S, **error.metadata
+        ) from error
 
 
 def unknown(model: str, there: Iterable[str]) -> CallerError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.memory.embedding.desk import Keep
 from services.memory.embedding.models import Model
 from services.memory.embedding.refusal import embedding, of_another_space, unknown
 from tandem.memory.v1 import embedding_pb2 as nouns
 from tandem.memory.v1 import embedding_service_pb2 as pb
 from tandem.memory.v1 import embedding_service_pb2_grpc as rpc
-from tandemkit.ml.embedding.protocol import Lane, Purpose, Space
+from tandemkit.ml.embedding.protocol import Embedder, Lane, Purpose, Space
 from tandemkit.reach.failure import Refused
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.current import SERVING
@@ -17,6 +18,10 @@ from tandemkit.rpc.priority import Priority
 
 _PURPOSES: Mapping[pb.EmbeddingPurpose.ValueType, Purpose] = {
     pb.EMBEDDING_PURPOSE_QUERY: Purpose.QUERY,
+}
+_KEEPS: Mapping[pb.EmbeddingKeep.ValueType, Keep] = {
+    pb.EMBEDDING_KEEP_NEVER: Keep.NEVER,
+    pb.EMBEDDING_KEEP_MACHINE: Keep.MACHINE,
 }
 
 
@@ -29,13 +34,13 @@ class Embeddings(rpc.EmbeddingServiceServicer):
         self, request: pb.EmbedTextsRequest, _context: Context
     ) -> pb.EmbedTextsResponse:
         model = self._model(request.model)
-        wanted = _asked(request)
-        _check(wanted, model.embedder.space)
+        wanted, embedder = _asked(request), model.desk.embedder
+        _check(wanted, embedder.space)
         purpose = _PURPOSES.get(request.purpose, Purpose.PASSAGE)
         with embedding():
-            texts = [model.embedder.phrased(text, purpose) for text in request.texts]
-            found = await model.embedder.embed(texts, _lane())
-        space = model.embedder.space
+            texts = [embedder.phrased(text, purpose) for text in request.texts]
+            found = await model.desk.embed(texts, _lane(), _KEEPS.get(request.keep, Keep.PROCESS))
+        space = embedder.space
         _check(wanted, space)
         return pb.EmbedTextsResponse(
             space=_said(space),
@@ -51,12 +56,12 @@ class Embeddings(rpc.EmbeddingServiceServicer):
         return pb.ListEmbeddingModelsResponse(
             models=[
                 nouns.EmbeddingModel(
-                    space=_said(one.embedder.space),
+                    space=_said(one.desk.embedder.space),
                     backend=one.backend,
-                    is_loaded=one.embedder.is_loaded,
+                    is_loaded=one.desk.embedder.is_loaded,
                     is_default=one.name == default,
-                    unavailable_cause=await _why_not(one),
-                    tokens_max=one.embedder.tokens_max,
+                    unavailable_cause=await _why_not(one.desk.embedder),
+                    tokens_max=one.desk.embedder.tokens_max,
                 )
                 for one in self._models.values()
             ]
@@ -87,9 +92,9 @@ def _check(wanted: Space | None, ours: Space) -> None:
         raise of_another_space(wanted, ours)
 
 
-async def _why_not(model: Model) -> str:
+async def _why_not(embedder: Embedder) -> str:
     try:
-        await model.embedder.check()
+        await embedder.check()
     except Refused as error:
         return error.message
     return ""
