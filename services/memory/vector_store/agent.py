@@ -1,0 +1,27 @@
+"""Vectors by their likeness. Contract: tandem.memory.v1.VectorStoreService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.memory.vector_store.collections import Collections
+from services.memory.vector_store.servicer import Vectors
+from tandem.memory.config.v1 import vector_store_pb2 as cfg
+from tandem.memory.v1 import vector_store_service_pb2 as pb
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+from tandemkit.storage.vectors.stores import opened
+
+_COLLECTIONS_MAX = 1000
+
+
+@asynccontextmanager
+async def build(scope: Scope, settings: cfg.VectorStoreSettings) -> AsyncIterator[Vectors]:
+    async with opened(settings.backend, scope.state_dir) as store:
+        scope.ready_when(store.check)
+        yield Vectors(Collections(store, settings.collections_max or _COLLECTIONS_MAX))
+
+
+AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.VectorStoreSettings, build=build)
+main = AGENT.main

@@ -1,0 +1,110 @@
+"""The collections of one store, opened once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from services.memory.vector_store.names import is_in, kept_as
+from services.memory.vector_store.refusal import too_many
+from tandemkit.storage.subjects import folded
+from tandemkit.storage.vectors.protocol import (
+    PAGE_POINTS_MAX,
+    Collection,
+    CollectionMissing,
+    Filter,
+    Plan,
+    Point,
+    VectorStore,
+)
+
+SUBJECTS = "subjects"
+
+
+class Collections:
+    """By the names of the contract. Raises what the store raises."""
+
+    def __init__(self, store: VectorStore, many_max: int) -> None:
+        self._store, self._many_max = store, many_max
+        self._open: dict[str, Collection] = {}
+        self._creating = asyncio.Lock()
+
+    async def create(self, name: str, plan: Plan) -> Collection:
+        """Raises CallerError where there are too many."""
+        kept = kept_as(name)
+        async with self._creating:
+            known = await self._store.names()
+            if kept not in known and len(known) >= self._many_max:
+                raise too_many(len(known))
+            collection = await self._store.create(kept, plan)
+        self._open[kept] = collection
+        return collection
+
+    async def get(self, name: str) -> Collection:
+        kept = kept_as(name)
+        found = self._open.get(kept)
+        if found is None:
+            found = self._open[kept] = await self._store.open(kept)
+        return found
+
+    async def names(self, namespace: str) -> Sequence[str]:
+        """As they are kept, in order."""
+        return [one for one in await self._store.names() if is_in(one, namespace)]
+
+    async def plans(self, kept: Sequence[str]) -> list[Collection]:
+        """One that is dropped meanwhile is left out."""
+        found = []
+        for one in kept:
+            try:
+                found.append(await self._store.open(one))
+            except CollectionMissing:
+                continue
+        return found
+
+    async def drop(self, name: str) -> bool:
+        kept = kept_as(name)
+        self._open.pop(kept, None)
+        return await self._store.drop(kept)
+
+    async def drop_all(self, namespace: str) -> int:
+        """How many points were in them."""
+        points = 0
+        for collection in await self.plans(await self.names(namespace)):
+            points += await collection.count()
+            self._open.pop(collection.name, None)
+            await self._store.drop(collection.name)
+        return points
+
+    async def about(self, namespace: str, subject: str) -> AsyncIterator[tuple[Collection, Point]]:
+        """Every point of the namespace that is about the subject, or, without one, every point."""
+        wanted = folded(subject)
+        for collection in await self.plans(await self.names(namespace)):
+            async for point in all_points(collection):
+                if not wanted or wanted in _subjects(point):
+                    yield collection, point
+
+    async def forget(self, namespace: str, subject: str) -> int:
+        """The same ones, deleted; how many there were."""
+        gone: dict[str, list[str]] = {}
+        async for collection, point in self.about(namespace, subject):
+            gone.setdefault(collection.name, []).append(point.id)
+        deleted = 0
+        for collection in await self.plans(sorted(gone)):
+            ids = gone[collection.name]
+            for at in range(0, len(ids), PAGE_POINTS_MAX):
+                deleted += await collection.delete(ids[at : at + PAGE_POINTS_MAX])
+        return deleted
+
+
+async def all_points(collection: Collection, where: Filter = ()) -> AsyncIterator[Point]:
+    """By id; what changes meanwhile may be seen or not."""
+    after = ""
+    while page := await collection.page(after, where=where):
+        for point in page:
+            yield point
+        after = page[-1].id
+
+
+def _subjects(point: Point) -> set[str]:
+    told = point.labels.get(SUBJECTS, ())
+    return {folded(one) for one in told} if isinstance(told, tuple) else set()

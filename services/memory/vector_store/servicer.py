@@ -1,0 +1,178 @@
+"""Messages to collections of vectors and back. Contract: tandem.memory.v1.VectorStoreService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from services.memory.vector_store import names, wire
+from services.memory.vector_store.collections import Collections
+from services.memory.vector_store.refusal import page, page_start, storing
+from tandem.memory.v1 import subject_pb2 as subjects
+from tandem.memory.v1 import vector_store_service_pb2 as pb
+from tandem.memory.v1 import vector_store_service_pb2_grpc as rpc
+from tandem.memory.v1.vector_collection_pb2 import VectorPoint
+from tandemkit.hosting import access
+from tandemkit.hosting.access import Right
+from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import token_after
+from tandemkit.storage.vectors.protocol import Plan, Query
+from tandemkit.storage.vectors.wire import filter_of, space_of
+
+_HITS, _PAGE, _PAGE_MAX = 10, 100, 1000
+# Of the 4 MiB that a message may have: the last one that begins below it still fits.
+_PAGE_BYTES: Final = 3 * 1024 * 1024
+_RECORDS_MAX: Final = 100
+_AGENT: Final = pb.DESCRIPTOR.services_by_name["VectorStoreService"].full_name
+
+
+class Vectors(rpc.VectorStoreServiceServicer):
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, _context: Context
+    ) -> pb.CreateCollectionResponse:
+        namespace = access.check(request.namespace, Right.WRITE)
+        metric, index = wire.metric_of(request.metric), wire.index_of(request.index)
+        with storing():
+            made = await self._collections.create(
+                names.name_of(namespace, request.collection_id),
+                Plan(space_of(request.space), metric, index),
+            )
+            told = wire.collection_message(made, await made.count())
+        return pb.CreateCollectionResponse(collection=told)
+
+    async def GetCollection(
+        self, request: pb.GetCollectionRequest, _context: Context
+    ) -> pb.GetCollectionResponse:
+        access.check_named(request.name, Right.READ)
+        with storing():
+            found = await self._collections.get(request.name)
+            told = wire.collection_message(found, await found.count())
+        return pb.GetCollectionResponse(collection=told)
+
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, _context: Context
+    ) -> pb.ListCollectionsResponse:
+        namespace = access.check(request.namespace, Right.READ)
+        size = min(request.page_size or _PAGE, _PAGE_MAX)
+        with storing():
+            known = await self._collections.names(namespace)
+        part = page(known, f"collections:{namespace}", token=request.page_token, size=size)
+        with storing():
+            found = await self._collections.plans(part.names)
+        told = [wire.collection_message(one) for one in found]
+        return pb.ListCollectionsResponse(collections=told, next_page_token=part.next_token)
+
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, _context: Context
+    ) -> pb.DeleteCollectionResponse:
+        access.check_named(request.name, Right.WRITE)
+        with storing():
+            was_there = await self._collections.drop(request.name)
+        return pb.DeleteCollectionResponse(was_there=was_there)
+
+    async def UpsertVectors(
+        self, request: pb.UpsertVectorsRequest, _context: Context
+    ) -> pb.UpsertVectorsResponse:
+        access.check_named(request.collection, Right.WRITE)
+        points = [wire.point_of(one) for one in request.points]
+        with storing():
+            collection = await self._collections.get(request.collection)
+            await collection.upsert(points, space_of(request.space))
+        return pb.UpsertVectorsResponse()
+
+    async def DeleteVectors(
+        self, request: pb.DeleteVectorsRequest, _context: Context
+    ) -> pb.DeleteVectorsResponse:
+        access.check_named(request.collection, Right.WRITE)
+        where = filter_of(request.filter) if request.HasField("filter") else None
+        with storing():
+            collection = await self._collections.get(request.collection)
+            deleted = await collection.delete(list(request.ids), where)
+        return pb.DeleteVectorsResponse(deleted=deleted)
+
+    async def FetchVectors(
+        self, request: pb.FetchVectorsRequest, _context: Context
+    ) -> pb.FetchVectorsResponse:
+        access.check_named(request.collection, Right.READ)
+        with storing():
+            found = await (await self._collections.get(request.collection)).fetch(request.ids)
+        return pb.FetchVectorsResponse(points=map(wire.point_message, found))
+
+    async def ListVectors(
+        self, request: pb.ListVectorsRequest, _context: Context
+    ) -> pb.ListVectorsResponse:
+        access.check_named(request.collection, Right.READ)
+        asked = request.collection.encode() + request.filter.SerializeToString(deterministic=True)
+        scope = f"vectors:{asked.hex()}"
+        size = min(request.page_size or _PAGE, _PAGE_MAX)
+        after = page_start(request.page_token, scope)
+        told, left_bytes = pb.ListVectorsResponse(), _PAGE_BYTES
+        with storing():
+            collection = await self._collections.get(request.collection)
+            found = await collection.page(after, size, filter_of(request.filter))
+        for point in found:
+            told.points.append(wire.point_message(point, with_values=request.with_values))
+            left_bytes -= told.points[-1].ByteSize()
+            if left_bytes <= 0:
+                break
+        if len(told.points) == size or left_bytes <= 0:
+            told.next_page_token = token_after(told.points[-1].id, scope)
+        return told
+
+    async def SearchVectors(
+        self, request: pb.SearchVectorsRequest, _context: Context
+    ) -> pb.SearchVectorsResponse:
+        access.check_named(request.collection, Right.READ)
+        query = Query(
+            wire.values_of(request.values),
+            space_of(request.space),
+            request.limit or _HITS,
+            filter_of(request.filter),
+            request.exact,
+        )
+        with storing():
+            found = await (await self._collections.get(request.collection)).search(query)
+        return pb.SearchVectorsResponse(hits=map(wire.hit_message, found))
+
+    async def CountVectors(
+        self, request: pb.CountVectorsRequest, _context: Context
+    ) -> pb.CountVectorsResponse:
+        access.check_named(request.collection, Right.READ)
+        with storing():
+            collection = await self._collections.get(request.collection)
+            points = await collection.count(filter_of(request.filter))
+        return pb.CountVectorsResponse(points=points)
+
+    async def DeleteSubject(
+        self, request: subjects.DeleteSubjectRequest, _context: Context
+    ) -> subjects.DeleteSubjectResponse:
+        namespace = access.check(request.namespace, Right.OWN)
+        with storing():
+            if request.whole_namespace:
+                deleted = await self._collections.drop_all(namespace)
+            else:
+                deleted = await self._collections.forget(namespace, request.subject)
+        return subjects.DeleteSubjectResponse(deleted=deleted)
+
+    async def ExportSubject(
+        self, request: subjects.ExportSubjectRequest, _context: Context
+    ) -> AsyncIterator[subjects.ExportSubjectResponse]:
+        namespace = access.check(request.namespace, Right.OWN)
+        part = subjects.ExportSubjectResponse()
+        with storing():
+            async for collection, point in self._collections.about(namespace, request.subject):
+                told = wire.point_message(point, with_values=False)
+                part.records.add(
+                    agent=_AGENT,
+                    name=f"{names.told_as(collection.name)}/vectors/{point.id}",
+                    message_type=VectorPoint.DESCRIPTOR.full_name,
+                    message=told.SerializeToString(deterministic=True),
+                )
+                if len(part.records) == _RECORDS_MAX:
+                    yield part
+                    part = subjects.ExportSubjectResponse()
+        if part.records:
+            yield part
