@@ -43,7 +43,7 @@ class Rules:
         self.is_known = record is not None
         record = record or nouns.AccessRecord()
         self._own = {one.name.partition("/")[2]: list(one.rules) for one in record.namespaces}
-        self._unruled = list(record.unruled) or list(UNRULED)
+        self.unruled = list(record.unruled) or list(UNRULED)
         self._revoked = {one.caller: one.before_time.seconds for one in record.revoked}
         self._found: dict[tuple[str, str], Right] = {}
 
@@ -53,7 +53,7 @@ class Rules:
             return Right.OWN
         found = self._found.get((who, namespace))
         if found is None:
-            rules = self._own.get(namespace, self._unruled)
+            rules = self._own.get(namespace, self.unruled)
             fitting = (rule.right for rule in rules if _fits(who, rule))
             found = Right(max(fitting, default=Right.NONE))
             if len(self._found) >= _KNOWN_MAX:
