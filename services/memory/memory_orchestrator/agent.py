@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 
 from services.memory.memory_orchestrator.book import Book
 from services.memory.memory_orchestrator.desk import INDEX_MIB_MAX, Desk
-from services.memory.memory_orchestrator.following import Indices
+from services.memory.memory_orchestrator.following import SYNC, Indices
 from services.memory.memory_orchestrator.noting import STREAM, Failures, Whose
 from services.memory.memory_orchestrator.questions import Questions
-from services.memory.memory_orchestrator.search import WEIGHT, Search
+from services.memory.memory_orchestrator.search import WEIGHT, Ranking, Search
 from services.memory.memory_orchestrator.servicer import Memories, Parts
 from services.memory.memory_orchestrator.strength import Fading
 from services.memory.memory_orchestrator.subjects import Subjects
+from services.memory.memory_orchestrator.uses import Uses
+from services.memory.memory_orchestrator.vectoring import Vectoring
 from tandem.memory.config.v1 import memory_orchestrator_pb2 as cfg
 from tandem.memory.v1 import embedding_service_pb2 as embedding
 from tandem.memory.v1 import embedding_service_pb2_grpc as embedding_rpc
@@ -30,16 +32,23 @@ from tandemkit.hosting.scope import Scope
 async def build(scope: Scope, settings: cfg.MemoryOrchestratorSettings) -> AsyncIterator[Memories]:
     state, clock = await scope.state(), scope.clock
     fading = Fading.of(settings)
-    book, indices = Book(state, clock), Indices(state.store, fading)
+    book, indices = Book(state, clock), Indices(state.store, fading, clock)
     embedder = FleetEmbedder(scope.stub(embedding_rpc.EmbeddingServiceStub))
     questions = Questions(embedder, clock)
-    search = Search(book, indices, questions, fading, clock)
-    search.weight = settings.strength_weight if settings.HasField("strength_weight") else WEIGHT
-    desk = Desk(book, indices, clock)
+    uses = Uses(book, clock)
+    weight = settings.strength_weight if settings.HasField("strength_weight") else WEIGHT
+    search = Search(book, indices, questions, Ranking(fading, uses, weight), clock)
+    vectoring = Vectoring(book, indices, embedder, clock)
+    desk = Desk(book, indices, clock, vectoring.written)
     desk.limit(settings.functional_predicates, settings.index_mib_max or INDEX_MIB_MAX)
     parts = Parts(book, desk, search, Subjects(book, desk, indices), fading, clock)
     scope.spawn("follow", indices.run())
     scope.spawn("scrub", desk.run())
+    scope.spawn("uses", uses.run())
+    scope.spawn("vectors", vectoring.run())
+    sync = settings.sync_interval.ToTimedelta() if settings.HasField("sync_interval") else SYNC
+    scope.spawn("sync", indices.keep(sync.total_seconds()))
+    indices.wanted.set()
     store = scope.stub(events_rpc.EventStoreServiceStub)
     async with recording(scope.state_dir / "failures.outbox", STREAM, store, clock) as recorder:
         failures = Failures(recorder, Whose(scope.name, scope.where.machine), clock)

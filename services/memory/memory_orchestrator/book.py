@@ -98,6 +98,10 @@ class Book:
             return False
         return True
 
+    async def held(self, places: Sequence[Place]) -> dict[Place, Held]:
+        """Those that are there, to be replaced."""
+        return await held(self.store, places)
+
     async def scrub(self) -> tuple[str, ...]:
         return await self._state.scrub()
 

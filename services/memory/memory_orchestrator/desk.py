@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,8 +26,12 @@ _MIB: Final = 1024 * 1024
 class Desk:
     """Raises what the store raises, and CallerError in the words of the contract."""
 
-    def __init__(self, book: Book, indices: Indices, clock: Clock) -> None:
+    def __init__(
+        self, book: Book, indices: Indices, clock: Clock, written: Callable[[Place], None]
+    ) -> None:
+        """`written` is told of what waits for a vector."""
         self._book, self._indices, self._clock = book, indices, clock
+        self._written = written
         self._functional: frozenset[str] = frozenset()
         self._mib_max = INDEX_MIB_MAX
         # Deletions that come at the same time share one emptying of the log.
@@ -56,6 +60,7 @@ class Desk:
             raise Unchanged
 
         held = await self._book.alter(place, edit, is_new=True)
+        self._written(place)
         if held.record is None:
             raise Bug("a memory is there and is not", memory=place.name)
         return held.record.memory, held.record is not record
@@ -70,7 +75,9 @@ class Desk:
             records.updated(was, request, self._now(), self._functional)
             return was
 
-        held = await self._book.alter(Place.of(request.name), edit)
+        place = Place.of(request.name)
+        held = await self._book.alter(place, edit)
+        self._written(place)
         if held.record is None:
             raise refusal.missing(request.name)
         return held.record.memory

@@ -9,15 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from services.memory.memory_orchestrator.place import Place
 from services.memory.memory_orchestrator.question import Answer, Question
 from services.memory.memory_orchestrator.strength import Fading
 from tandem.memory.v1 import memory_pb2 as nouns
+from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
+from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.storage.failure import Damaged
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.state.protocol import Changed, Forgotten, StateStore
+from tandemkit.storage.vectors.protocol import Space
 
 if TYPE_CHECKING:
     from services.memory.memory_orchestrator.index import Index
@@ -27,22 +33,28 @@ _INLINE_CHANGES: Final = 16
 _INLINE_MEMORIES: Final = 2000
 # So many questions share one multiplication: their likenesses to a block fit into the cache.
 _QUESTIONS_MAX: Final = 32
+# After so long without a question or a write nothing is fetched ahead of the next one.
+_IN_USE_S: Final = 60.0
 # A page has up to that many records, of which the longest are 100 KB.
 _PAGE: Final = 500
+SYNC: Final = timedelta(seconds=5)
 Asked: TypeAlias = tuple[str, Question | None]
 
 
 class Indices:
     """By namespace. `run` has them follow."""
 
-    def __init__(self, store: StateStore, fading: Fading) -> None:
-        self._store, self._fading = store, fading
+    def __init__(self, store: StateStore, fading: Fading, clock: Clock) -> None:
+        self._store, self._fading, self._clock = store, fading, clock
         self._indices: dict[str, Index] = {}
         self._since = 0
         self._group: GroupCommit[Asked, Answer | None] = GroupCommit(self._answered)
         # Of who works on an index.
         self._turn = asyncio.Lock()
-        self.has_pending = asyncio.Event()
+        # Set whenever vectors may have to be made.
+        self.wanted = asyncio.Event()
+        self._asked_s = -_IN_USE_S
+        self._in_use = asyncio.Event()
 
     @property
     def namespaces(self) -> Sequence[str]:
@@ -59,8 +71,32 @@ class Indices:
         """Answers until cancelled."""
         await self._group.run()
 
+    async def keep(self, every_s: float) -> None:
+        """Follows from time to time while somebody asks or writes, until cancelled: so there is
+        little to fetch when the next one asks.
+        """
+        while True:
+            await self._in_use.wait()
+            self._in_use.clear()
+            while self._clock.monotonic_s() - self._asked_s < _IN_USE_S:
+                await self._clock.sleep(every_s)
+                with suppress(Unreachable, Refused, Damaged):
+                    await self.follow()
+
+    async def adopt(self, space: Space) -> None:
+        """From now on vectors are of that space, in all namespaces."""
+        async with self._turn:
+            for index in self._indices.values():
+                index.adopt(space)
+
+    def use(self) -> None:
+        """Somebody asks or writes."""
+        self._asked_s = self._clock.monotonic_s()
+        self._in_use.set()
+
     async def ask(self, namespace: str, question: Question) -> Answer | None:
         """None where the namespace has no memories. Raises what the store raises."""
+        self.use()
         return await self._group.do((namespace, question))
 
     async def follow(self) -> None:
@@ -113,7 +149,7 @@ class Indices:
             if told.is_last:
                 break
         if any(index.pending for index in self._indices.values()):
-            self.has_pending.set()
+            self.wanted.set()
 
     def _take(self, changed: Sequence[Changed]) -> None:
         touched = set()
@@ -135,7 +171,11 @@ class Indices:
     def _index(self, namespace: str) -> Index:
         if namespace not in self._indices:
             # With it comes numpy, which a fleet that remembers nothing does not pay.
+            from threadpoolctl import threadpool_limits
+
             from services.memory.memory_orchestrator.index import Index
 
+            # Other threads of the process are others' agents.
+            threadpool_limits(1, user_api="blas")
             self._indices[namespace] = Index(self._fading)
         return self._indices[namespace]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +12,7 @@ from services.memory.memory_orchestrator.following import Indices
 from services.memory.memory_orchestrator.place import Place, namespace_of
 from services.memory.memory_orchestrator.questions import Questions
 from services.memory.memory_orchestrator.strength import Fading
+from services.memory.memory_orchestrator.uses import Uses
 from services.memory.memory_orchestrator.wanted import Wanted
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
@@ -23,15 +25,24 @@ _WIDER, _MOST_MIN = 3, 50
 WEIGHT: Final = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What strength counts, and who notes what was found."""
+
+    fading: Fading
+    uses: Uses
+    weight: float
+
+
 class Search:
     """Raises what the store raises."""
 
     def __init__(
-        self, book: Book, indices: Indices, questions: Questions, fading: Fading, clock: Clock
+        self, book: Book, indices: Indices, questions: Questions, ranking: Ranking, clock: Clock
     ) -> None:
         self._book, self._indices, self._questions = book, indices, questions
-        self._fading, self._clock = fading, clock
-        self.weight = WEIGHT
+        self._ranking, self._fading, self._clock = ranking, ranking.fading, clock
+        self._uses = ranking.uses
 
     async def find(self, request: pb.SearchMemoriesRequest) -> pb.SearchMemoriesResponse:
         namespace, now = namespace_of(request.namespace), self._clock.now()
@@ -57,6 +68,7 @@ class Search:
         memories = {place.id: record.memory for place, record in records.items()}
         fitting = {one: m for one, m in memories.items() if wanted.fits(m, self._fading, now)}
         found.hits.extend(self._hits(ranked, fitting, now)[:limit])
+        self._uses.note(Place.of(hit.memory.name) for hit in found.hits)
         return found
 
     def _hits(
@@ -66,7 +78,8 @@ class Search:
         for one in ranked:
             if (memory := memories.get(one.key)) is not None:
                 memory.strength = self._fading.strength(memory, now)
-                score = one.score * (1.0 - self.weight + self.weight * memory.strength)
+                weight = self._ranking.weight
+                score = one.score * (1.0 - weight + weight * memory.strength)
                 by_words, by_meaning = one.ranks
                 hit = nouns.MemoryHit(score=score, lexical_rank=by_words, vector_rank=by_meaning)
                 hit.memory.CopyFrom(memory)

@@ -13,7 +13,7 @@ from services.memory.memory_orchestrator.book import Book
 from services.memory.memory_orchestrator.desk import Desk
 from services.memory.memory_orchestrator.facts import holds_at, known_at, tell
 from services.memory.memory_orchestrator.noting import Failures
-from services.memory.memory_orchestrator.place import Place, namespace_of
+from services.memory.memory_orchestrator.place import Place
 from services.memory.memory_orchestrator.search import Search
 from services.memory.memory_orchestrator.strength import Fading
 from services.memory.memory_orchestrator.subjects import Subjects
@@ -22,6 +22,8 @@ from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as rpc
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandem.memory.v1 import subject_pb2
 from tandemkit.core.clock import Clock
+from tandemkit.hosting import access
+from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import token_after
 from tandemkit.storage.subjects import folded
@@ -52,6 +54,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def AddMemory(
         self, request: pb.AddMemoryRequest, _context: Context
     ) -> pb.AddMemoryResponse:
+        access.check(request.namespace, Right.WRITE)
         with self._failures.of("add_memory", request.namespace), refusal.storing():
             memory, was_there = await self._desk.add(request)
         return pb.AddMemoryResponse(memory=self._told(memory), was_there=was_there)
@@ -59,6 +62,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def GetMemory(
         self, request: pb.GetMemoryRequest, _context: Context
     ) -> pb.GetMemoryResponse:
+        access.check_named(request.name, Right.READ)
         place = Place.of(request.name)
         with self._failures.of("get_memory", place.namespace), refusal.storing():
             record = await self._book.find(place)
@@ -69,6 +73,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def UpdateMemory(
         self, request: pb.UpdateMemoryRequest, _context: Context
     ) -> pb.UpdateMemoryResponse:
+        access.check_named(request.name, Right.WRITE)
         namespace = Place.of(request.name).namespace
         with self._failures.of("update_memory", namespace), refusal.storing():
             memory = await self._desk.update(request)
@@ -77,6 +82,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def DeleteMemory(
         self, request: pb.DeleteMemoryRequest, _context: Context
     ) -> pb.DeleteMemoryResponse:
+        access.check_named(request.name, Right.WRITE)
         namespace = Place.of(request.name).namespace
         with self._failures.of("delete_memory", namespace), refusal.storing():
             return await self._desk.delete(request)
@@ -84,16 +90,15 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def SearchMemories(
         self, request: pb.SearchMemoriesRequest, _context: Context
     ) -> pb.SearchMemoriesResponse:
+        access.check(request.namespace, Right.READ)
         with self._failures.of("search_memory", request.namespace), refusal.storing():
             return await self._search.find(request)
 
     async def ListMemories(
         self, request: pb.ListMemoriesRequest, _context: Context
     ) -> pb.ListMemoriesResponse:
-        namespace, size = (
-            namespace_of(request.namespace),
-            min(request.page_size or _PAGE, _PAGE_MAX),
-        )
+        namespace = access.check(request.namespace, Right.READ)
+        size = min(request.page_size or _PAGE, _PAGE_MAX)
         scope = f"memories:{namespace}"
         after = refusal.page_start(request.page_token, scope)
         with self._failures.of("list_memories", namespace), refusal.storing():
@@ -112,7 +117,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def QueryFacts(
         self, request: pb.QueryFactsRequest, _context: Context
     ) -> pb.QueryFactsResponse:
-        namespace = namespace_of(request.namespace)
+        namespace = access.check(request.namespace, Right.READ)
         size = min(request.page_size or _PAGE, _FACTS_PAGE_MAX)
         about = (namespace, request.subject, request.predicate)
         scope = f"facts:{namespace}:{folded(request.subject)}:{folded(request.predicate)}"
@@ -137,12 +142,14 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     async def DeleteSubject(
         self, request: subject_pb2.DeleteSubjectRequest, _context: Context
     ) -> subject_pb2.DeleteSubjectResponse:
+        access.check(request.namespace, Right.OWN)
         with self._failures.of("delete_subject", request.namespace), refusal.storing():
             return await self._subjects.delete(request)
 
     async def ExportSubject(
         self, request: subject_pb2.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subject_pb2.ExportSubjectResponse]:
+        access.check(request.namespace, Right.OWN)
         with self._failures.of("export_subject", request.namespace), refusal.storing():
             async for told in self._subjects.export(request):
                 yield told

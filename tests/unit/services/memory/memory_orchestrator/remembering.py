@@ -12,13 +12,16 @@ import pytest
 
 from services.memory.memory_orchestrator.agent import AGENT
 from tandem.memory.config.v1 import memory_orchestrator_pb2 as cfg
+from tandem.memory.v1 import embedding_service_pb2 as embedding_pb
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as rpc
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.agent import Agent
-from tandemkit.testing.agents import serving
+from tandemkit.ml.embedding.hashing import HashingEmbedder
+from tandemkit.testing.agents import fake_agent, serving
 from tandemkit.testing.failures import Failure, failure_of
+from tests.cluster.eventually import eventually
 
 Stub: TypeAlias = "rpc.MemoryOrchestratorServiceAsyncStub"
 
@@ -61,3 +64,42 @@ async def refusal(call: Awaitable[object]) -> Failure:
 
 def name(memory_id: str) -> str:
     return f"namespaces/default/memories/{memory_id}"
+
+
+class Words:
+    """Stands in for the embedding service: it hashes words, and fails while it is told to."""
+
+    def __init__(self, model: str = "words") -> None:
+        self._embedder = HashingEmbedder(model, 64)
+        self.is_away = False
+        self.embedded: list[str] = []
+
+    @property
+    def agent(self) -> Agent:
+        return fake_agent(embedding_pb.DESCRIPTOR, EmbedTexts=self._embed)
+
+    async def _embed(
+        self, request: embedding_pb.EmbedTextsRequest, context: Any
+    ) -> embedding_pb.EmbedTextsResponse:
+        if self.is_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        if request.purpose != embedding_pb.EMBEDDING_PURPOSE_QUERY:
+            self.embedded.extend(request.texts)
+        found = await self._embedder.embed(request.texts)
+        space = self._embedder.space
+        told = embedding_pb.EmbedTextsResponse()
+        told.space.model, told.space.version = space.model, space.version
+        told.space.dimension = space.dimension
+        for one in found:
+            told.embeddings.add(values=one.vector)
+        return told
+
+
+async def embedded(stub: Stub, count: int) -> None:
+    """Returns when so many have their vectors."""
+
+    async def known() -> int:
+        page = await stub.ListMemories(pb.ListMemoriesRequest(page_size=1000))
+        return sum(one.is_embedded for one in page.memories)
+
+    await eventually(known, lambda found: found == count)
