@@ -134,6 +134,7 @@ class Indices:
         return answers
 
     async def _catch_up(self) -> None:
+        is_news = False
         while True:
             try:
                 told = await self._store.changed(self._since, _PAGE)
@@ -145,10 +146,10 @@ class Indices:
                 await asyncio.to_thread(self._take, told.changed)
             else:
                 self._take(told.changed)
-            self._since = told.upto
+            self._since, is_news = told.upto, is_news or bool(told.changed)
             if told.is_last:
                 break
-        if any(index.pending for index in self._indices.values()):
+        if is_news and any(index.pending for index in self._indices.values()):
             self.wanted.set()
 
     def _take(self, changed: Sequence[Changed]) -> None:

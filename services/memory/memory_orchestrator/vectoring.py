@@ -24,6 +24,7 @@ from tandemkit.hosting.fleet_embedder import Vectors
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.storage.failure import Damaged
 from tandemkit.storage.vectors.wire import space_of
+from tandemkit.supervise.alarm import Alarm
 
 _BATCH: Final = 32
 # So many that wait are looked at for the next batch.
@@ -48,6 +49,7 @@ class Vectoring:
         self._embedder, self._clock = embedder, clock
         self._own: set[Place] = set()
         self._failures = 0
+        self._alarm = Alarm(clock, indices.wanted.set)
 
     def written(self, place: Place) -> None:
         """By this replica, so its vector is made here."""
@@ -57,6 +59,12 @@ class Vectoring:
 
     async def run(self) -> None:
         """Until cancelled. It does nothing while nothing waits."""
+        try:
+            await self._follow()
+        finally:
+            await self._alarm.end()
+
+    async def _follow(self) -> None:
         while True:
             await self._indices.wanted.wait()
             self._indices.wanted.clear()
@@ -88,8 +96,7 @@ class Vectoring:
         }
         self._pass_over(set(places) - set(found))
         if not found:
-            await self._clock.sleep(_OTHERS_AFTER.total_seconds())
-            self._indices.wanted.set()
+            self._alarm.set_to(self._clock.monotonic_s() + _OTHERS_AFTER.total_seconds())
         return found
 
     def _pending(self) -> list[Place]:

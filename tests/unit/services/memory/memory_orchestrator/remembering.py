@@ -13,10 +13,12 @@ import pytest
 from services.memory.memory_orchestrator.agent import AGENT
 from tandem.memory.config.v1 import memory_orchestrator_pb2 as cfg
 from tandem.memory.v1 import embedding_service_pb2 as embedding_pb
+from tandem.memory.v1 import errors_pb2 as errors
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as rpc
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
+from tandemkit.core.errors import TransientError
 from tandemkit.hosting.agent import Agent
 from tandemkit.ml.embedding.hashing import HashingEmbedder
 from tandemkit.testing.agents import fake_agent, serving
@@ -79,10 +81,11 @@ class Words:
         return fake_agent(embedding_pb.DESCRIPTOR, EmbedTexts=self._embed)
 
     async def _embed(
-        self, request: embedding_pb.EmbedTextsRequest, context: Any
+        self, request: embedding_pb.EmbedTextsRequest, _context: object
     ) -> embedding_pb.EmbedTextsResponse:
         if self.is_away:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+            reason = errors.ERROR_REASON_EMBEDDER_UNREACHABLE
+            raise TransientError(reason, "it was told to fail", retry_after_s=1.0)
         if request.purpose != embedding_pb.EMBEDDING_PURPOSE_QUERY:
             self.embedded.extend(request.texts)
         found = await self._embedder.embed(request.texts)
