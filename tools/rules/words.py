@@ -16,6 +16,8 @@ _BANNED = frozenset(
     {"base", "common", "data", "handler", "handlers", "helper", "helpers", "impl", "info"}
     | {"manager", "managers", "misc", "util", "utils"}
 )
+# Where such a word is the end of what everybody calls so.
+_CONCEPTS = frozenset({"knowledge base"})
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 _DOCSTRING_LINES_MAX = 5
 _EXPLAINED = ("libs/", "services/", "tools/")
@@ -57,8 +59,10 @@ def names_in_contracts(contracts: Contracts) -> Iterator[Finding]:
 
 
 def _named(path: str, line: int, kind: str, name: str) -> Iterator[Finding]:
+    before = ""
     for word in _WORD.findall(name):
-        if word.lower() in _BANNED:
+        concept, before = f"{before} {word.lower()}", word.lower()
+        if word.lower() in _BANNED and concept not in _CONCEPTS:
             message = f"{kind} `{name}`: `{word}` says nothing; name the concept"
             yield Finding(path, line, "name", message)
 

@@ -19,6 +19,7 @@ _LONG = '"""One.\n\nTwo.\nThree.\nFour.\nFive.\n"""\n'
         (words.names, _KIT, "class HTTPHandler: ...\n", "`Handler`"),
         (words.names, "libs/tandemkit/rpc/call_utils.py", "x = 1\n", "`utils`"),
         (words.names, "libs/tandemkit/common/x.py", "x = 1\n", "`common`"),
+        (words.names, _KIT, "class AgentBase: ...\n", "`Base`"),
         (words.module_docstrings, _KIT, "import json\n", "why it exists"),
         (words.module_docstrings, _KIT, _LONG, "6 lines"),
         (words.test_docstrings, _TEST, "def test_x():\n    pass\n", "`test_x`"),
@@ -51,6 +52,7 @@ def test_a_bad_word_is_caught(rule: Rule, path: str, text: str, said: str) -> No
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
+        (words.names, "libs/tandemkit/ml/knowledge_base.py", "class KnowledgeBase: ...\n"),
         (words.names, _KIT, "class Database: ...\nclass Metadata: ...\nclass Basement: ...\n"),
         (words.module_docstrings, _KIT, '"""Why it exists."""\n'),
         (words.module_docstrings, "libs/tandemkit/rpc/__init__.py", ""),

@@ -1,0 +1,70 @@
+"""Passages by their words. A query is never syntax: every word of it is quoted."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.memory.knowledge_base.shelf import space_word
+from tandemkit.ml.text.fillers import telling
+
+_PHRASE = re.compile(r'"([^"]+)"')
+# A name such as tools/new_agent.py is one thing, and so are its parts.
+_TERM = re.compile(r"\w+(?:[./:_'\u2019-]+\w+)*")
+_PART = re.compile(r"[^\W_]+")
+_TERMS_MAX: Final = 64
+_FOUND = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
+_FOUND_WITHIN = """
+SELECT words.rowid FROM words JOIN passages ON passages.key = words.rowid
+WHERE words MATCH ? AND passages.document IN (SELECT value FROM json_each(?))
+ORDER BY rank LIMIT ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Where to look: namespaces, and of them perhaps some documents alone."""
+
+    spaces: tuple[int, ...]
+    documents: tuple[int, ...] | None = None
+
+
+def found(database: sqlite3.Connection, query: str, within: Within, limit: int) -> list[int]:
+    """Keys of passages that have any of the words, the best first."""
+    asked = match_of(query, within.spaces)
+    if not asked or within.documents == ():
+        return []
+    if within.documents is None:
+        rows = database.execute(_FOUND, (asked, limit))
+    else:
+        chosen = f"[{','.join(map(str, within.documents))}]"
+        rows = database.execute(_FOUND_WITHIN, (asked, chosen, limit))
+    return [key for (key,) in rows]
+
+
+def match_of(query: str, spaces: Sequence[int]) -> str:
+    """In the syntax of FTS5; empty where there is nothing to look for."""
+    terms = list(dict.fromkeys((*_phrases(query), *_terms(query))))[:_TERMS_MAX]
+    if not terms or not spaces:
+        return ""
+    where = " OR ".join(f'space : "{space_word(one)}"' for one in spaces)
+    what = " OR ".join(f'"{term}"' for term in terms)
+    return f"({where}) AND {{title headings body}} : ({what})"
+
+
+def _phrases(query: str) -> list[str]:
+    return [" ".join(_PART.findall(one)) for one in _PHRASE.findall(query) if _PART.search(one)]
+
+
+def _terms(query: str) -> list[str]:
+    wholes = telling(_TERM.findall(query.casefold()))
+    found: list[str] = []
+    for whole in wholes:
+        parts = _PART.findall(whole)
+        if len(parts) > 1:
+            found.append(" ".join(parts))
+        found += telling(parts)
+    return found
