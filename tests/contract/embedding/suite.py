@@ -50,18 +50,6 @@ class EmbedderSuite:
         found = await embedder.embed(["?!", "ᚠᛇᚻ", "a", "b" * 3000, "\u200b", "e\u0301 \0"])
         assert all(cosine(one, one) == pytest.approx(1.0, abs=1e-5) for one in found)
 
-    async def test_what_is_too_long_is_cut_and_told(self, embedder: Embedder) -> None:
-        """Only its beginning counts, and what follows changes nothing."""
-        if not embedder.tokens_max:
-            pytest.skip("its server cuts, and does not tell")
-        whole = [f"word{number % 97}" for number in range(embedder.tokens_max * 2)]
-        one, other, short = await embedder.embed(
-            [" ".join(whole), " ".join([*whole, "and", "more"]), "short"]
-        )
-        assert (one.is_truncated, other.is_truncated, short.is_truncated) == (True, True, False)
-        assert one.tokens == other.tokens == embedder.tokens_max
-        assert list(one.vector) == pytest.approx(list(other.vector), abs=2e-6)
-
     async def test_nothing_to_embed_is_no_call(self, embedder: Embedder) -> None:
         """An empty list has an empty answer."""
         assert await embedder.embed([]) == []
@@ -90,3 +78,17 @@ class EmbedderSuite:
         """The text is in it in any case."""
         for purpose in Purpose:
             assert embedder.phrased("text", purpose).endswith("text")
+
+
+class CutSuite:
+    """Of backends that know how much of a text counts; a server does not say."""
+
+    async def test_what_is_too_long_is_cut_and_told(self, embedder: Embedder) -> None:
+        """Only its beginning counts, and what follows changes nothing."""
+        whole = [f"word{number % 97}" for number in range(embedder.tokens_max * 2)]
+        one, other, short = await embedder.embed(
+            [" ".join(whole), " ".join([*whole, "and", "more"]), "short"]
+        )
+        assert (one.is_truncated, other.is_truncated, short.is_truncated) == (True, True, False)
+        assert one.tokens == other.tokens == embedder.tokens_max
+        assert list(one.vector) == pytest.approx(list(other.vector), abs=2e-6)

@@ -6,10 +6,10 @@ import pytest
 
 from tandemkit.ml.embedding.hashing import HashingEmbedder
 from tandemkit.ml.embedding.protocol import Embedder
-from tests.contract.embedding.suite import EmbedderSuite
+from tests.contract.embedding.suite import CutSuite, EmbedderSuite
 
 
-class TestHashing(EmbedderSuite):
+class TestHashing(EmbedderSuite, CutSuite):
     @pytest.fixture
     def embedder(self) -> Embedder:
         return HashingEmbedder("words")

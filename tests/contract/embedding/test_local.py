@@ -13,7 +13,7 @@ from tandemkit.ml.embedding.places import FILES, MODEL
 from tandemkit.ml.embedding.protocol import Embedder, ModelMissing
 from tandemkit.reach.failure import Refused
 from tandemkit.testing.parts import demand
-from tests.contract.embedding.suite import EmbedderSuite, cosine
+from tests.contract.embedding.suite import CutSuite, EmbedderSuite, cosine
 
 # What its makers say that it answers, computed with torch.
 PUBLISHED = (
@@ -33,7 +33,7 @@ def folder() -> Path:
 
 
 @pytest.mark.real("minilm")
-class TestLocal(EmbedderSuite):
+class TestLocal(EmbedderSuite, CutSuite):
     @pytest.fixture
     async def embedder(self, folder: Path) -> AsyncIterator[Embedder]:
         async with local_embedder(LocalModel(MODEL, folder)) as embedder:

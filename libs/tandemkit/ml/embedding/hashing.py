@@ -25,6 +25,7 @@ class HashingEmbedder:
     """`tandemkit.ml.embedding.protocol.Embedder`."""
 
     batch_max = 256
+    at_once = 1
     tokens_max = 512
     is_loaded = True
 

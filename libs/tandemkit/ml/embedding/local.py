@@ -46,6 +46,7 @@ class LocalEmbedder:
     """`tandemkit.ml.embedding.protocol.Embedder`, from `local_embedder`."""
 
     batch_max = 32
+    at_once = 1
     tokens_max = TOKENS_MAX
 
     def __init__(self, model: LocalModel, lanes: Mapping[Lane, Executor]) -> None:

@@ -69,6 +69,8 @@ class Embedder(Protocol):
 
     # Most texts that are worth a call; more are embedded all the same.
     batch_max: int
+    # Calls in each lane that are worth being in progress at a time.
+    at_once: int
     # Tokens of a text that count; 0 where its server knows.
     tokens_max: int
 
