@@ -4,6 +4,8 @@ where a handler lets it escape.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -11,8 +13,9 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core.errors import Failure
 from tandemkit.rpc import failure
-from tandemkit.rpc.failure import Refusal
+from tandemkit.rpc.failure import Refusal, Violation
 
 _CODE = grpc.StatusCode
 _SHED = ("OVERLOADED", "DOWNSTREAM_OVERLOADED", "BULKHEAD_FULL")
@@ -40,6 +43,26 @@ class RemoteFailure:
         """Whether it was refused because somebody has too much to do."""
         return self.domain == failure.PLATFORM_REASONS.file.package and self.reason in _SHED
 
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing is known of what was asked for: it did not answer in time, or not at all,
+        or had too much to do. The same may be asked again later.
+        """
+        return self.code in {_CODE.UNAVAILABLE, _CODE.DEADLINE_EXCEEDED} or self.is_shed
+
+    @property
+    def as_said(self) -> Refusal:
+        """For an agent that answers its own callers in the words of the other one."""
+        return Refusal(
+            code=self.code,
+            message=self.message,
+            reason=self.reason,
+            domain=self.domain,
+            metadata=self.metadata,
+            violations=[Violation(*one) for one in self.violations.items()],
+            retry_after_s=self.retry_after_s,
+        )
+
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> RemoteFailure:
         # As pairs: a Metadata passes for a mapping but is none to `dict`.
@@ -63,6 +86,23 @@ class RemoteFailure:
             retry_after_s=retry_after_s,
             pushback_s=_pushback_s(trailers.get(failure.PUSHBACK_HEADER)),
         )
+
+
+class CallFailed(Failure):
+    """A call to another agent failed, for those who know no gRPC."""
+
+    def __init__(self, found: RemoteFailure) -> None:
+        super().__init__("a call failed", code=found.code.name, reason=found.reason)
+        self.found = found
+
+
+@contextmanager
+def calling() -> Iterator[None]:
+    """Calls that fail inside of it raise CallFailed."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise CallFailed(RemoteFailure.of(error)) from error
 
 
 def passed_on(error: grpc.aio.AioRpcError) -> Refusal | None:

@@ -13,8 +13,10 @@ from tandem.memory.v1 import session_memory_service_pb2 as pb
 from tandem.memory.v1 import session_memory_service_pb2_grpc as rpc
 from tandem.memory.v1 import subject_pb2 as subjects
 from tandem.memory.v1.session_pb2 import DigestSentence, Turn
+from tandemkit.hosting import access
+from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
-from tandemkit.storage.subjects import DEFAULT_NAMESPACE, Mention, folded
+from tandemkit.storage.subjects import Mention, folded
 
 _TOKENS: Final = 2000
 _LIMIT: Final = 5
@@ -31,6 +33,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def AppendTurn(
         self, request: pb.AppendTurnRequest, _context: Context
     ) -> pb.AppendTurnResponse:
+        access.check_named(request.session, Right.WRITE)
         with refusal.storing():
             done = await self._sessions.append(request)
         answer = pb.AppendTurnResponse(session=done.record.session, was_there=done.was_there)
@@ -41,6 +44,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def GetWindow(
         self, request: pb.GetWindowRequest, _context: Context
     ) -> pb.GetWindowResponse:
+        access.check_named(request.session, Right.READ)
         with refusal.storing():
             found = await self._sessions.window(
                 request.session, request.tokens_max or _TOKENS, request.query
@@ -56,6 +60,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def RecallTurns(
         self, request: pb.RecallTurnsRequest, _context: Context
     ) -> pb.RecallTurnsResponse:
+        access.check_named(request.session, Right.READ)
         with refusal.storing():
             found = await self._sessions.recall(
                 request.session, request.query, request.limit or _LIMIT
@@ -66,6 +71,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def CloseSession(
         self, request: pb.CloseSessionRequest, _context: Context
     ) -> pb.CloseSessionResponse:
+        access.check_named(request.session, Right.WRITE)
         with refusal.storing():
             record = await self._sessions.close(request.session)
         return pb.CloseSessionResponse(session=record.session)
@@ -73,6 +79,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def DeleteSession(
         self, request: pb.DeleteSessionRequest, _context: Context
     ) -> pb.DeleteSessionResponse:
+        access.check_named(request.session, Right.WRITE)
         with refusal.storing():
             await self._sessions.delete(request.session)
             await self._shelf.scrub()
@@ -81,7 +88,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def ListSessions(
         self, request: pb.ListSessionsRequest, _context: Context
     ) -> pb.ListSessionsResponse:
-        namespace = request.namespace or DEFAULT_NAMESPACE
+        namespace = access.check(request.namespace, Right.READ)
         size = min(request.page_size or _PAGE, _PAGE_MAX)
         scope = f"sessions:{namespace}"
         page = refusal.page(
@@ -93,7 +100,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def DeleteSubject(
         self, request: subjects.DeleteSubjectRequest, _context: Context
     ) -> subjects.DeleteSubjectResponse:
-        namespace = request.namespace or DEFAULT_NAMESPACE
+        namespace = access.check(request.namespace, Right.OWN)
         with refusal.storing():
             deleted = await self._matter.forget(namespace, _is_about(request))
             if request.whole_namespace:
@@ -105,7 +112,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
     async def ExportSubject(
         self, request: subjects.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subjects.ExportSubjectResponse]:
-        namespace = request.namespace or DEFAULT_NAMESPACE
+        namespace = access.check(request.namespace, Right.READ)
         part, size = subjects.ExportSubjectResponse(), 0
         with refusal.storing():
             async for session, turn in self._matter.turns(namespace, _is_about(request)):

@@ -5,11 +5,9 @@ A session is one record, its turns beside it by number, and a digest of the turn
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
@@ -18,18 +16,11 @@ from services.memory.session_memory.dialogue import Dialogue
 from tandem.memory.v1.session_pb2 import SessionDigest, SessionRecord, Turn
 from tandemkit.storage.state.owned import State
 from tandemkit.storage.state.protocol import CHANGES_MAX, Change
+from tandemkit.supervise.named_turns import NamedTurns
 
 _RECORD, _TURN, _DIGEST = "sessions/", "turns/", "digests/"
 # What a session costs in memory beside its text.
 _EACH_BYTES = 4096
-
-
-@dataclass(slots=True)
-class _Place:
-    """`using` is how many have or wait for it."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    using: int = 0
 
 
 class Shelf:
@@ -39,7 +30,7 @@ class Shelf:
         self._state, self._held_bytes_max = state, held_bytes_max
         self.records: dict[str, SessionRecord] = {}
         self._held: OrderedDict[str, Dialogue] = OrderedDict()
-        self._places: dict[str, _Place] = {}
+        self._turns = NamedTurns()
         # A write whose end is not known.
         self._unsure: set[str] = set()
 
@@ -63,17 +54,10 @@ class Shelf:
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[None]:
         """One at a time has a session; those who wait come in their order."""
-        place = self._places.setdefault(name, _Place())
-        place.using += 1
-        try:
-            async with place.lock:
-                if name in self._unsure:
-                    await self._look(name)
-                yield
-        finally:
-            place.using -= 1
-            if not place.using:
-                del self._places[name]
+        async with self._turns.of(name):
+            if name in self._unsure:
+                await self._look(name)
+            yield
 
     async def dialogue(self, name: str) -> Dialogue:
         """Inside of `alone`: its turns, read where they are not held."""
@@ -159,7 +143,7 @@ class Shelf:
         held = {name: self._size(name) for name in self._held}
         excess = sum(held.values()) - self._held_bytes_max
         for name, size in held.items():
-            if excess > 0 and name != kept and name not in self._places:
+            if excess > 0 and name != kept and not self._turns.is_taken(name):
                 del self._held[name]
                 excess -= size
 

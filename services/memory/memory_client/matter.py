@@ -1,0 +1,102 @@
+"""What is here about a subject, or of a namespace: copies and journaled writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from services.memory.memory_client.draining import Draining
+from services.memory.memory_client.means import Means
+from services.memory.memory_client.wanted import subjects_of
+from services.memory.memory_client.writing import Writing
+from tandem.memory.v1 import memory_client_service_pb2 as pb
+from tandem.memory.v1 import subject_pb2 as subjects
+from tandem.memory.v1.journal_pb2 import JournalEntry
+from tandem.memory.v1.memory_pb2 import Memory
+from tandemkit.storage.subjects import Mention, folded
+
+Asked: TypeAlias = "subjects.DeleteSubjectRequest | subjects.ExportSubjectRequest"
+_RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1024 * 1024
+_AGENT: Final = pb.DESCRIPTOR.services_by_name["MemoryClientService"].full_name
+
+
+class Matter:
+    """Raises what the disk raises."""
+
+    def __init__(self, means: Means, writing: Writing, draining: Draining) -> None:
+        self._journal, self._copies = means.journal, means.copies
+        self._writing, self._draining = writing, draining
+
+    async def delete(self, request: subjects.DeleteSubjectRequest, namespace: str) -> int:
+        """How many copies and writes there were. None of these writes is on its way when it
+        returns.
+        """
+        is_about = _is_about(request)
+        prefix = f"namespaces/{namespace}/"
+        names = [one for one in self._copies.about(is_about) if one.startswith(prefix)]
+        for name in names:
+            self._copies.drop(name)
+        count = len(names)
+        for name in dict.fromkeys((*names, *self._names(namespace, is_about))):
+            async with self._writing.turns.of(name):
+                # A deletion brings nothing back.
+                numbers = [one.number for one in self._journal.of(name) if not _deletes(one)]
+                if numbers:
+                    await self._journal.forget(numbers)
+            await self._draining.sent(set(numbers))
+            count += len(numbers)
+        await self._journal.scrub()
+        return count
+
+    def exported(
+        self, request: subjects.ExportSubjectRequest, namespace: str
+    ) -> Iterator[subjects.ExportSubjectResponse]:
+        """Journaled writes."""
+        part, size = subjects.ExportSubjectResponse(), 0
+        for name in self._names(namespace, _is_about(request)):
+            for entry in self._journal.of(name):
+                content = entry.SerializeToString(deterministic=True)
+                if len(part.records) == _RECORDS_MAX or size + len(content) > _RECORDS_BYTES_MAX:
+                    yield part
+                    part, size = subjects.ExportSubjectResponse(), 0
+                size += len(content)
+                part.records.add(
+                    agent=_AGENT,
+                    name=f"{name}/journal/{entry.number}",
+                    message_type=JournalEntry.DESCRIPTOR.full_name,
+                    message=content,
+                )
+        if part.records:
+            yield part
+
+    def _names(self, namespace: str, is_about: Callable[[Memory], bool]) -> list[str]:
+        """Memories of which any journaled write is about it."""
+        return [
+            name
+            for name in self._journal.names(namespace)
+            if any(is_about(_content(one)) for one in self._journal.of(name))
+        ]
+
+
+def _deletes(entry: JournalEntry) -> bool:
+    return entry.HasField("delete")
+
+
+def _content(entry: JournalEntry) -> Memory:
+    """What it writes; a deletion nothing."""
+    return entry.update.memory if entry.HasField("update") else entry.add.memory
+
+
+def _is_about(request: Asked) -> Callable[[Memory], bool]:
+    if request.whole_namespace:
+        return lambda _memory: True
+    subject, mention = folded(request.subject), Mention(request.subject)
+
+    def is_about(memory: Memory) -> bool:
+        if subject in subjects_of(memory):
+            return True
+        fact = memory.fact
+        texts = (memory.text, fact.subject, fact.predicate, fact.object)
+        return request.mentions and any(map(mention.is_in, texts))
+
+    return is_about
