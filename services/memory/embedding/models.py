@@ -32,7 +32,6 @@ _WAITING: Final = 4096
 _IDLE_S: Final = 300.0
 _REMOTE_BATCH: Final = 64
 _WITHIN_S: Final = 20.0
-_OLLAMA: Final = "http://127.0.0.1:11434"
 _OWN: Final = cfg.EmbeddingModelSettings(name=places.MODEL, local=cfg.LocalBackend())
 
 
@@ -110,7 +109,7 @@ def _remote(
     prefixes = {Purpose.QUERY: said.query_prefix, Purpose.PASSAGE: said.passage_prefix}
     model = RemoteModel(name, said.model or name, said.batch_max or _REMOTE_BATCH, prefixes)
     server = Server(
-        base_url=said.base_url.rstrip("/") or _OLLAMA,
+        base_url=said.base_url.rstrip("/"),
         within_s=said.within.ToTimedelta().total_seconds() or _WITHIN_S,
         key=key.reveal if key else None,
     )

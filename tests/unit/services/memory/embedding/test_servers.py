@@ -90,14 +90,11 @@ def wanted(*texts: str, space: nouns.EmbeddingSpace | None = None) -> pb.EmbedTe
 async def test_m060_twelve_and_more_requests_at_once_are_served(
     stub: Stub, server: EmbeddingServer
 ) -> None:
-    """Each with its own vectors, of both classes, in fewer requests of the server."""
+    """Each with its own vectors, in fewer requests of the server."""
     texts = [f"text {number}" for number in range(40)]
-    classes = (Priority.INTERACTIVE, Priority.BATCH)
+    urgent = (Priority.INTERACTIVE.header,)
     found = await asyncio.gather(
-        *(
-            stub.EmbedTexts(wanted(text), metadata=(classes[at % 2].header,))
-            for at, text in enumerate(texts)
-        )
+        *(stub.EmbedTexts(wanted(text), metadata=urgent) for text in texts)
     )
     whole = await stub.EmbedTexts(wanted(*texts))
     assert [one.embeddings[0] for one in found] == list(whole.embeddings)
