@@ -36,6 +36,8 @@ SUMMARIES = {
     "agents": "List the agents of the fleet, and how and where they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
     "token": "Show and change the token that callers of the fleet show.",
+    "forget": "Delete everything about somebody, everywhere.",
+    "export": "Print everything that the fleet keeps about somebody.",
     "secret": "List, check and change the secrets that agents need.",
     "clients": "Write a client package for another language.",
     "audit": "Look for what a tree of sources should leave to the platform.",
@@ -54,6 +56,7 @@ _OF_MACHINE = frozenset(
 )
 _OF_STATE = frozenset({"checkpoint", "verify", "restore", "rollback"})
 _OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token", "secret"})
+_OF_MEMORY = frozenset({"forget", "export"})
 
 
 class LazyGroup(click.Group):
@@ -63,7 +66,7 @@ class LazyGroup(click.Group):
         return list(SUMMARIES)
 
     def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _OF_MACHINE | _OF_STATE | _OF_FLEET:
+        if cmd_name in _OF_MACHINE | _OF_STATE | _OF_FLEET | _OF_MEMORY:
             # gRPC reads it as it is imported, and would tell of each connection that fails.
             prefer_for_libraries("GRPC_VERBOSITY", "NONE")
         return load(cmd_name) if cmd_name in SUMMARIES else None
@@ -92,6 +95,8 @@ def load(name: str) -> click.Command:
         return _of_state(name)
     if name in _OF_FLEET:
         return _of_fleet(name)
+    if name in _OF_MEMORY:
+        return _of_memory(name)
     return _of_repository(name)
 
 
@@ -177,6 +182,18 @@ def _of_fleet(name: str) -> click.Command:
             from tandemkit.cli import agents
 
             return agents.agents
+
+
+def _of_memory(name: str) -> click.Command:
+    match name:
+        case "forget":
+            from tandemkit.cli import forget
+
+            return forget.forget
+        case _:
+            from tandemkit.cli import export
+
+            return export.export
 
 
 def _of_repository(name: str) -> click.Command:

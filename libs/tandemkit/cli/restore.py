@@ -25,6 +25,7 @@ from tandemkit.cli.restoring import Asked, Restored, Restoring
 from tandemkit.cli.shelving import complete, refusals
 from tandemkit.core.environment import Environment
 from tandemkit.machine.checkpoints.building import build_of, differences, release_of
+from tandemkit.machine.checkpoints.forgotten import forgotten_since
 from tandemkit.machine.checkpoints.restoring import Restore
 from tandemkit.machine.checkpoints.shelf import LAST_STABLE, Kept, NoSuchCheckpoint, Shelf
 from tandemkit.machine.home import Home
@@ -44,6 +45,11 @@ _OPTIONS = (
     click.option(
         "--force", is_flag=True, help="Although another version of the code made the checkpoint."
     ),
+    click.option(
+        "--bring-back-deleted",
+        is_flag=True,
+        help="Although what was deleted for good since comes back.",
+    ),
     noting.options,
     as_json,
 )
@@ -55,6 +61,7 @@ class _Said:
 
     yes: bool
     no_start: bool
+    bring_back_deleted: bool
     profile: str | None
     smoke: tuple[str, ...]
     note: ChangeNote
@@ -136,6 +143,8 @@ def _aside(home: Home) -> Kept:
 
 
 def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> int:
+    if not said.bring_back_deleted:
+        _check_forgotten(home, kept)
     if not said.yes and _runs(home):
         _confirm(home, kept)
     plan = None if said.no_start else _plan(environment, home, kept, said.profile)
@@ -148,6 +157,21 @@ def _restored(environment: Environment, home: Home, kept: Kept, said: _Said) -> 
     value = value_of(done, others)
     emit(value, as_json=said.as_json, text=lambda: screen(done, others))
     return EXIT_NO if done.failed else 0
+
+
+def _check_forgotten(home: Home, kept: Kept) -> None:
+    """Nothing that was deleted for good comes back in silence."""
+    with refusals():
+        since = forgotten_since(home, kept.manifest)
+    if since:
+        count = f"{len(since)} deletion{'s' if len(since) > 1 else ''}"
+        last = since[-1].time.ToJsonString()
+        raise Refusal(
+            f"{kept.name} was made before {count} ended (the last one {last}), so it would bring "
+            "back what was deleted for good. Restore a later one; or --bring-back-deleted, and "
+            "./tandem forget the same again behind it.",
+            EXIT_NO,
+        )
 
 
 def _plan(

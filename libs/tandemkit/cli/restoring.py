@@ -81,6 +81,7 @@ class Restoring:
         if journal.step < pb.RESTORE_STEP_SWAPPING:
             await self._prepare(kept, journal)
         if journal.step < pb.RESTORE_STEP_SWAPPED:
+            self._restore.carry_over()
             self._restore.note(journal, pb.RESTORE_STEP_SWAPPING)
             self._restore.swap()
             say_deployed(self._home, kept.manifest.build)

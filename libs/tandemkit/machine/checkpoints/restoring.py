@@ -15,6 +15,7 @@ from tandem.control.v1 import checkpoint_pb2 as pb
 from tandemkit.core.errors import Failure
 from tandemkit.machine.checkpoints.belongings import ROOTS, belongings
 from tandemkit.machine.checkpoints.copying import sync
+from tandemkit.machine.checkpoints.forgotten import carry_over
 from tandemkit.machine.checkpoints.room import check_room, room
 from tandemkit.machine.checkpoints.shelf import Kept, sync_folder, sync_tree
 from tandemkit.machine.checkpoints.sums import opened, sums_of
@@ -104,6 +105,12 @@ class Restore:
         new = self.folder / _NEW
         with room(self._home):
             _lay_out(kept, new, tell)
+
+    def carry_over(self) -> None:
+        """Into the new files, what no checkpoint takes back: which deletions there were."""
+        new = self.folder / _NEW / self._home.state.name
+        if new.exists():
+            carry_over(self._home, new)
 
     def swap(self) -> None:
         """The new files into the place of the old ones. Done again, it goes on where it was."""

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.surroundings import env
 from tandemkit.cli.token import token
+from tandemkit.core.caller_key import is_signed, read
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.token import FILE_NAME, FILE_VARIABLE, Token
 from tandemkit.hosting.vouching import HEADER, key_beside, shown_in
@@ -84,3 +85,22 @@ def test_env_names_the_file_and_holds_no_token(path: Path) -> None:
     told = CliRunner().invoke(env, []).output
     assert f"{FILE_VARIABLE}='{path}'" in told or f"{FILE_VARIABLE}={path}" in told
     assert text not in told
+
+
+def test_a_key_for_a_caller_is_signed_with_the_token(path: Path) -> None:
+    """With a name and an end, and nothing else that anybody would have to keep."""
+    told = json.loads(run("for", "ada", "--days", "2", "--json").output)
+    key = read(told["key"])
+    assert key is not None
+    assert (key.name, key.expires_s - key.issued_s) == ("ada", 2 * 86_400)
+    assert is_signed(told["key"], Token(path))
+    assert told["caller"] == "callers/ada"
+    assert run("for", "ada").output.startswith("tandem-key.ada.")
+
+
+def test_a_key_for_no_name_is_refused(path: Path) -> None:
+    """In words."""
+    assert not path.exists()
+    failed = run("for", "Ada Lovelace").exception
+    assert isinstance(failed, Refusal)
+    assert "lower-case letters" in failed.message
