@@ -255,14 +255,18 @@ async def test_a_change_by_one_replica_shows_in_the_others(
 
 
 async def test_without_redis_memory_answers_and_says_so(
-    tmp_path: Path, redis: DurableRedis
+    tmp_path: Path, redis: DurableRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What it has not fails as unavailable, which is not that there is none; so do writes, but
     where the policy lets the instance be alone.
     """
+    caplog.set_level("INFO", "services.memory")
     alone = cfg.CachePolicy(namespaces="alone", local_only=True)
     async with cache(tmp_path, redis=at(redis), policies=[alone]) as stub:
-        await put(stub)
+        async with asyncio.timeout(5):
+            # Before it listens to the others it does not rely on its memory.
+            while "cache.redis_reached" not in caplog.text:
+                await put(stub)
         await redis.kill()
         found = await get(stub)
         assert (found.entry.value, found.tier) == (b"v", LOCAL)
