@@ -9,7 +9,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
 
 # What an entry costs in memory beside its content: measured, with the dictionaries that know it.
-OVERHEAD_BYTES = 900
+OVERHEAD_BYTES = 1600
 
 
 class LeaseLost(Failure):
