@@ -17,6 +17,9 @@ from tandemkit.core.clock import Clock
 from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import Failure, failure_of
 
+# Of a class that no server refuses, however busy the machine of the tests is.
+_URGENT = (("x-tandem-priority", "interactive"),)
+
 
 @asynccontextmanager
 async def cache(
@@ -37,7 +40,7 @@ async def get(stub: rpc.CacheServiceAsyncStub, key: str = "k", **said: Any) -> p
     if "term_ms" in said:
         request.fill_term.FromMilliseconds(said.pop("term_ms"))
     request.MergeFrom(pb.GetEntryRequest(**said))
-    return await stub.GetEntry(request, timeout=20)
+    return await stub.GetEntry(request, timeout=20, metadata=_URGENT)
 
 
 async def put(
