@@ -50,6 +50,22 @@ def filter_of(message: messages.LabelFilter) -> Filter:
     )
 
 
+def filter_message(where: Filter) -> messages.LabelFilter:
+    return messages.LabelFilter(conditions=map(_condition_message, where))
+
+
+def _condition_message(condition: Condition) -> messages.LabelCondition:
+    made = messages.LabelCondition(key=condition.key, negated=condition.negated)
+    match condition.holds:
+        case OneOf(texts):
+            made.one_of.texts.extend(texts)
+        case Within(least, most):
+            made.within.CopyFrom(messages.NumberRange(least=least, most=most))
+        case Present():
+            made.present = True
+    return made
+
+
 def _holds_of(message: messages.LabelCondition) -> OneOf | Within | Present:
     if message.HasField("one_of"):
         return OneOf(tuple(message.one_of.texts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tandem.memory.v1 import label_filter_pb2 as messages
 from tandemkit.storage.vectors.protocol import Condition, Label, OneOf, Present, Space, Within
 from tandemkit.storage.vectors.wire import (
+    filter_message,
     filter_of,
     label_messages,
     labels_of,
@@ -30,8 +31,10 @@ def test_each_condition_is_read() -> None:
             messages.LabelCondition(key="c", present=True),
         ]
     )
-    assert filter_of(message) == (
+    where = (
         Condition("a", OneOf(("x",)), negated=True),
         Condition("b", Within(least=0.0)),
         Condition("c", Present()),
     )
+    assert filter_of(message) == where
+    assert filter_of(filter_message(where)) == where
