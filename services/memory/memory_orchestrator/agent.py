@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.memory.memory_orchestrator.book import Book
+from services.memory.memory_orchestrator.consolidation import Consolidation, Terms
 from services.memory.memory_orchestrator.desk import INDEX_MIB_MAX, Desk
 from services.memory.memory_orchestrator.following import SYNC, Indices
 from services.memory.memory_orchestrator.noting import STREAM, Failures, Whose
@@ -14,6 +15,7 @@ from services.memory.memory_orchestrator.search import WEIGHT, Ranking, Search
 from services.memory.memory_orchestrator.servicer import Memories, Parts
 from services.memory.memory_orchestrator.strength import Fading
 from services.memory.memory_orchestrator.subjects import Subjects
+from services.memory.memory_orchestrator.upkeep import Upkeep
 from services.memory.memory_orchestrator.uses import Uses
 from services.memory.memory_orchestrator.vectoring import Vectoring
 from tandem.memory.config.v1 import memory_orchestrator_pb2 as cfg
@@ -41,13 +43,17 @@ async def build(scope: Scope, settings: cfg.MemoryOrchestratorSettings) -> Async
     vectoring = Vectoring(book, indices, embedder, clock)
     desk = Desk(book, indices, clock, vectoring.written)
     desk.limit(settings.functional_predicates, settings.index_mib_max or INDEX_MIB_MAX)
-    parts = Parts(book, desk, search, Subjects(book, desk, indices), fading, clock)
+    consolidation = Consolidation(book, desk, indices, fading, clock)
+    consolidation.terms = Terms.of(settings)
+    subjects = Subjects(book, desk, indices)
+    parts = Parts(book, desk, search, subjects, consolidation, fading, clock)
     scope.spawn("follow", indices.run())
     scope.spawn("scrub", desk.run())
     scope.spawn("uses", uses.run())
     scope.spawn("vectors", vectoring.run())
     sync = settings.sync_interval.ToTimedelta() if settings.HasField("sync_interval") else SYNC
     scope.spawn("sync", indices.keep(sync.total_seconds()))
+    scope.spawn("upkeep", Upkeep(state, indices, consolidation, clock).run(settings))
     indices.wanted.set()
     store = scope.stub(events_rpc.EventStoreServiceStub)
     async with recording(scope.state_dir / "failures.outbox", STREAM, store, clock) as recorder:

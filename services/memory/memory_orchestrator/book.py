@@ -4,13 +4,14 @@ change is one write that takes place only if nobody was faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.memory.memory_orchestrator import refusal
 from services.memory.memory_orchestrator.held import NOTHING, Held, held, written
 from services.memory.memory_orchestrator.judging import Judging, is_fact
+from services.memory.memory_orchestrator.merging import marked
 from services.memory.memory_orchestrator.place import (
     Place,
     beginning,
@@ -94,6 +95,23 @@ class Book:
         """For what is no change of what it says: written unless somebody wrote since."""
         try:
             await self.store.write([Change(place.key, written(record), had.version)])
+        except VersionConflict:
+            return False
+        return True
+
+    async def derive(
+        self, place: Place, record: nouns.MemoryRecord, members: Mapping[Place, Held]
+    ) -> bool:
+        """A memory that was made of others, which say so, in one write; unless one of all changed
+        meanwhile, or it was deleted before.
+        """
+        changes = await self._changes(place, NOTHING, record)
+        for one, had in members.items():
+            if had.record is not None:
+                content = written(marked(had.record, place))
+                changes.append(Change(one.key, content, had.version))
+        try:
+            await self.store.write(changes)
         except VersionConflict:
             return False
         return True

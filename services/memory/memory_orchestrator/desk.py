@@ -31,7 +31,7 @@ class Desk:
     ) -> None:
         """`written` is told of what waits for a vector."""
         self._book, self._indices, self._clock = book, indices, clock
-        self._written = written
+        self.written = written
         self._functional: frozenset[str] = frozenset()
         self._mib_max = INDEX_MIB_MAX
         # Deletions that come at the same time share one emptying of the log.
@@ -60,7 +60,7 @@ class Desk:
             raise Unchanged
 
         held = await self._book.alter(place, edit, is_new=True)
-        self._written(place)
+        self.written(place)
         if held.record is None:
             raise Bug("a memory is there and is not", memory=place.name)
         return held.record.memory, held.record is not record
@@ -76,30 +76,61 @@ class Desk:
             return was
 
         place = Place.of(request.name)
+        if "text" in request.update_mask.paths:
+            await self._unmerge(place, request.expected_version)
         held = await self._book.alter(place, edit)
-        self._written(place)
+        self.written(place)
         if held.record is None:
             raise refusal.missing(request.name)
         return held.record.memory
 
     async def delete(self, request: pb.DeleteMemoryRequest) -> pb.DeleteMemoryResponse:
-        was_there = await self.remove(Place.of(request.name), request.expected_version)
+        place = Place.of(request.name)
+        await self._unmerge(place, request.expected_version)
+        was_there = await self.remove(place, request.expected_version)
         remains = await self._scrubbing.do(None)
         return pb.DeleteMemoryResponse(was_there=was_there, remains=remains)
 
-    async def remove(self, place: Place, expected_version: int = 0) -> bool:
-        """Whether it was there. Its bytes may be in files until `scrub` has returned."""
+    async def remove(
+        self,
+        place: Place,
+        expected_version: int = 0,
+        only: Callable[[nouns.Memory], bool] = lambda _memory: True,
+    ) -> bool:
+        """Whether it was there, and is gone; its bytes may be in files until `scrub` returns."""
         was_there = False
 
         def edit(was: nouns.MemoryRecord | None) -> None:
             nonlocal was_there
-            if was is None:
+            was_there = False
+            if was is None or not only(was.memory):
                 raise Unchanged
             was_there = True
             _expect(place.name, expected_version, was)
 
         await self._book.alter(place, edit)
         return was_there
+
+    async def _unmerge(self, place: Place, expected_version: int) -> None:
+        """Takes back what was made of it, which may have its words. The others that it was made of
+        may be merged anew.
+        """
+        record = await self._book.find(place)
+        if record is None or not record.memory.merged_into:
+            return
+        _expect(place.name, expected_version, record)
+        into = Place.of(record.memory.merged_into)
+        derived = await self._book.find(into)
+
+        def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:
+            if was is None or was.memory.merged_into != into.name:
+                raise Unchanged
+            was.memory.merged_into = ""
+            return was
+
+        for name in derived.memory.source.derived_from if derived is not None else ():
+            await self._book.alter(Place.of(name), edit)
+        await self.remove(into)
 
     async def scrub(self) -> tuple[str, ...]:
         """What was deleted so far is in no file any more, but for what the sentences say."""

@@ -10,7 +10,8 @@ from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.storage.subjects import DEFAULT_NAMESPACE, folded
 
 MEMORIES: Final = "m/"
-_FACTS, _TURNS, _DELETED = "f/", "x/", "d/"
+DELETED: Final = "d/"
+_FACTS, _TURNS = "f/", "x/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Place:
     @property
     def deleted_key(self) -> str:
         """Under which its deletion is noted, without its id."""
-        return f"{_DELETED}{hashlib.sha256(self.name.encode()).hexdigest()[:32]}"
+        return f"{DELETED}{hashlib.sha256(self.name.encode()).hexdigest()[:32]}"
 
     def fact_key(self, fact: nouns.Fact) -> str:
         return f"{facts_beginning(self.namespace, fact.subject, fact.predicate)}{self.id}"
@@ -67,10 +68,6 @@ def facts_beginning(namespace: str, subject: str, predicate: str = "") -> str:
 def turn_key(namespace: str, fact: nouns.Fact) -> str:
     """Writers of one functional fact take turns by its version."""
     return f"{_TURNS}{namespace}/{_short(fact.subject)}/{_short(fact.predicate)}"
-
-
-def deleted_beginning() -> str:
-    return _DELETED
 
 
 def _short(text: str) -> str:

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.memory.memory_orchestrator import refusal
 from services.memory.memory_orchestrator.book import Book
+from services.memory.memory_orchestrator.consolidation import Consolidation
 from services.memory.memory_orchestrator.desk import Desk
 from services.memory.memory_orchestrator.facts import holds_at, known_at, tell
 from services.memory.memory_orchestrator.noting import Failures
@@ -41,6 +42,7 @@ class Parts:
     desk: Desk
     search: Search
     subjects: Subjects
+    consolidation: Consolidation
     fading: Fading
     clock: Clock
 
@@ -49,7 +51,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
     def __init__(self, parts: Parts, failures: Failures) -> None:
         self._book, self._desk, self._search = parts.book, parts.desk, parts.search
         self._subjects, self._fading, self._clock = parts.subjects, parts.fading, parts.clock
-        self._failures = failures
+        self._consolidation, self._failures = parts.consolidation, failures
 
     async def AddMemory(
         self, request: pb.AddMemoryRequest, _context: Context
@@ -138,6 +140,17 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
                 tell(memory, belief, place.namespace)
                 told.memories.append(memory)
         return told
+
+    async def ConsolidateMemories(
+        self, request: pb.ConsolidateMemoriesRequest, _context: Context
+    ) -> pb.ConsolidateMemoriesResponse:
+        namespace = access.check(request.namespace, Right.WRITE)
+        scope = f"consolidation:{namespace}:{request.session}"
+        after = refusal.page_start(request.resume_token, scope)
+        with self._failures.of("consolidate_memories", namespace), refusal.storing():
+            done, last = await self._consolidation.run(request, namespace, after)
+        done.resume_token = token_after(last, scope) if last else ""
+        return done
 
     async def DeleteSubject(
         self, request: subject_pb2.DeleteSubjectRequest, _context: Context

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from services.memory.memory_orchestrator.book import Book
@@ -27,11 +28,13 @@ class Uses:
     def __init__(self, book: Book, clock: Clock) -> None:
         self._book, self._clock = book, clock
         self._found: Counter[Place] = Counter()
+        self._latest = clock.now()
         self._due = asyncio.Event()
 
     def note(self, places: Iterable[Place]) -> None:
         if len(self._found) < _WAITING_MAX:
             self._found.update(places)
+            self._latest = self._clock.now()
         if self._found:
             self._due.set()
 
@@ -42,20 +45,22 @@ class Uses:
             await self._clock.sleep(PAUSE_S)
             self._due.clear()
             found, self._found = self._found, Counter()
+            latest = self._latest
             with suppress(Unreachable, Refused, Damaged):
-                await self._write(dict(found.most_common(_MOST)))
+                await self._write(dict(found.most_common(_MOST)), latest)
 
-    async def _write(self, counts: dict[Place, int]) -> None:
+    async def _write(self, counts: dict[Place, int], latest: datetime) -> None:
         held = await self._book.held(list(counts))
         await asyncio.gather(
             *(
-                self._book.replace(place, had, self._used(had.record, counts[place]))
+                self._book.replace(place, had, _used(had.record, counts[place], latest))
                 for place, had in held.items()
                 if had.record is not None
             )
         )
 
-    def _used(self, record: nouns.MemoryRecord, count: int) -> nouns.MemoryRecord:
-        record.memory.uses = min(record.memory.uses + count, 2**31 - 1)
-        record.memory.last_used_at.FromDatetime(self._clock.now())
-        return record
+
+def _used(record: nouns.MemoryRecord, count: int, latest: datetime) -> nouns.MemoryRecord:
+    record.memory.uses = min(record.memory.uses + count, 2**31 - 1)
+    record.memory.last_used_at.FromDatetime(latest)
+    return record
