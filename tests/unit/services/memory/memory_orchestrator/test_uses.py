@@ -11,6 +11,7 @@ from tests.cluster.eventually import eventually
 from tests.unit.services.memory.memory_orchestrator.remembering import (
     Words,
     add,
+    embedded,
     ids,
     name,
     remembering,
@@ -46,5 +47,6 @@ async def test_of_two_that_fit_alike_the_stronger_comes_first(tmp_path: Path) ->
         await add(stub, "a red door", "old")
         await clock.advance(30 * DAY_S)
         await add(stub, "a red door", "new")
+        await embedded(stub, 2)
         assert await ids(stub, "red door", min_strength=0.3) == ["new"]
         assert await ids(stub, "red door") == ["new", "old"]
