@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tandemkit.ml.documents.chunking import chunks
@@ -11,15 +9,15 @@ from tests.bench.quality.labels import Half, LabelledSet, Place, Question, half_
 from tests.bench.quality.measures import interval, ndcg, recall, reciprocal_rank
 from tests.bench.quality.own_documents import own_documents, slug
 from tests.bench.quality.references import Passage, Reference, questions
+from tests.repo.checkout import root
 
-_ROOT = Path(__file__).parents[3]
 _TARGET = Place("b.md", 0, 100)
 _SAID = "Leases that nobody renews are gone after their term, as the registry promises."
 
 
 @pytest.fixture(scope="module")
 def docs() -> LabelledSet:
-    return own_documents(_ROOT)
+    return own_documents(root())
 
 
 @pytest.mark.parametrize(
