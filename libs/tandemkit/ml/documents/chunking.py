@@ -12,6 +12,7 @@ from tandemkit.ml.documents.document import Block, Document, Kind
 from tandemkit.ml.documents.graphemes import trimmed
 from tandemkit.ml.text.tokens import estimated_tokens
 
+_LEAD_WORDS, _LEAD_CHARS_MAX = 25, 400
 _SCRAP_TOKENS = 12  # a closing bracket, a last word: nothing that anybody looks for
 
 
@@ -76,12 +77,24 @@ def chunks(document: Document, limits: Limits | None = None) -> Sequence[Chunk]:
     return [_chunk(document, opened) for opened in _grouped(document, limits)]
 
 
-def with_context(document: Document, chunk: Chunk) -> str:
-    """The chunk under its title and headings: what is embedded, so that a passage that says "it"
-    is found by the name of what it is about.
+def context_of(document: Document, chunk: Chunk) -> str:
+    """What is embedded above a chunk, so that a passage that says "it" is found by what it is
+    about: its title and headings, and how its document begins, unless it begins so itself.
     """
     path = list(dict.fromkeys(part for part in (document.title, *chunk.headings) if part))
-    return f"{' > '.join(path)}\n{chunk.text}" if path else chunk.text
+    said = [" > ".join(path)] if path else []
+    lead = _lead(document)
+    if lead and lead not in " ".join(chunk.text.split()):
+        said.append(lead)
+    return "\n".join(said)
+
+
+def _lead(document: Document) -> str:
+    first = next((block for block in document.blocks if block.kind == Kind.PROSE), None)
+    if first is None:
+        return ""
+    end = min(first.end_char, first.start_char + _LEAD_CHARS_MAX)
+    return " ".join(document.text[first.start_char : end].split()[:_LEAD_WORDS])
 
 
 def _grouped(document: Document, limits: Limits) -> Iterator[_Open]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandemkit.ml.documents.chunking import Limits, chunks, with_context
+from tandemkit.ml.documents.chunking import Limits, chunks, context_of
 from tandemkit.ml.documents.document import Document, Kind
 from tandemkit.ml.documents.parsing import parsed
 from tests.unit.tandemkit.ml.documents.holding import check
@@ -106,7 +106,16 @@ def test_a_heading_stands_with_what_it_heads() -> None:
 def test_the_context_names_each_part_of_the_path_once() -> None:
     """A title that is the first heading too is not said twice."""
     document = markdown("# State\n\n## In an agent\n\n" + "Words. " * 90)
-    assert with_context(document, chunks(document)[0]).startswith("State > In an agent\n")
+    assert context_of(document, chunks(document)[0]) == "State > In an agent"
+
+
+def test_the_context_tells_how_the_document_begins_and_repeats_nothing() -> None:
+    """A later passage is found by what its page is about; the first one says that itself."""
+    lead = "What an agent must still know after it died."
+    document = markdown(f"# State\n\n{lead}\n\n## B\n\n" + "More words. " * 99)
+    first, *_rest, last = chunks(document)
+    assert context_of(document, first) == "State"
+    assert context_of(document, last) == f"State > B\n{lead}"
 
 
 def test_sections_span_what_stands_below_their_heading() -> None:
