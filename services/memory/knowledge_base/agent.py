@@ -38,7 +38,8 @@ from tandemkit.storage.vectors.memory import MemoryVectors
 from tandemkit.storage.vectors.wire import space_of
 
 _FILE: Final = "knowledge.sqlite"
-_BYTES_MAX, _DOCUMENTS_MAX, _CANDIDATES = 16 * 1024 * 1024, 20_000, 100
+_BYTES_MAX, _DOCUMENTS_MAX = 16 * 1024 * 1024, 20_000
+CANDIDATES: Final = 100
 _PARSE_S, _QUESTION_S, _PASSAGES_S = 60.0, 1.0, 30.0
 
 
@@ -114,7 +115,7 @@ def _limits(settings: cfg.KnowledgeBaseSettings) -> Limits:
 
 def _terms(settings: cfg.KnowledgeBaseSettings) -> Terms:
     embed_s = _seconds(settings.embed_time_max.ToTimedelta()) or _QUESTION_S
-    return Terms(settings.candidates or _CANDIDATES, embed_s)
+    return Terms(settings.candidates or CANDIDATES, embed_s)
 
 
 def _seconds(said: timedelta) -> float:

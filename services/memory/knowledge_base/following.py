@@ -15,8 +15,6 @@ from typing import Final
 
 from services.memory.knowledge_base.library import Library
 from services.memory.knowledge_base.ports import Embedder
-from services.memory.knowledge_base.reading import embedded_text
-from services.memory.knowledge_base.shelf import HEADINGS_BETWEEN
 from services.memory.knowledge_base.vectors import Vectors
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
@@ -28,7 +26,7 @@ _BATCH: Final = 16
 _STALE_BATCH: Final = 500
 _AGAIN_S, _AGAIN_S_MAX = 5.0, 300.0
 _PENDING = """
-SELECT key, space, document, title, headings, body FROM passages
+SELECT key, space, document, context, body FROM passages
 WHERE is_embedded = 0 AND (space = :own) = :is_own ORDER BY space, key LIMIT :limit
 """
 _HAS_WORK = """
@@ -127,13 +125,9 @@ class Following:
 
 def _pending(database: sqlite3.Connection, said: dict[str, int]) -> list[Waiting]:
     return [
-        Waiting(key, space, document, embedded_text(title, _path(headings), body))
-        for key, space, document, title, headings, body in database.execute(_PENDING, said)
+        Waiting(key, space, document, f"{context}\n{body}" if context else body)
+        for key, space, document, context, body in database.execute(_PENDING, said)
     ]
-
-
-def _path(headings: str) -> tuple[str, ...]:
-    return tuple(headings.split(HEADINGS_BETWEEN)) if headings else ()
 
 
 def _stale(database: sqlite3.Connection) -> list[int]:

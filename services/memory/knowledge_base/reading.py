@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 
 from services.memory.knowledge_base.facts import Triple, facts_of
-from tandemkit.ml.documents.chunking import Chunk, chunks
+from tandemkit.ml.documents.chunking import Chunk, chunks, context_of
 from tandemkit.ml.documents.document import Cause, Document, DocumentFailure
 from tandemkit.ml.documents.parsing import parsed
 
@@ -25,6 +25,8 @@ class Part:
     end_char: int
     page: int
     headings: tuple[str, ...]
+    # Embedded above the body: tandemkit.ml.documents.
+    context: str
     body: str
     hash: str
     facts: tuple[Triple, ...]
@@ -50,19 +52,15 @@ def read(content: bytes, media_type: str, uri: str) -> Text | Cause:
     return Text(document.title, document.media_type, document.text, parts)
 
 
-def embedded_text(title: str, headings: tuple[str, ...], body: str) -> str:
-    """What stands for a passage's meaning: its words under what it is about."""
-    path = list(dict.fromkeys(one for one in (title, *headings) if one))
-    return f"{' > '.join(path)}\n{body}" if path else body
-
-
 def _part(document: Document, chunk: Chunk) -> Part:
-    told = "\0".join((document.title, *chunk.headings, chunk.text))
+    context = context_of(document, chunk)
+    told = "\0".join((document.title, *chunk.headings, context, chunk.text))
     return Part(
         chunk.start_char,
         chunk.end_char,
         chunk.page,
         chunk.headings,
+        context,
         chunk.text,
         hashlib.sha256(told.encode()).hexdigest(),
         tuple(facts_of(document, chunk)),

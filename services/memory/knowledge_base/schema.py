@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS passages (
     is_embedded INTEGER NOT NULL DEFAULT 0,
     title TEXT NOT NULL,
     headings TEXT NOT NULL,
+    context TEXT NOT NULL,
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS passages_by_place ON passages (document, start_char);

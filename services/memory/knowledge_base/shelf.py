@@ -31,8 +31,9 @@ WHERE key = :key
 """
 _PASSAGES = "SELECT key, hash FROM passages WHERE document = ? ORDER BY start_char"
 _NEW_PASSAGE = """
-INSERT INTO passages (document, space, start_char, end_char, page, hash, title, headings, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING key
+INSERT INTO passages (document, space, start_char, end_char, page, hash, context, title, headings,
+    body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING key
 """
 _MOVE_PASSAGE = "UPDATE passages SET start_char = ?, end_char = ?, page = ? WHERE key = ?"
 _OLD_PASSAGE = "SELECT space, title, headings, body FROM passages WHERE key = ?"
@@ -174,7 +175,7 @@ def _put_parts(
 def _new_passage(
     database: sqlite3.Connection, space: int, document: int, title: str, part: Part
 ) -> int:
-    place = (part.start_char, part.end_char, part.page, part.hash)
+    place = (part.start_char, part.end_char, part.page, part.hash, part.context)
     headings = HEADINGS_BETWEEN.join(part.headings)
     words = (title, headings, part.body)
     (key,) = database.execute(_NEW_PASSAGE, (document, space, *place, *words)).fetchone()
