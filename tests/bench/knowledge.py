@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tandemkit.core.environment import Environment
+from tandemkit.ml.embedding.places import model_folder
 from tests.bench.quality.jargon import Unavailable, jargon
 from tests.bench.quality.labels import Half, LabelledSet
 from tests.bench.quality.measures import Interval, interval
@@ -26,7 +27,7 @@ Row = dict[str, str | float | int]
 async def measure(sets: Sequence[LabelledSet], half: Half | None, cache: Path) -> list[Row]:
     """A row for each set, measure and way; those of differences compare the same questions."""
     rows: list[Row] = []
-    async with remembered(cache) as embedder:
+    async with remembered(model_folder(cache), cache / "bench") as embedder:
         for labelled in sets:
             with tempfile.TemporaryDirectory() as folder:
                 found = await asked(labelled, half, embedder, Path(folder))
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     said = parser.parse_args()
     cache = Environment.read().cache
+    (cache / "bench").mkdir(parents=True, exist_ok=True)
     half = None if said.half == "both" else Half(said.half)
     for row in asyncio.run(measure(_sets(Path(__file__).parents[2], cache), half, cache)):
         if said.json:

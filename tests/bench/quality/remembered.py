@@ -13,7 +13,7 @@ import numpy as np
 from services.memory.knowledge_base.ports import Embedded
 from tandemkit.ml.embedding import protocol
 from tandemkit.ml.embedding.local import LocalModel, local_embedder
-from tandemkit.ml.embedding.places import MODEL, model_folder
+from tandemkit.ml.embedding.places import MODEL
 from tandemkit.storage.vectors.protocol import Space, Values
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS vectors (hash BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID"
@@ -52,11 +52,9 @@ class Remembered:
 
 
 @asynccontextmanager
-async def remembered(cache: Path) -> AsyncIterator[Remembered]:
-    """Raises ModelMissing, at the first text that was never embedded."""
-    model = LocalModel(MODEL, model_folder(cache))
-    folder = cache / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
+async def remembered(model_folder: Path, folder: Path) -> AsyncIterator[Remembered]:
+    """In this folder, which is there. Raises ModelMissing, at the first text that was never embedded."""
+    model = LocalModel(MODEL, model_folder)
     path = folder / f"vectors-{model.space.model}-{model.space.version}.sqlite"
     with closing(sqlite3.connect(path)) as database:
         database.execute(_SCHEMA)
