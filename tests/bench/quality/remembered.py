@@ -53,7 +53,7 @@ class Remembered:
 
 @asynccontextmanager
 async def remembered(model_folder: Path, folder: Path) -> AsyncIterator[Remembered]:
-    """In this folder, which is there. Raises ModelMissing, at the first text that was never embedded."""
+    """In this folder. Raises ModelMissing, at the first text that was never embedded."""
     model = LocalModel(MODEL, model_folder)
     path = folder / f"vectors-{model.space.model}-{model.space.version}.sqlite"
     with closing(sqlite3.connect(path)) as database:
