@@ -170,9 +170,10 @@ class Cache:
                 taken = await self.shared.take(wanted)
             except _AWAY:
                 alone = self._alone.taken(wanted)
-                if alone is None:
+                # Nobody would hear of it any more.
+                if alone is None and not asker.is_gone:
                     raise
-                taken = alone
+                taken = alone or Taken(None)
             else:
                 if taken.kept is not None and taken.kept.is_fresh(wanted.now_ms):
                     self._keep(ask.place, taken.kept, fill)

@@ -266,7 +266,8 @@ async def test_without_redis_memory_answers_and_says_so(
         async with asyncio.timeout(5):
             # Before it listens to the others it does not rely on its memory.
             while "cache.redis_reached" not in caplog.text:
-                await put(stub)
+                await get(stub, "other", lookup_only=True)
+        await put(stub)
         await redis.kill()
         found = await get(stub)
         assert (found.entry.value, found.tier) == (b"v", LOCAL)
