@@ -133,6 +133,30 @@ async def test_the_fleets_own_store_is_the_default(tmp_path: Path) -> None:
         assert failure_of(caught.value).reason == "COLLECTION_NOT_FOUND"
 
 
+async def test_what_the_fleets_store_refuses_is_told_as_of_any_other(tmp_path: Path) -> None:
+    """Vectors of another space; and an instance that nobody can reach, which is not one without
+    hits.
+    """
+    nowhere = cfg.FederatedStore(name="nowhere", instance="memory-vector-store-gone")
+    fleet = cfg.FederatedStore(name="fleet", instance="")
+    async with federation(tmp_path, fleet, nowhere) as (stub, channel):
+        store: store_rpc.VectorStoreServiceAsyncStub = store_rpc.VectorStoreServiceStub(channel)
+        other = embeddings.EmbeddingSpace(model="other", version="1", dimension=3)
+        await store.CreateCollection(
+            store_pb.CreateCollectionRequest(collection_id="notes", space=other)
+        )
+        for names, reason in (
+            (["fleet"], "SPACE_MISMATCH"),
+            (["nowhere"], "STORES_UNREACHABLE"),
+            (["fleet", "nowhere"], "STORES_UNREACHABLE"),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.SearchFederation(asked(stores=names))
+            assert failure_of(caught.value).reason == reason
+        listed = (await stub.ListStores(pb.ListStoresRequest())).stores
+    assert [one.is_asked for one in listed] == [True, False]
+
+
 async def test_bad_requests_are_refused_with_their_reason(tmp_path: Path) -> None:
     """A store that there is not, too few numbers, and no numbers at all."""
     async with federation(tmp_path) as (stub, _):
