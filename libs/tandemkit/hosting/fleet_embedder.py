@@ -46,9 +46,14 @@ class FleetEmbedder:
         request = pb.EmbedTextsRequest(texts=[text], purpose=pb.EMBEDDING_PURPOSE_QUERY)
         return await self._embedded(request, within_s)
 
-    async def passages(self, texts: Sequence[str], within_s: float) -> Vectors:
-        """Of texts that are to be found, as work that may wait; the service keeps nothing of it."""
-        request = pb.EmbedTextsRequest(texts=texts, keep=pb.EMBEDDING_KEEP_NEVER)
+    async def passages(
+        self, texts: Sequence[str], within_s: float, *, is_public: bool = False
+    ) -> Vectors:
+        """Of texts that are to be found, as work that may wait. The service keeps nothing of it,
+        unless all fleets of this machine may have the vectors.
+        """
+        keep = pb.EMBEDDING_KEEP_MACHINE if is_public else pb.EMBEDDING_KEEP_NEVER
+        request = pb.EmbedTextsRequest(texts=texts, keep=keep)
         return await self._embedded(request, within_s, _BATCH)
 
     async def _embedded(

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Final
-
-import grpc
 
 from services.memory.knowledge_base import own_documents
 from services.memory.knowledge_base.answer import Answers
@@ -31,10 +31,10 @@ from tandem.memory.v1 import embedding_service_pb2_grpc as embedding_rpc
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandemkit.core.environment import Environment
 from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.fleet_embedder import FleetEmbedder
+from tandemkit.hosting.fleet_embedder import Vectors as Found
 from tandemkit.hosting.scope import Scope
-from tandemkit.reach.failure import Unreachable
-from tandemkit.rpc.priority import Priority
-from tandemkit.storage.vectors.memory import MemoryVectors
+from tandemkit.storage.vectors.protocol import VectorStore
 from tandemkit.storage.vectors.wire import space_of
 
 _FILE: Final = "knowledge.sqlite"
@@ -43,46 +43,32 @@ CANDIDATES: Final = 100
 _PARSE_S, _QUESTION_S, _PASSAGES_S = 60.0, 1.0, 30.0
 
 
-class FleetEmbedder:
+class Embedding:
     """`ports.Embedder`: the fleet's EmbeddingService."""
 
-    def __init__(self, stub: embedding_rpc.EmbeddingServiceAsyncStub) -> None:
-        self._stub = stub
+    def __init__(self, fleet: FleetEmbedder) -> None:
+        self._fleet = fleet
 
     async def question(self, text: str, time_s: float) -> Embedded:
-        purpose = embedding.EMBEDDING_PURPOSE_QUERY
-        request = embedding.EmbedTextsRequest(texts=[text], purpose=purpose)
-        return await self._embedded(request, time_s)
+        return _embedded(await self._fleet.question(text, time_s))
 
     async def passages(self, texts: Sequence[str], *, is_public: bool) -> Embedded:
-        keep = embedding.EMBEDDING_KEEP_MACHINE if is_public else embedding.EMBEDDING_KEEP_NEVER
-        purpose = embedding.EMBEDDING_PURPOSE_PASSAGE
-        request = embedding.EmbedTextsRequest(texts=texts, purpose=purpose, keep=keep)
-        return await self._embedded(request, _PASSAGES_S, (Priority.BATCH.header,))
+        return _embedded(await self._fleet.passages(texts, _PASSAGES_S, is_public=is_public))
 
-    async def _embedded(
-        self,
-        request: embedding.EmbedTextsRequest,
-        time_s: float,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> Embedded:
-        # With the first vector comes numpy, and not before.
-        from services.memory.knowledge_base.arrays import arrays
 
-        try:
-            found = await self._stub.EmbedTexts(request, timeout=time_s, metadata=headers)
-        except grpc.aio.AioRpcError as error:
-            message = "nobody makes vectors now"
-            raise Unreachable(message, code=error.code().name) from error
-        return Embedded(space_of(found.space), arrays(found.embeddings))
+def _embedded(found: Found) -> Embedded:
+    # With the first vector comes numpy, and not before.
+    from services.memory.knowledge_base.arrays import arrays
+
+    return Embedded(space_of(found.space), arrays(found.vectors))
 
 
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.KnowledgeBaseSettings) -> AsyncIterator[KnowledgeBase]:
     async with library(scope.state_dir / _FILE) as opened:
         scope.ready_when(opened.check)
-        embedder = FleetEmbedder(scope.stub(embedding_rpc.EmbeddingServiceStub))
-        vectors = Vectors(opened, _vectors)
+        embedder = Embedding(FleetEmbedder(scope.stub(embedding_rpc.EmbeddingServiceStub)))
+        vectors = Vectors(opened, partial(_vectors, scope.state_dir))
         following = Following(opened, vectors, embedder, scope.clock)
         jail = Jail(tuple(settings.roots))
         sources = Sources(jail, _limits(settings))
@@ -91,18 +77,20 @@ async def build(scope: Scope, settings: cfg.KnowledgeBaseSettings) -> AsyncItera
         desk = Desk(opened, jail, intake, scope.clock)
         asks_own = not settings.without_own_documents
         if asks_own:
-            scope.spawn("own documents", _take_own(desk, following))
+            await _take_own(desk)
         scope.spawn("intake", intake.run())
         scope.spawn("vectors", following.run())
         search = Search(opened, Meaning(vectors, embedder), _terms(settings))
         subjects = Subjects(opened, following)
-        yield KnowledgeBase(Parts(opened, desk, search, Answers(search), subjects, asks_own))
+        yield KnowledgeBase(
+            Parts(opened, desk, search, Answers(opened, search), subjects, asks_own)
+        )
 
 
-async def _take_own(desk: Desk, following: Following) -> None:
+async def _take_own(desk: Desk) -> None:
     order = await asyncio.to_thread(own_documents.order, Environment.read().root)
     if order is not None:
-        following.own_space = await desk.accept_own(order, OWN_NAMESPACE)
+        await desk.accept_own(order, OWN_NAMESPACE)
 
 
 def _limits(settings: cfg.KnowledgeBaseSettings) -> Limits:
@@ -123,8 +111,12 @@ def _seconds(said: timedelta) -> float:
 
 
 @asynccontextmanager
-async def _vectors() -> AsyncIterator[MemoryVectors]:
-    yield MemoryVectors()
+async def _vectors(folder: Path) -> AsyncIterator[VectorStore]:
+    from tandem.memory.config.v1.vector_backend_pb2 import VectorBackend
+    from tandemkit.storage.vectors.stores import opened
+
+    async with opened(VectorBackend(), folder) as store:
+        yield store
 
 
 AGENT = Agent(

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
+from services.memory.knowledge_base.library import Library
 from services.memory.knowledge_base.search import HYBRID, Found, Search, Wanted
+from services.memory.knowledge_base.sections import Section, sections
 from tandem.memory.v1 import citation_pb2 as citations
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
-from tandem.memory.v1 import passage_pb2 as nouns
-from tandemkit.ml.answering.extractive import Answer, Source, extracted
+from tandemkit.ml.answering.extractive import Source, extracted
 
-_PASSAGES: Final = 12
+_PASSAGES: Final = 40
 _NEAR: Final = 5
 
 
 class Answers:
     """Over a search."""
 
-    def __init__(self, search: Search) -> None:
-        self._search = search
+    def __init__(self, library: Library, search: Search) -> None:
+        self._library, self._search = library, search
 
     async def answer(
         self, question: str, namespaces: tuple[str, ...], within: pb.KnowledgeFilter
     ) -> pb.AskResponse:
         """Raises Unreachable."""
         found = await self._search.find(Wanted(question, namespaces, _PASSAGES, HYBRID, within))
-        passages = [one.passage for one in found.hits]
-        made = await asyncio.to_thread(extracted, question, _sources(found))
+        read = await self._library.search(partial(sections, keys=list(found.keys)))
+        made = await asyncio.to_thread(extracted, question, _sources(read, found))
         return pb.AskResponse(
             answer=made.text,
-            citations=_citations(made, passages),
+            citations=[
+                read[one.source].citation(number, one.start, one.text)
+                for number, one in enumerate(made.quotes, start=1)
+            ],
             kind=citations.ANSWER_KIND_EXTRACTIVE,
             is_answered=bool(made.quotes),
             degraded=found.degraded,
@@ -39,35 +44,17 @@ class Answers:
         )
 
 
-def _sources(found: Found) -> list[Source]:
+def _sources(read: Sequence[Section], found: Found) -> list[Source]:
     return [
         Source(
-            text=one.passage.text,
-            title=one.passage.title,
-            headings=tuple(one.passage.headings),
-            uri=one.passage.uri,
-            likeness=found.likeness.get(one.passage.name),
+            text=one.text,
+            title=one.title,
+            headings=one.headings,
+            likeness=max(
+                (found.likeness[part.key] for part in one.parts if part.key in found.likeness),
+                default=None,
+            ),
+            weight=one.weight,
         )
-        for one in found.hits
+        for one in read
     ]
-
-
-def _citations(made: Answer, passages: Sequence[nouns.Passage]) -> list[citations.Citation]:
-    cited = []
-    for number, quote in enumerate(made.quotes, start=1):
-        passage = passages[quote.source]
-        start = passage.span.start_char + quote.start
-        span = nouns.Span(
-            start_char=start, end_char=start + len(quote.text), page=passage.span.page
-        )
-        cited.append(
-            citations.Citation(
-                number=number,
-                name=passage.name,
-                uri=passage.uri,
-                span=span,
-                quote=quote.text,
-                headings=dict.fromkeys(one for one in (passage.title, *passage.headings) if one),
-            )
-        )
-    return cited

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from services.memory.knowledge_base.library import Library
+from services.memory.knowledge_base.library import Library, space_of
+from services.memory.knowledge_base.names import OWN_NAMESPACE
 from services.memory.knowledge_base.ports import Embedder
 from services.memory.knowledge_base.vectors import Vectors
 from tandemkit.core import log
@@ -43,6 +44,8 @@ class Waiting:
     space: int
     document: int
     text: str
+    # One of the platform's own, which are public.
+    is_own: bool
 
 
 class Following:
@@ -53,8 +56,6 @@ class Following:
     ) -> None:
         self._library, self._vectors, self._embedder = library, vectors, embedder
         self._clock = clock
-        # The namespace whose passages wait for all others', and are public.
-        self.own_space = 0
         self._due, self._turn = asyncio.Event(), asyncio.Lock()
 
     def go_on(self) -> None:
@@ -98,16 +99,13 @@ class Following:
     async def _waiting(self) -> list[Waiting]:
         """Of others first: the platform's own documents can wait."""
         for is_own in (False, True):
-            said = {"own": self.own_space, "is_own": is_own, "limit": _BATCH}
-            if batch := await self._library.read(partial(_pending, said=said)):
-                # One space at a time: what is public is public as a whole.
-                return [one for one in batch if one.space == batch[0].space]
+            if batch := await self._library.read(partial(_pending, is_own=is_own)):
+                return batch
         return []
 
     async def _embed(self, batch: Sequence[Waiting]) -> None:
-        is_public = batch[0].space == self.own_space
         texts = [one.text for one in batch]
-        found = await self._embedder.passages(texts, is_public=is_public)
+        found = await self._embedder.passages(texts, is_public=batch[0].is_own)
         collection = await self._vectors.made(found.space)
         points = {
             one.key: Point(
@@ -123,9 +121,11 @@ class Following:
                 await self._library.write(partial(_embedded, keys=there))
 
 
-def _pending(database: sqlite3.Connection, said: dict[str, int]) -> list[Waiting]:
+def _pending(database: sqlite3.Connection, *, is_own: bool) -> list[Waiting]:
+    own = space_of(database, OWN_NAMESPACE)
+    said = {"own": own, "is_own": is_own, "limit": _BATCH}
     return [
-        Waiting(key, space, document, f"{context}\n{body}" if context else body)
+        Waiting(key, space, document, f"{context}\n{body}" if context else body, is_own)
         for key, space, document, context, body in database.execute(_PENDING, said)
     ]
 

@@ -10,12 +10,23 @@ from typing import Final
 
 from services.memory.knowledge_base.ledger import Item, Order
 from services.memory.knowledge_base.reading import FORM
+from services.memory.knowledge_base.sections import WEIGHT
 from services.memory.knowledge_base.sources import document_id
+from tandem.memory.v1 import document_pb2 as documents
+from tandemkit.storage.vectors.wire import label_messages
 
 # Not a folder that anybody could name: what it has comes with the ingest.
 FOLDER: Final = "tandem:docs"
 _TOP: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 _BELOW: Final = "docs"
+# Why something was decided, and what it was once, answers few questions of whoever uses it.
+_WEIGHTS: Final = {
+    "README.md": 1.1,
+    "CONTRIBUTING.md": 1.1,
+    "docs/adr/": 0.75,
+    "docs/benchmarks.md": 0.75,
+    "CHANGELOG.md": 0.75,
+}
 
 
 def order(root: Path | None) -> Order | None:
@@ -27,13 +38,21 @@ def order(root: Path | None) -> Order | None:
     if not found:
         return None
     items = tuple(
-        Item(document_id("o", path.encode()), path, path, "text/markdown", (), content)
+        Item(
+            document_id("o", path.encode()),
+            path,
+            path,
+            "text/markdown",
+            (),
+            content,
+            _labels(path),
+        )
         for path, content in found.items()
     )
     told = hashlib.sha256(FORM.encode())
     for one in items:
         told.update(hashlib.sha256(one.path.encode()).digest())
-        told.update(hashlib.sha256(one.content).digest())
+        told.update(hashlib.sha256(one.content).digest() + one.labels)
     return Order(0, f"own-{told.hexdigest()[:24]}", FOLDER, items=items, is_listed=True)
 
 
@@ -51,3 +70,9 @@ def _packaged() -> Path | None:
     found = find_spec(_BELOW)
     places = list(found.submodule_search_locations or ()) if found else []
     return Path(places[0]).parent if places else None
+
+
+def _labels(path: str) -> bytes:
+    weight = next((weight for start, weight in _WEIGHTS.items() if path.startswith(start)), 1.0)
+    said = documents.Document(labels=label_messages({WEIGHT: weight}))
+    return said.SerializeToString(deterministic=True)

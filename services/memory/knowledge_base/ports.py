@@ -21,7 +21,9 @@ class Embedded:
 
 
 class Embedder(Protocol):
-    """Both raise Unreachable where there are no vectors now, whatever the reason."""
+    """Both raise Unreachable where there are no vectors now, and Refused where there will be none
+    until somebody acts.
+    """
 
     async def question(self, text: str, time_s: float) -> Embedded:
         """Of what is looked for, for somebody who waits."""

@@ -20,7 +20,7 @@ from tandem.memory.v1 import document_pb2 as documents
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandem.memory.v1 import passage_pb2 as nouns
 from tandemkit.ml.ranking.fusion import fused
-from tandemkit.reach.failure import Unreachable
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.storage.subjects import folded
 from tandemkit.storage.vectors.matching import fulfils
 from tandemkit.storage.vectors.protocol import Label, Space, SpaceMismatch
@@ -60,12 +60,15 @@ class Wanted:
 
 @dataclass(slots=True)
 class Found:
-    """The best first. `likeness` is how alike passage and query are by meaning, by name."""
+    """The best first, with the keys of their passages. `likeness` is how alike passages and query
+    are by meaning, by key; not only of those that are hits.
+    """
 
     hits: list[nouns.KnowledgeHit] = field(default_factory=list)
     degraded: list[degradation.Degradation.ValueType] = field(default_factory=list)
     space: Space | None = None
-    likeness: dict[str, float] = field(default_factory=dict)
+    keys: list[int] = field(default_factory=list)
+    likeness: dict[int, float] = field(default_factory=dict)
 
 
 class Search:
@@ -110,7 +113,7 @@ class Search:
         try:
             asked = await self._meaning.asked(wanted.query, self._terms.embed_s_max)
             return asked, await self._meaning.near(asked, within, depth)
-        except (SpaceMismatch, Unreachable):
+        except (SpaceMismatch, Unreachable, Refused):
             return None, []
 
     async def _fill(
@@ -120,8 +123,8 @@ class Search:
         by_meaning: Sequence[tuple[int, float]],
         limit: int,
     ) -> None:
-        likeness = dict(by_meaning)
-        merged = fused([by_words, list(likeness)])
+        found.likeness = dict(by_meaning)
+        merged = fused([by_words, list(found.likeness)])
         # Some may have gone since they were found.
         chosen = [one.key for one in merged[: 2 * limit]]
         passages = await self._library.search(lambda database: passages_of(database, chosen))
@@ -138,8 +141,7 @@ class Search:
                     vector_rank=vector_rank,
                 )
             )
-            if one.key in likeness:
-                found.likeness[passage.name] = likeness[one.key]
+            found.keys.append(one.key)
 
 
 def passages_of(database: sqlite3.Connection, keys: Sequence[int]) -> dict[int, nouns.Passage]:

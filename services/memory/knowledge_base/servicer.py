@@ -17,6 +17,8 @@ from services.memory.knowledge_base.subjects import Subjects, Whom
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandem.memory.v1 import knowledge_base_service_pb2_grpc as rpc
 from tandem.memory.v1 import subject_pb2 as subject_nouns
+from tandemkit.hosting import access
+from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
 from tandemkit.storage.vectors.wire import space_message
 
@@ -47,6 +49,7 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
     async def IngestDocuments(
         self, request: pb.IngestDocumentsRequest, _context: Context
     ) -> AsyncIterator[pb.IngestDocumentsResponse]:
+        access.check(request.namespace, Right.WRITE)
         with refusal.storing():
             key = await self._desk.accept(request)
             async for ingest in self._desk.follow(key):
@@ -55,6 +58,7 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
     async def ResumeIngest(
         self, request: pb.ResumeIngestRequest, _context: Context
     ) -> AsyncIterator[pb.ResumeIngestResponse]:
+        access.check_named(request.name, Right.WRITE)
         with refusal.storing():
             key = await self._desk.resume(request.name)
             async for ingest in self._desk.follow(key):
@@ -63,36 +67,42 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
     async def CancelIngest(
         self, request: pb.CancelIngestRequest, _context: Context
     ) -> pb.CancelIngestResponse:
+        access.check_named(request.name, Right.WRITE)
         with refusal.storing():
             return pb.CancelIngestResponse(ingest=await self._desk.cancel(request.name))
 
     async def GetIngest(
         self, request: pb.GetIngestRequest, _context: Context
     ) -> pb.GetIngestResponse:
+        access.check_named(request.name, Right.READ)
         with refusal.storing():
             return pb.GetIngestResponse(ingest=await self._desk.find(request.name))
 
     async def ListIngests(
         self, request: pb.ListIngestsRequest, _context: Context
     ) -> pb.ListIngestsResponse:
+        access.check(request.namespace, Right.READ)
         with refusal.storing():
             return await self._library.read(lambda one: browsing.ingests(one, request))
 
     async def GetDocument(
         self, request: pb.GetDocumentRequest, _context: Context
     ) -> pb.GetDocumentResponse:
+        _check_reading(names.Name.parsed(request.name).namespace)
         with refusal.storing():
             return await self._library.read(lambda one: browsing.document(one, request))
 
     async def ListDocuments(
         self, request: pb.ListDocumentsRequest, _context: Context
     ) -> pb.ListDocumentsResponse:
+        _check_reading(request.namespace)
         with refusal.storing():
             return await self._library.read(lambda one: browsing.documents(one, request))
 
     async def DeleteDocument(
         self, request: pb.DeleteDocumentRequest, _context: Context
     ) -> pb.DeleteDocumentResponse:
+        access.check_named(request.name, Right.WRITE)
         with refusal.storing():
             was_there = await self._subjects.delete_document(names.Name.parsed(request.name))
         return pb.DeleteDocumentResponse(was_there=was_there)
@@ -124,10 +134,12 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
     async def ListFacts(
         self, request: pb.ListFactsRequest, _context: Context
     ) -> pb.ListFactsResponse:
+        _check_reading(request.namespace)
         with refusal.storing():
             return await self._library.read(lambda one: browsing.facts(one, request))
 
     async def FindPath(self, request: pb.FindPathRequest, _context: Context) -> pb.FindPathResponse:
+        _check_reading(request.namespace)
         namespace = namespace_of(request.namespace)
         ends = (request.start, request.goal)
 
@@ -143,6 +155,7 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
     async def DeleteSubject(
         self, request: subject_nouns.DeleteSubjectRequest, _context: Context
     ) -> subject_nouns.DeleteSubjectResponse:
+        access.check(request.namespace, Right.OWN)
         with refusal.storing():
             deleted = await self._subjects.delete(Whom.of(request))
         return subject_nouns.DeleteSubjectResponse(deleted=deleted)
@@ -150,6 +163,7 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
     async def ExportSubject(
         self, request: subject_nouns.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subject_nouns.ExportSubjectResponse]:
+        access.check(request.namespace, Right.OWN)
         batch: list[subject_nouns.SubjectRecord] = []
         size = 0
         with refusal.storing():
@@ -165,6 +179,14 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
             yield subject_nouns.ExportSubjectResponse(records=batch)
 
     def _namespaces(self, said: str) -> tuple[str, ...]:
+        """Where to look, as far as the caller may."""
+        _check_reading(said)
         if said or not self._asks_own:
             return (namespace_of(said),)
         return namespace_of(said), OWN_NAMESPACE
+
+
+def _check_reading(namespace: str) -> None:
+    """What stands in the platform's own documents is no secret."""
+    if namespace != OWN_NAMESPACE:
+        access.check(namespace, Right.READ)

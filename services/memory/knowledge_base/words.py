@@ -6,16 +6,17 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
 
 from services.memory.knowledge_base.shelf import space_word
 from tandemkit.ml.text.fillers import telling
+from tandemkit.ml.text.synonyms import synonyms
 
 _PHRASE = re.compile(r'"([^"]+)"')
 # A name such as tools/new_agent.py is one thing, and so are its parts.
 _TERM = re.compile(r"\w+(?:[./:_'\u2019-]+\w+)*")
 _PART = re.compile(r"[^\W_]+")
-_TERMS_MAX: Final = 64
+_TERMS_MAX, _JOINED_MAX = 64, 16
 _FOUND = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
 _FOUND_WITHIN = """
 SELECT words.rowid FROM words JOIN passages ON passages.key = words.rowid
@@ -60,11 +61,15 @@ def _phrases(query: str) -> list[str]:
 
 
 def _terms(query: str) -> list[str]:
-    wholes = telling(_TERM.findall(query.casefold()))
-    found: list[str] = []
+    every = _TERM.findall(query.casefold())
+    wholes = telling(every)
+    # Some write as one word what others write as two.
+    found = [one + other for one, other in pairwise(every) if (one + other).isalpha()]
+    found = found if len(every) <= _JOINED_MAX else []
     for whole in wholes:
         parts = _PART.findall(whole)
         if len(parts) > 1:
             found.append(" ".join(parts))
         found += telling(parts)
+    found += [other for whole in wholes for other in sorted(synonyms(whole))]
     return found

@@ -7,43 +7,42 @@ alike the two are by meaning where somebody has measured it. What no text answer
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from math import log
+from dataclasses import dataclass
 from typing import Final
 
-from tandemkit.ml.answering.markdown_units import Block, Form, blocks, sentences_in
-from tandemkit.ml.text.fillers import telling
-from tandemkit.ml.text.stems import stem
+from tandemkit.ml.answering.blocks import Block, Form, blocks, pieces
+from tandemkit.ml.answering.question import Question, stems, weighed
 
-_WORD = re.compile(r"[^\W_]+")
-_HOW = re.compile(r"\bhow\b", re.IGNORECASE)
-_WHAT_IS = re.compile(
-    r"\bwhat\s+(?:is|are)\s+(?:an?\s+|the\s+)?(?P<what>.+?)\??\s*$", re.IGNORECASE
-)
-# As alike as that by meaning, a text is about what is asked; below the other it is not.
-_ALIKE, _UNLIKE = 0.62, 0.2
+# As alike as that by meaning, a text is about what is asked, whatever its words; below the other
+# its words are chance.
+ALIKE: Final = 0.62
+UNLIKE: Final = 0.2
 # This much of what the question's words weigh is to be found where the answer is.
 _COVERED_MIN: Final = 0.6
 _CHARS_MAX: Final = 1600
-_QUOTES_MAX: Final = 4
-_NEXT_BEST: Final = 0.55
+_QUOTES_MAX: Final = 3
+_NEXT_BEST: Final = 0.72
 _SAME: Final = 0.6
+# What each says for a quote: its own words, those with its headings, and its source's meaning.
+_OWN, _TOGETHER, _HEADED, _NAMED, _MEANT = 0.6, 1.0, 0.5, 0.4, 0.9
+_EARLY: Final = 0.06
+# A sentence that nobody understands without the one before: it is the rest of that, or says "it".
+_GOES_ON = re.compile(r"[a-z]|(?:It|They|This|That|These|Those|Both|Then)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text that may have the answer; the better ones come first. `likeness` is that of text and
-    question by meaning, from -1 to 1; None where nobody knows.
+    """A text that may have the answer; those that are likelier to have it come first. `likeness` is
+    that of text and question by meaning, from -1 to 1; None where nobody knows. What weighs less
+    than 1 answers where others do not.
     """
 
     text: str
     title: str = ""
     headings: tuple[str, ...] = ()
-    uri: str = ""
     likeness: float | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The quotes in their order, and how sure it is that they answer, from 0 to 1. Without quotes
+    """The quotes, the best first, and how sure it is that they answer, from 0 to 1. Without quotes
     there is no answer.
     """
 
@@ -77,46 +76,28 @@ class Answer:
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Unit:
     """Something that may be quoted, with what it is worth."""
 
     source: int
     start: int
     end: int
-    form: Form
     words: frozenset[str]
-    score: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Question:
-    text: str
-    words: tuple[str, ...]
-    weights: dict[str, float] = field(default_factory=dict)
-
-    @cached_property
-    def total(self) -> float:
-        return sum(self.weights.values()) or 1.0
-
-    def covered(self, words: frozenset[str]) -> float:
-        """How much of the question's weight these words have, from 0 to 1."""
-        return sum(self.weights[one] for one in self.words if one in words) / self.total
+    score: float
 
 
 def extracted(question: str, sources: Sequence[Source]) -> Answer:
     """What the sources say to it."""
-    about = [frozenset(stems(f"{one.title} {' '.join(one.headings)}")) for one in sources]
+    about = [frozenset(stems(" ".join((one.title, *one.headings)))) for one in sources]
     whole = [frozenset(stems(one.text)) | about[at] for at, one in enumerate(sources)]
-    asked = _weighed(question, whole)
-    if not asked.words:
-        return Answer()
+    asked = weighed(question, whole)
     units = [
         unit
         for number, one in enumerate(sources)
         for unit in _units(number, one, about[number], asked)
     ]
-    if not units:
+    if not asked.words or not units:
         return Answer()
     best = max(units, key=lambda one: one.score)
     confidence = _confidence(asked, whole[best.source], sources[best.source])
@@ -125,58 +106,31 @@ def extracted(question: str, sources: Sequence[Source]) -> Answer:
     return Answer(tuple(_quotes(units, best, sources)), confidence)
 
 
-def stems(text: str) -> list[str]:
-    """What words of a text are compared by."""
-    return [stem(one) for one in _WORD.findall(text.casefold())]
-
-
-def _weighed(question: str, texts: Sequence[frozenset[str]]) -> _Question:
-    words = tuple(dict.fromkeys(stem(one) for one in telling(_WORD.findall(question.casefold()))))
-    holders = Counter(word for text in texts for word in text)
-    count = len(texts)
-    weights = {one: log(1 + (count + 1) / (holders[one] + 0.5)) for one in words}
-    return _Question(question, words, weights)
-
-
-def _units(number: int, source: Source, about: frozenset[str], asked: _Question) -> list[_Unit]:
+def _units(number: int, source: Source, about: frozenset[str], asked: Question) -> list[_Unit]:
+    early = 1.0 / (1.0 + _EARLY * number)
+    meant = _MEANT * max(source.likeness or 0.0, 0.0)
+    named = frozenset(stems(source.headings[-1] if source.headings else source.title))
+    headed = _HEADED * asked.covered(about) + _NAMED * asked.focus(named) * asked.covered(named)
     found = []
-    headed = asked.covered(about)
-    # The first of those that were found are likelier to be it than the others.
-    early = 1.0 / (1.0 + 0.15 * number)
-    likeness = max(source.likeness or 0.0, 0.0)
     for block in blocks(source.text):
         if block.form is Form.HEADING:
             continue
-        for start, end in sentences_in(source.text, block):
+        for start, end in pieces(source.text, block):
             words = frozenset(stems(source.text[start:end]))
-            said = asked.covered(words)
-            both = asked.covered(words | about)
-            score = said + 0.6 * headed + 0.6 * both + 0.8 * likeness
-            score *= early * _fit(asked.text, block, source.text[start:end])
-            found.append(_Unit(number, start, end, block.form, words, score))
+            said = _OWN * asked.covered(words) + _TOGETHER * asked.covered(words | about)
+            score = (said + headed + meant) * early * source.weight
+            score *= asked.fit(block.form, source.text[start:end])
+            found.append(_Unit(number, start, end, words, score))
     return found
 
 
-def _fit(question: str, block: Block, text: str) -> float:
-    """Whether it is said as such a question wants it answered."""
-    if _HOW.search(question):
-        return 1.25 if block.form in {Form.CODE, Form.LIST} or "`" in text else 1.0
-    what = _WHAT_IS.search(question)
-    if what and block.form is Form.PROSE:
-        named = re.escape(what["what"])
-        return (
-            1.3 if re.match(rf"(?:an?|the)?\s*[`*]*{named}\w*[`*]*\s", text, re.IGNORECASE) else 1.0
-        )
-    return 1.0
-
-
-def _confidence(asked: _Question, words: frozenset[str], source: Source) -> float:
+def _confidence(asked: Question, words: frozenset[str], source: Source) -> float:
     covered = asked.covered(words)
     if source.likeness is None:
         return covered
-    if source.likeness < _UNLIKE:
-        return covered * 0.5
-    return max(covered, min(1.0, _COVERED_MIN * source.likeness / _ALIKE))
+    if source.likeness < UNLIKE:
+        return covered * source.likeness / UNLIKE if source.likeness > 0 else 0.0
+    return max(covered, min(1.0, _COVERED_MIN * source.likeness / ALIKE))
 
 
 def _quotes(units: Sequence[_Unit], best: _Unit, sources: Sequence[Source]) -> list[Quote]:
@@ -186,21 +140,22 @@ def _quotes(units: Sequence[_Unit], best: _Unit, sources: Sequence[Source]) -> l
     for unit in sorted(units, key=lambda one: -one.score):
         if len(chosen) == _QUOTES_MAX or unit.score < _NEXT_BEST * best.score:
             break
-        source = sources[unit.source]
-        start, end = _whole(source.text, unit, room)
-        if any(_overlap(one, unit.source, start, end) for one in chosen):
+        text = sources[unit.source].text
+        start, end = _whole(text, unit, room)
+        if end - start > room or any(_overlap(one, unit.source, start, end) for one in chosen):
             continue
-        if any(_alike(unit.words, one) for one in said) or (chosen and end - start > room):
+        words = frozenset(stems(text[start:end]))
+        if any(_alike(words, one) for one in said):
             continue
-        chosen.append(Quote(unit.source, start, source.text[start:end]))
-        said.append(unit.words)
+        chosen.append(Quote(unit.source, start, text[start:end]))
+        said.append(words)
         room -= end - start
     return chosen
 
 
 def _whole(text: str, unit: _Unit, room: int) -> tuple[int, int]:
     """With what it cannot be understood without: its paragraph, what leads to a list or a command,
-    and those that it leads to.
+    and those that it leads to; as much of that as there is room for.
     """
     every = blocks(text)
     at = next(n for n, one in enumerate(every) if one.start <= unit.start < one.end)
@@ -209,18 +164,26 @@ def _whole(text: str, unit: _Unit, room: int) -> tuple[int, int]:
         last += 1
     while first > 0 and _leads(text, every[first - 1], every[first]):
         first -= 1
-    start, end = every[first].start, every[last].end
-    if end - start <= room:
-        return start, end
-    if every[at].end - every[at].start <= room:
-        return every[at].start, every[at].end
-    return unit.start, min(unit.end, unit.start + max(room, 1))
+    for start, end in (
+        (every[first].start, every[last].end),
+        (every[at].start, every[last].end),
+        (every[first].start, every[at].end),
+        (every[at].start, every[at].end),
+    ):
+        if end - start <= room:
+            return start, end
+    return unit.start, unit.end
 
 
 def _leads(text: str, before: Block, after: Block) -> bool:
-    if before.form is Form.HEADING or after.form in {Form.HEADING, Form.PROSE}:
+    """Whether what stands behind cannot be read, or is not complete, without what is before."""
+    if Form.HEADING in {before.form, after.form}:
         return False
-    return before.form is Form.PROSE or text[before.start : before.end].endswith(":")
+    if text[before.start : before.end].endswith(":"):
+        return True
+    if after.form is Form.PROSE:
+        return _GOES_ON.match(text, after.start) is not None
+    return before.form is Form.PROSE
 
 
 def _overlap(quote: Quote, source: int, start: int, end: int) -> bool:
@@ -228,7 +191,7 @@ def _overlap(quote: Quote, source: int, start: int, end: int) -> bool:
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    return len(one & other) > _SAME * len(one | other)
+    return len(one & other) > _SAME * min(len(one), len(other))
 
 
 def _gap(text: str) -> str:

@@ -17,9 +17,15 @@ we're were weren't what what's when where where's which while who who's whom why
 would wouldn't you you're your yours yourself yourselves
 """
 FILLERS: Final = frozenset(_FILLERS.split())
+# What anybody does with anything: they say something only where nothing else does.
+DOING: Final = frozenset(
+    {"see", "use", "make", "do", "need", "want", "work", "happen", "happens", "mean", "help", "let"}
+    | {"find", "start", "get", "know", "show", "look", "way", "possible", "exactly", "actually"}
+)
 
 
 def telling(words: Iterable[str]) -> list[str]:
     """Those that say what it is about; all of them where none does. Given without case."""
     every = list(words)
-    return [one for one in every if one not in FILLERS] or every
+    some = [one for one in every if one not in FILLERS]
+    return [one for one in some if one not in DOING] or some or every

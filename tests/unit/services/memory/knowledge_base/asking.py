@@ -18,7 +18,7 @@ from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandem.memory.v1 import knowledge_base_service_pb2_grpc as rpc
 from tandemkit.core.errors import TransientError
 from tandemkit.ml.embedding.hashing import HashingEmbedder
-from tandemkit.ml.embedding.protocol import Purpose
+from tandemkit.ml.embedding.protocol import Lane
 from tandemkit.testing.agents import fake_agent, serving
 
 
@@ -35,10 +35,10 @@ class Embedder:
         if self.is_away:
             reason = errors.ERROR_REASON_EMBEDDER_UNREACHABLE
             raise TransientError(reason, "away", retry_after_s=60.0)
-        if request.purpose == embedding.EMBEDDING_PURPOSE_PASSAGE:
+        if request.purpose != embedding.EMBEDDING_PURPOSE_QUERY:
             self.texts += request.texts
             self.keeps.add(request.keep)
-        found = await self.model.embed(request.texts, Purpose.PASSAGE)
+        found = await self.model.embed(request.texts, Lane.BULK)
         space = self.model.space
         return embedding.EmbedTextsResponse(
             space=nouns.EmbeddingSpace(

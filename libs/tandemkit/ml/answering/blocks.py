@@ -14,6 +14,10 @@ _FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
 _ITEM = re.compile(r"\s{0,9}(?:[-*+]|\d{1,9}[.)])\s+\S")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s")
 _ROW = re.compile(r"\s*\|")
+_TOP_ITEM = re.compile(r"(?:[-*+]|\d{1,9}[.)])\s+\S")
+# Between the head of a table and its rows.
+_RULE = re.compile(r"[\s|:-]+")
+_WHOLE_CHARS_MAX = 700
 _INDENTED = re.compile(r"\s{2,}\S")
 
 
@@ -48,12 +52,26 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
-def sentences_in(text: str, block: Block) -> list[tuple[int, int]]:
-    """Of prose its sentences; anything else is one."""
-    if block.form is not Form.PROSE:
-        return [(block.start, block.end)]
-    spans = sentence_spans(text[block.start : block.end])
+def pieces(text: str, block: Block) -> list[tuple[int, int]]:
+    """What may be quoted of it alone: sentences of prose, rows and items of what is long, all of
+    anything else.
+    """
+    piece = text[block.start : block.end]
+    if block.form is Form.PROSE:
+        spans = sentence_spans(piece)
+    elif len(piece) > _WHOLE_CHARS_MAX and block.form in {Form.TABLE, Form.LIST}:
+        spans = list(_parts(piece, _ROW if block.form is Form.TABLE else _TOP_ITEM))
+    else:
+        spans = [(0, len(piece))]
     return [(block.start + start, block.start + end) for start, end in spans]
+
+
+def _parts(piece: str, begins: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """From line to line that begins one."""
+    starts = [line.start() for line in _LINE.finditer(piece) if begins.match(line.group())]
+    for start, end in zip(starts, [*starts[1:], len(piece)], strict=True):
+        if not _RULE.fullmatch(piece[start:end]):
+            yield start, start + len(piece[start:end].rstrip())
 
 
 def _runs(text: str) -> Iterator[tuple[int, int, Form]]:
