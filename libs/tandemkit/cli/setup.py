@@ -15,7 +15,7 @@ import click
 from tandemkit.cli import edge, embedding_model, machine_learning
 from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
-from tandemkit.cli.parts import PARTS, Source, find
+from tandemkit.cli.parts import PARTS, Part, Source, find
 from tandemkit.cli.steps import Step, StepFailure, Steps
 from tandemkit.cli.tools import Tools, obtain
 from tandemkit.core.environment import Environment
@@ -122,6 +122,10 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
 async def _fetched(environment: Environment, steps: Steps) -> Tools:
     await embedding_model.obtain(environment, steps)
     return await obtain(environment, steps)
+
+
+def _pinned() -> list[Part]:
+    return [part for part in PARTS if part.source is Source.PINNED]
 
 
 def _way_to_root(environment: Environment, packages: list[str]) -> tuple[str, ...]:

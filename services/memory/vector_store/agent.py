@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from services.memory.vector_store.collections import Collections
@@ -18,7 +18,10 @@ _COLLECTIONS_MAX = 1000
 
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.VectorStoreSettings) -> AsyncIterator[Vectors]:
-    async with opened(settings.backend, scope.state_dir) as store:
+    def reveal(name: str) -> Callable[[], str]:
+        return scope.secret(name).reveal
+
+    async with opened(settings.backend, scope.state_dir, reveal) as store:
         scope.ready_when(store.check)
         yield Vectors(Collections(store, settings.collections_max or _COLLECTIONS_MAX))
 

@@ -26,6 +26,7 @@ class Collections:
 
     def __init__(self, store: VectorStore, many_max: int) -> None:
         self._store, self._many_max = store, many_max
+        self.remains = [store.remains] if store.remains else []
         self._open: dict[str, Collection] = {}
         self._creating = asyncio.Lock()
 

@@ -155,7 +155,7 @@ class Vectors(rpc.VectorStoreServiceServicer):
                 deleted = await self._collections.drop_all(namespace)
             else:
                 deleted = await self._collections.forget(namespace, request.subject)
-        return subjects.DeleteSubjectResponse(deleted=deleted)
+        return subjects.DeleteSubjectResponse(deleted=deleted, remains=self._collections.remains)
 
     async def ExportSubject(
         self, request: subjects.ExportSubjectRequest, _context: Context

@@ -39,6 +39,10 @@ class Case(Protocol):
     @property
     def indexes(self) -> tuple[Index, ...]: ...
 
+    @property
+    def many(self) -> int:
+        """Points that it can be asked to keep in a second or two."""
+
     async def open(self) -> VectorStore: ...
 
     async def reopen(self) -> VectorStore:

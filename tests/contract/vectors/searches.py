@@ -105,7 +105,7 @@ class SearchSuite:
         self, case: Case, record_property: Callable[[str, object], None]
     ) -> None:
         """Recall@10 of every index: unfiltered, and behind filters of one and of nine in ten."""
-        points = clustered(3000)
+        points = clustered(case.many)
         exact = await filled(await MemoryVectors().create("one", plan()), points)
         store = await case.open()
         queries = [one.values + np.float32(0.05) for one in clustered(30, seed=8)]
@@ -127,7 +127,7 @@ class SearchSuite:
 
     async def test_exact_search_misses_nothing(self, case: Case) -> None:
         """Whatever the index is."""
-        points = clustered(1200)
+        points = clustered(case.many // 2)
         reference = await filled(await MemoryVectors().create("one", plan()), points)
         store = await case.open()
         for index in case.indexes:

@@ -35,6 +35,7 @@ from tests.contract.vectors.suite import VectorSuite
 class _Files:
     is_kept = True
     indexes = tuple(Index)
+    many = 3000
 
     def __init__(self, path: Path, maker: Maker) -> None:
         self._path, self._maker = path, maker

@@ -13,6 +13,7 @@ from tests.contract.vectors.suite import VectorSuite
 class _Memory:
     is_kept = False
     indexes = (Index.AUTO,)
+    many = 3000
 
     def __init__(self) -> None:
         self._store = MemoryVectors()

@@ -15,7 +15,7 @@ from tandemkit.storage.vectors.protocol import Metric, Values
 # An engine that misses so many of those that it was made with, or has grown so much, is made anew.
 HOLES_SHARE_MAX = 0.25
 # More than are asked for: what was rounded is put into its order afterwards.
-SPARE = 4
+SPARE, _SPARE_FILTERED = 4, 2
 
 
 class Engine(Protocol):
@@ -81,9 +81,10 @@ class ExactEngine:
 
 
 def wanted(k: int, held: int, among: Numbers | None) -> int:
-    """How many to look at so that enough of them are among those."""
-    spread = 1.0 if among is None or not len(among) else held / len(among)
-    return min(held, int(SPARE * k * spread) + 1)
+    """How many to look at so that enough of them are among those; fewer show that it was not."""
+    if among is None or not len(among):
+        return min(held, SPARE * k)
+    return min(held, max(SPARE * k, int(_SPARE_FILTERED * k * held / len(among))))
 
 
 def one_row(values: Values, metric: Metric) -> Rows:

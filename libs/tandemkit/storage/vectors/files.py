@@ -62,6 +62,8 @@ class _Wish:
 class FileVectors:
     """`tandemkit.storage.vectors.protocol.VectorStore`, from `file_vectors`."""
 
+    remains = ""
+
     def __init__(self, path: Path, shelf: Shelf, bytes_max: int, tasks: Tasks) -> None:
         self._writer, self._reader = Connection(path, rows.SCHEMA), Connection(path)
         self._group: GroupCommit[_Wish, Any] = GroupCommit(self._commit)

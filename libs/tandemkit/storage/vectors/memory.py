@@ -24,6 +24,8 @@ from tandemkit.storage.vectors.protocol import (
 class MemoryVectors:
     """`tandemkit.storage.vectors.protocol.VectorStore`; gone with its process."""
 
+    remains = ""
+
     def __init__(self) -> None:
         self._collections: dict[str, MemoryCollection] = {}
 

@@ -186,7 +186,8 @@ class Collection(Protocol):
 
     async def delete(self, ids: Sequence[str] = (), where: Filter | None = None) -> int:
         """Removes those that have one of `ids`, or those that fulfil `where`: one of the two is
-        given. How many there were. They are in no answer and no file when it returns.
+        given. How many there were. They are in no answer and, of a store in files, in no file when
+        it returns.
         """
 
     async def fetch(self, ids: Sequence[str]) -> tuple[Point, ...]:
@@ -208,6 +209,10 @@ class Collection(Protocol):
 
 class VectorStore(Protocol):
     """Collections by name. All raise Unreachable, Refused."""
+
+    @property
+    def remains(self) -> str:
+        """What may still hold something of what was deleted, in a sentence; empty for nothing."""
 
     async def create(self, name: str, plan: Plan) -> Collection:
         """The collection, made if need be. Raises SpaceMismatch and CollectionDiffers where there

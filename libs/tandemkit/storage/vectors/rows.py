@@ -7,7 +7,6 @@ right when its numbers are those that stand here.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from tandemkit.storage.vectors.protocol import (
     Point,
     Space,
 )
+from tandemkit.storage.vectors.texts import labels_in, labels_text
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS collections (
@@ -149,7 +149,7 @@ def write(database: sqlite3.Connection, collection: int, points: Sequence[Point]
     vectors: list[Rows] = []
     removed: list[int] = []
     for point in points:
-        old, vector, labels = there.get(point.id), _bytes(point.values), _text(point.labels)
+        old, vector, labels = there.get(point.id), _bytes(point.values), labels_text(point.labels)
         if old is not None:
             _unlabel(database, collection, old)
         if old is not None and old.values == vector:
@@ -233,17 +233,6 @@ def page(
             (collection, after, *values, limit),
         )
     ]
-
-
-def labels_in(text: str) -> dict[str, Label]:
-    return {
-        key: tuple(one) if isinstance(one, list) else one for key, one in json.loads(text).items()
-    }
-
-
-def _text(labels: Mapping[str, Label]) -> str:
-    told = {key: one if isinstance(one, tuple) else float(one) for key, one in labels.items()}
-    return json.dumps(told, ensure_ascii=False)
 
 
 def _bytes(values: Rows) -> bytes:

@@ -4,7 +4,6 @@ those of what is stored.
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from tandemkit.storage.vectors import rows
 from tandemkit.storage.vectors.matrix import Numbers, Rows, prepared, scores_of
 from tandemkit.storage.vectors.protocol import Hit, Metric, Query
 from tandemkit.storage.vectors.shelf import Held
+from tandemkit.storage.vectors.texts import labels_in
 
 # So few are read and compared as fast as a graph is asked about them.
 _FEW = 1500
@@ -33,8 +33,7 @@ def best(database: sqlite3.Connection, held: Held, query: Query) -> tuple[Hit, .
     scores = scores_of(prepared(stored, metric), _vector(query, metric), metric)
     order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].number))
     return tuple(
-        Hit(found[at].id, float(scores[at]), rows.labels_in(found[at].labels))
-        for at in order[: query.k]
+        Hit(found[at].id, float(scores[at]), labels_in(found[at].labels)) for at in order[: query.k]
     )
 
 
@@ -57,13 +56,14 @@ def _compared(
     database: sqlite3.Connection, held: Held, query: Query, among: Numbers | None
 ) -> Numbers:
     vector = _vector(query, held.plan.metric)
-    top: list[tuple[float, int]] = []
+    best, named = np.empty(0, np.float32), np.empty(0, np.int64)
     for numbers, values in _read(database, held, among):
         scores = scores_of(prepared(values, held.plan.metric), vector, held.plan.metric)
-        # Rising numbers are negated: of equals the older one is the better.
-        part = zip(scores.tolist(), (-numbers).tolist(), strict=True)
-        top = heapq.nlargest(query.k, [*top, *part])
-    return np.array([-number for _, number in top], np.int64)
+        best, named = np.concatenate([best, scores]), np.concatenate([named, numbers])
+        if len(best) > query.k:
+            chosen = np.argpartition(-best, query.k)[: query.k]
+            best, named = best[chosen], named[chosen]
+    return named
 
 
 def _read(
