@@ -11,10 +11,12 @@ from tandem.memory.v1 import embedding_pb2 as nouns
 from tandem.memory.v1 import embedding_service_pb2 as pb
 from tandem.memory.v1 import embedding_service_pb2_grpc as rpc
 from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.rpc.current import SERVING
 from tandemkit.rpc.priority import Priority
 from tandemkit.rpc.remote import RemoteFailure
 
 _BATCH = (Priority.BATCH.header,)
+_SHARE = 0.4
 _LATER = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -42,8 +44,14 @@ class FleetEmbedder:
         self._stub = stub
 
     async def question(self, text: str, within_s: float) -> Vectors:
-        """Of a text that is to find others, for somebody who waits."""
+        """Of a text that is to find others, for somebody who waits: it takes a share of the time
+        that is left for the call being served, for without it there is still an answer.
+        """
         request = pb.EmbedTextsRequest(texts=[text], purpose=pb.EMBEDDING_PURPOSE_QUERY)
+        current = SERVING.get()
+        rest_s = current.rest_s() if current is not None else None
+        if rest_s is not None:
+            within_s = min(within_s, rest_s * _SHARE)
         return await self._embedded(request, within_s)
 
     async def passages(
