@@ -1,0 +1,133 @@
+"""Everything about somebody is exported, and deleted from the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tandem.memory.v1 import knowledge_base_service_pb2 as pb
+from tandem.memory.v1 import subject_pb2 as nouns
+from tests.unit.services.memory.knowledge_base.asking import (
+    Asking,
+    holding,
+    inline,
+    knowledge_base,
+)
+
+
+async def plant(base: Asking) -> None:
+    """One about Ann, one that mentions her, one of neither, and one of another namespace."""
+    await base.ingest(
+        [
+            inline("# Letter\n\nThe zarquon is hers.", "letter", subjects=["Ann Lee"]),
+            inline("# Note\n\nAnn  LEE's zarquon was seen.", "note"),
+            inline("# Annex\n\nAnn Leeson has none.", "annex"),
+        ]
+    )
+    await base.ingest([inline("Ann Lee is here too.", "there")], namespace="other")
+    await base.embedded()
+
+
+async def exported(base: Asking, **said: Any) -> dict[str, str]:
+    """Texts by the names of their documents."""
+    found: dict[str, str] = {}
+    async for told in base.stub.ExportSubject(nouns.ExportSubjectRequest(**said)):
+        for record in told.records:
+            message = pb.GetDocumentResponse.FromString(record.message)
+            assert record.name == message.document.name
+            found[record.name.rpartition("/")[2]] = message.text
+    return found
+
+
+async def test_a_subject_is_exported_with_all_texts(tmp_path: Path) -> None:
+    """Named, or mentioned where that is asked for; nobody else's."""
+    async with knowledge_base(tmp_path) as base:
+        await plant(base)
+        assert set(await exported(base, subject="ann lee")) == {"letter"}
+        both = await exported(base, subject="Ann Lee", mentions=True)
+        assert set(both) == {"letter", "note"}
+        assert "zarquon is hers" in both["letter"]
+        assert set(await exported(base, whole_namespace=True)) == {"letter", "note", "annex"}
+
+
+async def test_a_deleted_subject_is_in_no_file(tmp_path: Path) -> None:
+    """Whoever greps finds no word of it; others stay."""
+    async with knowledge_base(tmp_path) as base:
+        await plant(base)
+        assert holding(tmp_path, b"zarquon")
+        gone = await base.stub.DeleteSubject(
+            nouns.DeleteSubjectRequest(subject="Ann Lee", mentions=True)
+        )
+        assert (gone.deleted, list(gone.remains)) == (2, [])
+        assert not holding(tmp_path, b"zarquon")
+        assert [one.name.rpartition("/")[2] for one in (await base.documents()).documents] == [
+            "annex"
+        ]
+        assert len((await base.documents("other")).documents) == 1
+        again = nouns.DeleteSubjectRequest(subject="Ann Lee", mentions=True)
+        assert (await base.stub.DeleteSubject(again)).deleted == 0
+
+
+async def test_an_emptied_namespace_has_nothing(tmp_path: Path) -> None:
+    """Neither documents nor ingests; another one stays as it is."""
+    async with knowledge_base(tmp_path) as base:
+        await plant(base)
+        gone = await base.stub.DeleteSubject(nouns.DeleteSubjectRequest(whole_namespace=True))
+        assert gone.deleted == 3
+        assert not (await base.documents()).documents
+        assert not (await base.stub.ListIngests(pb.ListIngestsRequest())).ingests
+        assert not holding(tmp_path, b"zarquon")
+        assert (await base.search("ann lee", namespace="other")).hits
+
+
+@pytest.mark.parametrize(
+    ("text", "media_type", "fact"),
+    [
+        (
+            "# Garden\n\n## Tools\n\nA spade is a tool for digging.\n",
+            "text/markdown",
+            ("spade", "is a", "tool for digging"),
+        ),
+        ("# Garden\n\n## Tools\n\nDig.\n", "text/markdown", ("Tools", "part of", "Garden")),
+        (
+            "# Garden\n\nSee [the shed](shed.md#roof).\n",
+            "text/markdown",
+            ("Garden", "links to", "shed.md"),
+        ),
+        ("import json\n\ndef dig():\n    pass\n", "text/x-python", ("a.py", "defines", "dig")),
+        ("import json\n\ndef dig():\n    pass\n", "text/x-python", ("a.py", "imports", "json")),
+    ],
+)
+async def test_facts_are_found_by_rules_with_their_passage(
+    tmp_path: Path, text: str, media_type: str, fact: tuple[str, str, str]
+) -> None:
+    """Each says where it was said, and goes with that."""
+    subject, predicate, thing = fact
+    async with knowledge_base(tmp_path) as base:
+        await base.ingest([inline(text, "one", media_type=media_type, uri="a.py")])
+        wanted = pb.ListFactsRequest(subject=subject.upper(), predicate=predicate, object=thing)
+        (found,) = (await base.stub.ListFacts(wanted)).facts
+        assert (found.subject, found.predicate, found.object) == fact
+        assert found.passage.startswith("namespaces/default/documents/one/passages/")
+        name = "namespaces/default/documents/one"
+        await base.stub.DeleteDocument(pb.DeleteDocumentRequest(name=name))
+        assert not (await base.stub.ListFacts(pb.ListFactsRequest())).facts
+
+
+async def test_a_path_leads_over_facts_whichever_way_they_are_said(tmp_path: Path) -> None:
+    """The shortest, within its bound; none is an empty answer."""
+    text = "# Garden\n\n{long}\n\n## Shed\n\nA spade is a tool.\n\n## Hut\n\nA hoe is a tool.\n"
+    async with knowledge_base(tmp_path) as base:
+        await base.ingest([inline(text.format(long="Green. " * 200), "one")])
+        wanted = pb.FindPathRequest(start="spade", goal="HOE")
+        found = await base.stub.FindPath(wanted)
+        assert [(one.subject, one.object) for one in found.facts] == [
+            ("spade", "tool"),
+            ("hoe", "tool"),
+        ]
+        short = pb.FindPathRequest(start="spade", goal="hoe", facts_max=1)
+        assert not (await base.stub.FindPath(short)).facts
+        nobody = pb.FindPathRequest(start="spade", goal="zeppelin")
+        assert not (await base.stub.FindPath(nobody)).facts
