@@ -75,6 +75,7 @@ class Keeping:
         held = self._held.get(number)
         if held is None:
             return
+        held.chosen = {}
         held.points += len(change.added) - len(change.removed)
         held.changes += len(change.added)
         if held.engine is not None:

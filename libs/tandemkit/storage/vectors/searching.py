@@ -11,17 +11,19 @@ import numpy as np
 
 from tandemkit.storage.vectors import rows
 from tandemkit.storage.vectors.matrix import Numbers, Rows, prepared, scores_of
-from tandemkit.storage.vectors.protocol import Hit, Metric, Query
+from tandemkit.storage.vectors.protocol import Filter, Hit, Metric, Query
 from tandemkit.storage.vectors.shelf import Held
 from tandemkit.storage.vectors.texts import labels_in
 
 # So few are read and compared as fast as a graph is asked about them.
 _FEW = 1500
 _READ_ROWS, _PICK_ROWS = 2000, 500
+# So many filters are remembered until the next write.
+_FILTERS_MAX = 16
 
 
 def best(database: sqlite3.Connection, held: Held, query: Query) -> tuple[Hit, ...]:
-    among = rows.numbers_of(database, held.number, query.where) if query.where else None
+    among = _chosen(database, held, query.where) if query.where else None
     numbers = _candidates(held, query, among)
     if numbers is None:
         numbers = _compared(database, held, query, among)
@@ -35,6 +37,17 @@ def best(database: sqlite3.Connection, held: Held, query: Query) -> tuple[Hit, .
     return tuple(
         Hit(found[at].id, float(scores[at]), labels_in(found[at].labels)) for at in order[: query.k]
     )
+
+
+def _chosen(database: sqlite3.Connection, held: Held, where: Filter) -> Numbers:
+    # Taken before the read: what a write replaces meanwhile is not what is remembered.
+    known = held.chosen
+    found = known.get(where)
+    if found is None:
+        found = rows.numbers_of(database, held.number, where)
+        if len(known) < _FILTERS_MAX:
+            known[where] = found
+    return found
 
 
 def _candidates(held: Held, query: Query, among: Numbers | None) -> Numbers | None:

@@ -19,7 +19,7 @@ import numpy as np
 from tandemkit.storage.vectors import rows
 from tandemkit.storage.vectors.engines import Engine, ExactEngine
 from tandemkit.storage.vectors.matrix import Numbers
-from tandemkit.storage.vectors.protocol import Index, Plan
+from tandemkit.storage.vectors.protocol import Filter, Index, Plan
 
 # Up to this much memory comparing all is fast enough, and needs nothing to be built.
 EXACT_BYTES_MAX = 32 * 1024 * 1024
@@ -48,6 +48,8 @@ class Held:
     is_building: bool = False
     # Since it was saved last.
     changes: int = 0
+    # Who fulfilled a filter, as of the last write; a write puts a new one in its place.
+    chosen: dict[Filter, Numbers] = field(default_factory=dict)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
