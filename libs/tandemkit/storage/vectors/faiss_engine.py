@@ -15,7 +15,7 @@ from tandemkit.storage.vectors.protocol import Index, Metric, Values
 _LINKS = 32
 _LOOK_BUILDING, _LOOK_SEARCHING = 80, 64
 _TRAINED_PER_LIST = 64
-_LISTS_MAX = 4096
+_LISTS_MAX, _LISTS_LOOKED_MIN = 4096, 12
 # With fewer to learn a centre from FAISS complains.
 _ROWS_PER_LIST = 40
 # Lists whose centres were found for so many fewer vectors fit them no more.
@@ -107,7 +107,9 @@ class FaissEngine:
                 return faiss.SearchParameters(sel=selected)
             case Index.IVF:
                 lists = faiss.downcast_index(self._index.index).nlist
-                return faiss.SearchParametersIVF(sel=selected, nprobe=max(8, lists // 16))
+                return faiss.SearchParametersIVF(
+                    sel=selected, nprobe=max(_LISTS_LOOKED_MIN, lists // 10)
+                )
             case _:
                 return faiss.SearchParametersHNSW(sel=selected, efSearch=_LOOK_SEARCHING)
 
