@@ -96,7 +96,9 @@ async def _hosted(socket: Path, log: Path, state: Path) -> AsyncIterator[None]:
     where = ("--listen", f"unix:{socket}", "--state", str(state))
     arguments = ("--modules", agent.__name__, *where)
     argv = (sys.executable, "-m", _grown_host.__name__, *arguments)
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(state.parent)}
+    # Stores on machines of their own do not wait for each other's threads of numpy.
+    alone = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(state.parent), **alone}
 
     async def serves() -> None:
         assert "host.serving" in await asyncio.to_thread(log.read_text)
