@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,7 @@ async def near(folder: Path, count: int, points: int) -> AsyncIterator[list[Stor
                     await collection.upsert(
                         [Point(f"p{at + place}", one) for place, one in enumerate(made)], _SPACE
                     )
-            source = OwnSource(chosen, home, _CLOCK)
+            source = OwnSource("faiss", partial(opened, chosen, home), _CLOCK)
             tasks.spawn(f"near-{number}", source.run())
             stores.append(Store(str(number), 1.0, source, _CLOCK))
         stack.push_async_callback(tasks.end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import grpc
 
@@ -23,7 +23,8 @@ from tandemkit.hosting.scope import Scope
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.rpc.remote import RemoteFailure
-from tandemkit.storage.vectors.protocol import CollectionMissing, Hit, Query
+from tandemkit.storage.vectors.protocol import CollectionMissing, Hit, Query, VectorStore
+from tandemkit.storage.vectors.stores import opened
 from tandemkit.storage.vectors.wire import filter_message, labels_of, space_message
 
 _REASON = errors.ErrorReason.Name
@@ -54,7 +55,11 @@ def _source(scope: Scope, said: cfg.FederatedStore) -> Source:
         return AgentSource(scope.stub(stores_rpc.VectorStoreServiceStub), said.instance)
     folder = scope.state_dir / said.name
     folder.mkdir(parents=True, exist_ok=True)
-    source = OwnSource(said.backend, folder, scope.clock)
+
+    def opening() -> AbstractAsyncContextManager[VectorStore]:
+        return opened(said.backend, folder, lambda name: scope.secret(name).reveal)
+
+    source = OwnSource(said.backend.WhichOneof("place") or "files", opening, scope.clock)
     scope.spawn(f"store:{said.name}", source.run())
     return source
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Final, Protocol
 
-from tandem.memory.config.v1 import vector_backend_pb2 as backends
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
@@ -23,9 +22,10 @@ from tandemkit.storage.vectors.protocol import (
     SpaceMismatch,
     VectorStore,
 )
-from tandemkit.storage.vectors.stores import opened
+from tandemkit.storage.vectors.stores import DsnUnreadable
 
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.25, 30.0
+Opening = Callable[[], AbstractAsyncContextManager[VectorStore]]
 _LOGGER: Final = logging.getLogger("services.memory")
 
 
@@ -50,9 +50,8 @@ class OwnSource:
 
     instance = ""
 
-    def __init__(self, chosen: backends.VectorBackend, folder: Path, clock: Clock) -> None:
-        self.kind: str = chosen.WhichOneof("place") or "files"
-        self._chosen, self._folder, self._clock = chosen, folder, clock
+    def __init__(self, kind: str, opening: Opening, clock: Clock) -> None:
+        self.kind, self._opening, self._clock = kind, opening, clock
         self._store: VectorStore | None = None
         self._cause = ""
         # Whether it was opened once, or could not be.
@@ -64,8 +63,8 @@ class OwnSource:
         pause_s = _PAUSE_S_MIN
         while True:
             try:
-                await self._hold(opened(self._chosen, self._folder))
-            except (Unreachable, Refused, InUse, Damaged) as error:
+                await self._hold(self._opening())
+            except (Unreachable, Refused, InUse, Damaged, DsnUnreadable) as error:
                 self._cause = str(error)
                 self._settled.set()
                 log.event(_LOGGER, logging.WARNING, "federation.store_closed", kind=self.kind)
