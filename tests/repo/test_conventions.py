@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.repo import planted_family as planted
+from tests.repo.checkout import root
 from tools.rules import conventions, words
 from tools.rules.descriptors import Contracts
 from tools.rules.tree import Tree
@@ -120,3 +121,12 @@ def _found(tree: Tree) -> list[str]:
     contracts = Contracts.of(tree)
     checks = (conventions.check(contracts), words.names_in_contracts(contracts))
     return [str(finding) for check in checks for finding in check]
+
+
+def test_a_service_that_keeps_content_and_asks_nobody_is_caught() -> None:
+    """What it keeps is somebody's; a real contract, without its option."""
+    tree = Tree.read(root())
+    path = "protos/tandem/memory/v1/session_memory_service.proto"
+    text = tree.files[path].replace("  option (tandem.options.v1.asks_caller) = true;\n", "")
+    found = conventions.check(Contracts.of(Tree({**tree.files, path: text})))
+    assert [item.path for item in found if "asks_caller" in item.message] == [path]

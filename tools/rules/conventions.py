@@ -38,6 +38,8 @@ _WHOLE_NUMBERS = frozenset(
 )
 _ENDS_OF_A_STREAM = re.compile(r"\b(deadline|until|ends when|ends after|as long as)\b")
 _DEADLINE_S_MAX = 30
+# Whoever deletes by subject keeps content, which is somebody's.
+_DELETES = ".tandem.memory.v1.DeleteSubjectRequest"
 _PLATFORM = frozenset({"type", "options", "fleet"})
 
 
@@ -128,6 +130,10 @@ def _services(contracts: Contracts) -> Iterator[Finding]:
     for element, service in contracts.services():
         if not contracts.option(service.options, "statefulness"):
             text = "a service has the option (tandem.options.v1.statefulness)"
+            yield contracts.finding(element, RULE, text)
+        is_keeper = any(method.input_type == _DELETES for method in service.method)
+        if is_keeper and not contracts.option(service.options, "asks_caller"):
+            text = "a service that keeps content has the option (tandem.options.v1.asks_caller)"
             yield contracts.finding(element, RULE, text)
         wanted = _home(element.file, service)
         if element.file.name != wanted:

@@ -57,6 +57,7 @@ class VectorFederation(rpc.VectorFederationServiceServicer):
     async def ListStores(
         self, _request: pb.ListStoresRequest, _context: Context
     ) -> pb.ListStoresResponse:
+        access.check_fleet()
         return pb.ListStoresResponse(stores=map(_status, self._federation.stores))
 
     def _stores(self, names: Sequence[str]) -> list[Store]:
