@@ -29,9 +29,9 @@ async def test_what_is_found_is_used_and_fades_from_then_on(tmp_path: Path) -> N
         await clock.advance(14 * DAY_S)
         (hit,) = (await search(stub, "door")).hits
         assert round(hit.memory.strength, 3) == round(0.625 / 2, 3)
-        await clock.advance(6)
 
         async def known() -> nouns.Memory:
+            await clock.advance(6)
             found = await stub.GetMemory(pb.GetMemoryRequest(name=name("a")))
             return found.memory
 
