@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from services.memory.memory_orchestrator.place import Place
+from services.memory.memory_orchestrator.place import MEMORIES, Place
 from services.memory.memory_orchestrator.question import Answer, Question
 from services.memory.memory_orchestrator.strength import Fading
 from tandem.memory.v1 import memory_pb2 as nouns
@@ -138,9 +138,8 @@ class Indices:
         while True:
             try:
                 told = await self._store.changed(self._since, _PAGE)
-            except Forgotten:
-                self._indices.clear()
-                self._since = 0
+            except Forgotten as error:
+                await self._begin_anew(error.horizon)
                 continue
             if len(told.changed) > _INLINE_CHANGES:
                 await asyncio.to_thread(self._take, told.changed)
@@ -151,6 +150,16 @@ class Indices:
                 break
         if is_news and any(index.pending for index in self._indices.values()):
             self.wanted.set()
+
+    async def _begin_anew(self, horizon: int) -> None:
+        """What is there now has no deletion up to that version."""
+        self._indices.clear()
+        after = ""
+        while page := await self._store.entries(MEMORIES, after):
+            told = [Changed(one.key, one.stored.content, one.stored.version) for one in page]
+            await asyncio.to_thread(self._take, told)
+            after = page[-1].key
+        self._since = horizon
 
     def _take(self, changed: Sequence[Changed]) -> None:
         touched = set()

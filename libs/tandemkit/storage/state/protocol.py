@@ -83,7 +83,15 @@ class VersionConflict(Failure):
 
 
 class Forgotten(Failure):
-    """Of the deletions since that version some are not known any more: who follows begins anew."""
+    """Of the deletions since that version some are not known any more. Who follows begins anew with
+    all entries, and goes on with what changed since the version `horizon`. Anew from 0 there may be
+    no end: each later page is behind the horizon again.
+    """
+
+    def __init__(self, since: int, horizon: int) -> None:
+        message = "deletions since that version are forgotten"
+        super().__init__(message, since=since, horizon=horizon)
+        self.horizon = horizon
 
 
 class StateStore(Protocol):
@@ -168,7 +176,7 @@ def check_changed(since: int, limit: int) -> None:
 def check_known(since: int, horizon: int) -> None:
     """Raises Forgotten where deletions up to the version `horizon` are not known any more."""
     if 0 < since < horizon:
-        raise Forgotten("deletions since that version are forgotten", since=since, horizon=horizon)
+        raise Forgotten(since, horizon)
 
 
 def whole_writes(rows: Sequence[Changed], since: int, limit: int) -> Changes:
