@@ -79,6 +79,9 @@ class Draining:
             asked_s = self._copies.now_s()
             try:
                 stored = await self._orchestrator.write(entry, _WITHIN_S)
+            except Away:
+                self._journal.unanswered(entry.number)
+                raise
             except Refused as error:
                 await self._refused(entry, error)
             else:

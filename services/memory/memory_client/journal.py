@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -68,6 +70,7 @@ class Journal:
         self.run = self._group.run
         self._entries: dict[int, JournalEntry] = {}
         self._by_name: dict[str, list[int]] = {}
+        self._unanswered: Counter[int] = Counter()
         self.size_bytes = 0
         # Set while something may be ready to be sent.
         self.filled = asyncio.Event()
@@ -98,12 +101,17 @@ class Journal:
         return [name for name in self._by_name if name.startswith(prefix)]
 
     def heads(self, limit: int) -> list[JournalEntry]:
-        """Of each memory the write that is next, the oldest first; none of one that waits for a
+        """Of each memory the write that is next, the oldest first; those behind the others that
+        went unanswered, so that one of them stops nobody. None of a memory that waits for a
         decision.
         """
         first = (self._entries[numbers[0]] for numbers in self._by_name.values())
-        waiting = [one for one in first if one.state == JOURNAL_STATE_WAITING]
-        return sorted(waiting, key=lambda one: one.number)[:limit]
+        waiting = (one for one in first if one.state == JOURNAL_STATE_WAITING)
+        return nsmallest(limit, waiting, key=lambda one: (self._unanswered[one.number], one.number))
+
+    def unanswered(self, number: int) -> None:
+        """It was sent, and nobody said what became of it."""
+        self._unanswered[number] += 1
 
     async def put(self, entry: JournalEntry) -> JournalEntry:
         """As it is kept, with its number. Raises CallerError where there is no room."""
@@ -183,6 +191,7 @@ class Journal:
         entry = self._entries.pop(number, None)
         if entry is None:
             return
+        del self._unanswered[number]
         self.size_bytes -= entry.ByteSize()
         self._by_name[entry.name].remove(number)
         if not self._by_name[entry.name]:
