@@ -85,9 +85,11 @@ class Gate(grpc.GenericRpcHandler):
         """Why the call may not pass; None where it may."""
         for key, value in metadata or ():
             if key == HEADER:
+                if token.opens(value):
+                    return None
                 if isinstance(value, str) and value.startswith(BEARER_OF_KEY):
                     return self._callers.refusal(value, is_asked=path in self._asking_paths)
-                return None if token.opens(value) else _wrong()
+                return _wrong()
         return _missing()
 
     def _of_instance(self, path: str, metadata: Metadata) -> Handler | None:

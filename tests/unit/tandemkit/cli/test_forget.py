@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
+from services.control.machine.agent import AGENT as MACHINE
+from services.control.registry.agent import AGENT as REGISTRY
 from tandem.memory.v1 import deletion_pb2 as nouns
 from tandem.memory.v1 import subject_pb2 as subject
 from tandemkit.cli.event_text import Schemas
@@ -12,7 +16,14 @@ from tandemkit.cli.export import export, record_of
 from tandemkit.cli.forget import forget
 from tandemkit.cli.forgetting import progress_of, screen, value_of
 from tandemkit.cli.output import Refusal
+from tandemkit.cli.restore import restore
 from tandemkit.core.environment import Environment
+from tandemkit.machine.checkpoints.forgotten import forgotten_since
+from tandemkit.machine.checkpoints.restoring import Restore
+from tandemkit.machine.checkpoints.shelf import Shelf
+from tandemkit.machine.home import Home
+from tandemkit.testing.checkouts import write_checkout
+from tests.unit.tandemkit.machine.checkpoints.stores import home_with_stores, taken
 
 STORE = "tandem.memory.v1.MemoryOrchestratorService"
 
@@ -84,3 +95,31 @@ def test_what_is_exported_is_read_by_its_contract() -> None:
     assert record_of(record, schemas)["message"] == {"name": "inner"}
     record.message_type = "tandem.none.v1.Nothing"
     assert record_of(record, schemas)["message_base64"]
+
+
+@pytest.fixture
+async def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """With a checkpoint, and a deletion behind it."""
+    write_checkout(tmp_path, (REGISTRY, MACHINE))
+    monkeypatch.setenv("TANDEM_ROOT", str(tmp_path))
+    monkeypatch.setenv("TANDEM_HOME", str(tmp_path / "home"))
+    home = await home_with_stores(tmp_path)
+    taken(home)
+    log = nouns.DeletionLog()
+    log.entries.add(name="deletions/one", complete=True).time.GetCurrentTime()
+    place = home.state / "memory-namespace" / "deletions.binpb"
+    place.parent.mkdir()
+    place.write_bytes(log.SerializeToString())
+    return home
+
+
+def test_a_restore_that_would_bring_back_what_was_deleted_is_refused(home: Home) -> None:
+    """Before anything of it is begun; whoever means it says so, and the list of deletions stays."""
+    arguments = ["kept", "--no-start", "--force", "--author", "ana", "--reason", "trying"]
+    failed = CliRunner().invoke(restore, arguments).exception
+    assert isinstance(failed, Refusal)
+    assert "would bring back what was deleted for good" in failed.message
+    assert Restore(home).journal is None
+    done = CliRunner().invoke(restore, [*arguments, "--bring-back-deleted"])
+    assert done.exit_code == 0, done.output
+    assert forgotten_since(home, Shelf(home).kept("kept").manifest)
