@@ -1,6 +1,6 @@
 """From bytes to text. The rules, in order: a byte order mark decides; else UTF-8; else the charset
 that the media type names; else Windows-1252, unless most of what is not ASCII is good UTF-8: then
-that, with U+FFFD for the rest. A file with many NUL bytes is no text.
+that, with U+FFFD for the rest. A file with many NUL bytes is no text, unless its charset has them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Where every other byte may be NUL.
+_WIDE = frozenset({"utf-16", "utf-16-le", "utf-16-be", "utf-16le", "utf-16be", "utf-32"})
+# Python decodes these too, in quadratic time or into something else than is written.
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _NUL_SHARE_MAX = 0.001
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -35,10 +39,12 @@ def decoded(content: bytes, charset: str = "") -> Decoded:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _clean(content[len(mark) :].decode(encoding, "replace"), encoding)
+    if charset in _WIDE:
+        return _clean(content.decode(charset, "replace"), charset)
     if content.count(0) > _NUL_SHARE_MAX * len(content):
         raise DocumentFailure(
             Cause.NOT_TEXT,
-            "this file holds bytes that no text has; say its media type if it is text",
+            "this file holds bytes that no text has; say its charset if it is text",
             nul_bytes=content.count(0),
         )
     try:
@@ -55,7 +61,9 @@ def clean(text: str) -> str:
 def _not_utf8(content: bytes, charset: str) -> Decoded:
     for name in (charset, "" if _is_mostly_utf8(content) else "cp1252"):
         try:
-            return _clean(content.decode(codecs.lookup(name).name), name)
+            known = codecs.lookup(name).name
+            if known not in _NO_CHARSETS:
+                return _clean(content.decode(known), name)
         except (LookupError, UnicodeError, ValueError):
             continue
     return _clean(content.decode(errors="replace"), "utf-8")

@@ -16,7 +16,9 @@ from tandemkit.ml.documents.outline import Outline
 from tandemkit.ml.documents.plain import plain_document
 
 _PARSED_CHARS_MAX = 10_000_000  # some seconds; what is longer was written by no hand
-_FRONT_MATTER = re.compile(r"---[^\S\n]*\n(?:.*\n)*?(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)")
+_FRONT_MATTER = re.compile(
+    r"---[^\S\n]*\n(?=[\w\"'-]+[^\S\n]*:)(?:.*\n)*?(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)"
+)
 _TITLE = re.compile(r"^title:(.*)$", re.MULTILINE)
 _KINDS = {
     "bullet_list_open": Kind.LIST,

@@ -35,6 +35,7 @@ class PageText:
         self._done: list[str] = []
         self._length = 0
         self._now: list[str] = []
+        self._now_chars = 0
         self._cuts: list[int] = []
         self._whole: list[str] = []  # the elements that are left whole, outermost first
         self._blocks: list[Block] = []
@@ -45,8 +46,7 @@ class PageText:
             text = _BLANKS.sub(" ", text)
             if not self._now or self._now[-1][-1:].isspace():
                 text = text.lstrip()
-        if text:
-            self._now.append(text)
+        self._add(text)
 
     def open(self, tag: str) -> None:
         if tag in _KINDS:
@@ -61,7 +61,7 @@ class PageText:
         elif tag == "tr":
             self._part("")
         elif tag in {"td", "th"} and self._now and not self._now[-1].endswith("\n"):
-            self._now.append(" | ")
+            self._add(" | ")
         elif tag == "br":
             self._line()
         elif tag in _BLOCKS:
@@ -98,19 +98,23 @@ class PageText:
             self._end(Kind.PROSE)
         self._line()
         if self._now:
-            self._cuts.append(sum(map(len, self._now)))
-        if mark:
-            self._now.append(mark)
+            self._cuts.append(self._now_chars)
+        self._add(mark)
 
     def _line(self) -> None:
         if self._now and not self._now[-1].endswith("\n"):
-            self._now.append("\n")
+            self._add("\n")
+
+    def _add(self, text: str) -> None:
+        if text:
+            self._now.append(text)
+            self._now_chars += len(text)
 
     def _end(self, kind: Kind, level: int = 0) -> None:
         said = "".join(self._now).rstrip()
         start, end = self._length, self._length + len(said)
         cuts = tuple(start + cut for cut in self._cuts if cut < len(said))
-        self._now, self._cuts = [], []
+        self._now, self._now_chars, self._cuts = [], 0, []
         if not said.strip("- \n|"):
             return
         if level:

@@ -18,6 +18,7 @@ _PART = re.compile(
     r"|\n|[{};]"
     r"|\b(?:message|enum|service|rpc|extend)[^\S\n]+([\w.]+)"
 )
+_DEPTH_MAX = 6
 
 
 @dataclass(slots=True)
@@ -48,8 +49,9 @@ def _definitions(text: str) -> Sequence[Definition] | None:
             depth -= said == "}"
             if len(opened) > 1 and depth <= opened[-1].depth:
                 ended = opened.pop()
-                inner = in_order(iter(ended.inner))
-                opened[-1].inner.append(Definition(ended.name, ended.line, line + 1, inner))
+                if len(opened) <= _DEPTH_MAX:
+                    inner = in_order(iter(ended.inner))
+                    opened[-1].inner.append(Definition(ended.name, ended.line, line + 1, inner))
     return in_order(_outermost(opened))
 
 

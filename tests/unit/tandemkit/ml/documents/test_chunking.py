@@ -135,6 +135,11 @@ def test_front_matter_is_no_heading_and_names_the_page() -> None:
     assert (document.title, document.blocks[0].kind) == ("A page", Kind.FRONT_MATTER)
 
 
+def test_a_page_that_begins_with_a_rule_has_no_front_matter() -> None:
+    """What stands between two rules is text, unless it begins as metadata do."""
+    assert markdown("---\n\nText: x\n\n---\n").blocks[0].kind == Kind.PROSE
+
+
 def test_documents_and_chunks_cross_processes() -> None:
     """What a worker makes, its caller gets."""
     document = markdown("# A\n\ntext\n")

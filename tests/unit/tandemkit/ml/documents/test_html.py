@@ -75,6 +75,8 @@ def test_any_markup_ends_in_chunks_that_cover_its_text(parts: str) -> None:
         "<table><tr><td>" * 5_000 + "x",
         "<a " + "b=1 " * 100_000 + ">x",
         "<p>x" * 100_000,
+        "<ul>" + "<li>x" * 100_000,
+        "<table>" + "<tr><td>x" * 50_000,
         "<p>" + "&" * 200_000,
         "<a>" * 3_000 + "<p>" * 300 + "x",
         "<!--" * 50_000,
