@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tandemkit.ml.documents.document import Block, Document, Kind, Section
 from tandemkit.ml.documents.lines import line_starts, paragraphs
 
-# Beyond it code was made by a program; a parser would take long, and nobody looks for its names.
-PARSED_CHARS_MAX = 2_000_000
+# Beyond it code was made by a program, and what is made to be hostile takes a grammar 20 us a char.
+PARSED_CHARS_MAX = 500_000
 
 
 @dataclass(frozen=True, slots=True)
