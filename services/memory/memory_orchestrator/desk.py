@@ -50,12 +50,14 @@ class Desk:
         place = Place(namespace_of(request.namespace), request.memory_id or ids.event_id())
         if self._indices.size_bytes > self._mib_max * _MIB:
             raise refusal.full(self._mib_max)
-        record = records.added(place, request.memory, self._now(), self._functional)
+        digest, was_there = records.digest_of(request.memory), False
 
         def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:
+            nonlocal was_there
+            was_there = was is not None
             if was is None:
-                return record
-            if was.digest != record.digest:
+                return records.added(place, request.memory, self._now(), self._functional)
+            if was.digest != digest:
                 raise refusal.taken(place.name)
             raise Unchanged
 
@@ -63,7 +65,7 @@ class Desk:
         self.written(place)
         if held.record is None:
             raise Bug("a memory is there and is not", memory=place.name)
-        return held.record.memory, held.record is not record
+        return held.record.memory, was_there
 
     async def update(self, request: pb.UpdateMemoryRequest) -> nouns.Memory:
         def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:

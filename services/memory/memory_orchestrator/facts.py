@@ -128,6 +128,7 @@ def settle(record: nouns.MemoryRecord, outcome: Outcome, now: Timestamp, namespa
         last = record.beliefs[-1]
         belief.learned_at.CopyFrom(last.learned_at)
         if belief == last:
+            tell(record.memory, last, namespace)
             return False
         last.unlearned_at.CopyFrom(now)
     belief.learned_at.CopyFrom(now)

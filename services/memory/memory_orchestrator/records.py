@@ -114,6 +114,10 @@ def _complete(record: nouns.MemoryRecord, now: Timestamp, functional: frozenset[
         memory.text = memory.text or said(memory.fact)
         record.claim.fact.CopyFrom(memory.fact)
         _copy(memory, record.claim, ("valid_from", "valid_to"))
+    else:
+        record.ClearField("beliefs")
+        memory.ClearField("contradicts")
+        memory.standing = nouns.MEMORY_STANDING_CURRENT
     if not memory.text.strip():
         raise refusal.empty()
     start = micros(memory.valid_from, ALWAYS) if memory.HasField("valid_from") else ALWAYS

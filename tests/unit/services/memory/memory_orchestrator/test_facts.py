@@ -133,6 +133,22 @@ async def test_a_contradiction_ends_with_a_correction_or_a_deletion(stub: Stub) 
     assert await lived(stub, 2011) == {"Rome": CURRENT, "rome": CURRENT}
 
 
+async def test_what_others_made_of_a_fact_stays_with_other_changes(stub: Stub) -> None:
+    """And is gone with the fact itself."""
+    await learn(stub, "a", "Rome", 2010)
+    await learn(stub, "b", "Oslo", 2020)
+    await learn(stub, "c", "Bonn", 2020)
+    request = pb.UpdateMemoryRequest(name=name("a"), memory=nouns.Memory(importance=0.9))
+    request.update_mask.paths.append("importance")
+    changed = (await stub.UpdateMemory(request)).memory
+    assert (changed.standing, changed.valid_to, changed.version) == (SUPERSEDED, year(2020), 3)
+    request = pb.UpdateMemoryRequest(name=name("b"), memory=nouns.Memory(text="no fact"))
+    request.update_mask.paths.extend(["fact", "text"])
+    changed = (await stub.UpdateMemory(request)).memory
+    assert (changed.standing, list(changed.contradicts)) == (CURRENT, [])
+    assert await lived(stub, 2022) == {"Bonn": CURRENT}
+
+
 async def test_predicates_that_are_not_functional_contradict_nothing(stub: Stub) -> None:
     """Ann may like figs and plums, and both are listed by page."""
     for number, what in enumerate(["figs", "plums", "pears"]):
