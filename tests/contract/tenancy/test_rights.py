@@ -65,7 +65,7 @@ _MORE: dict[str, dict[str, Any]] = {
 
 
 def _request(method: Method) -> Message:
-    request = example(method.request, "secret")
+    request: Message = example(method.request, "secret")
     request.MergeFrom(method.request(**_MORE.get(method.name, {})))
     broken = [f"{one.field}: {one.description}" for one in validation.violations(request)]
     assert not broken, f"{method.path}: give it an example that keeps {broken}"
