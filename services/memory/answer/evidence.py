@@ -23,7 +23,7 @@ Memories: TypeAlias = Callable[
 ]
 EVERYWHERE: Final = (pb.ANSWER_SOURCE_KNOWLEDGE, pb.ANSWER_SOURCE_MEMORY)
 _HITS: Final = 12
-_LACKS: Final[Mapping[int, pb.AnswerLack.ValueType]] = {
+_LACKS: Final[Mapping[degradation.Degradation.ValueType, pb.AnswerLack.ValueType]] = {
     degradation.DEGRADATION_LEXICAL_ONLY: pb.ANSWER_LACK_LEXICAL_ONLY,
     degradation.DEGRADATION_VECTORS_PENDING: pb.ANSWER_LACK_VECTORS_PENDING,
 }
@@ -96,7 +96,7 @@ class Sources:
 
     async def _passages(
         self, request: pb.AnswerQuestionRequest, namespace: str, within_s: float
-    ) -> tuple[list[Evidence], Iterable[int]]:
+    ) -> tuple[list[Evidence], Iterable[degradation.Degradation.ValueType]]:
         wanted = knowledge.SearchKnowledgeRequest(
             # Unnamed, it is the default namespace with the documents that Tandem comes with.
             namespace=request.namespace and namespace,
@@ -120,7 +120,7 @@ class Sources:
 
     async def _recalled(
         self, request: pb.AnswerQuestionRequest, namespace: str, within_s: float
-    ) -> tuple[list[Evidence], Iterable[int]]:
+    ) -> tuple[list[Evidence], Iterable[degradation.Degradation.ValueType]]:
         wanted = memory.SearchMemoriesRequest(
             namespace=namespace, query=request.question, limit=_HITS, subjects=request.subjects
         )

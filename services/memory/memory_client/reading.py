@@ -13,8 +13,8 @@ from services.memory.memory_client.overlay import overlaid
 from services.memory.memory_client.wanted import fits
 from tandem.memory.v1 import errors_pb2 as errors
 from tandem.memory.v1 import memory_client_service_pb2 as pb
+from tandem.memory.v1.degradation_pb2 import DEGRADATION_LEXICAL_ONLY
 from tandem.memory.v1.memory_orchestrator_service_pb2 import (
-    SEARCH_DEGRADATION_LEXICAL_ONLY,
     SearchMemoriesRequest,
     SearchMemoriesResponse,
 )
@@ -81,7 +81,7 @@ class Reading:
         else:
             hits = [MemoryHit(memory=one) for one in self._copied(request, namespace)]
             answer = pb.MemoryClientServiceSearchMemoriesResponse(
-                degraded=[SEARCH_DEGRADATION_LEXICAL_ONLY], source=pb.READ_SOURCE_CACHED
+                degraded=[DEGRADATION_LEXICAL_ONLY], source=pb.READ_SOURCE_CACHED
             )
         for hit, is_journaled in self._with_journal(request, namespace, hits):
             if len(answer.hits) < limit:

@@ -14,6 +14,7 @@ from services.memory.memory_orchestrator.questions import Questions
 from services.memory.memory_orchestrator.strength import Fading
 from services.memory.memory_orchestrator.uses import Uses
 from services.memory.memory_orchestrator.wanted import Wanted
+from tandem.memory.v1 import degradation_pb2 as degradation
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
@@ -57,12 +58,12 @@ class Search:
         answer = await self._indices.ask(namespace, question)
         found = pb.SearchMemoriesResponse()
         if question.vector is None:
-            found.degraded.append(pb.SEARCH_DEGRADATION_LEXICAL_ONLY)
+            found.degraded.append(degradation.DEGRADATION_LEXICAL_ONLY)
         if answer is None:
             return found
         found.pending = answer.pending
         if answer.pending:
-            found.degraded.append(pb.SEARCH_DEGRADATION_VECTORS_PENDING)
+            found.degraded.append(degradation.DEGRADATION_VECTORS_PENDING)
         ranked = fused([answer.by_words, answer.by_meaning])
         records = await self._book.found([Place(namespace, one.key) for one in ranked])
         memories = {place.id: record.memory for place, record in records.items()}

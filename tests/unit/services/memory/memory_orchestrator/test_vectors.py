@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tandem.memory.v1 import degradation_pb2 as degradation
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
 from tests.unit.services.memory.memory_orchestrator.remembering import (
@@ -38,8 +39,8 @@ async def test_without_embedding_it_finds_by_words_and_says_so(tmp_path: Path) -
         await add(stub, "a red door", "a")
         found = await search(stub, "door")
         assert [hit.memory.name for hit in found.hits] == [name("a")]
-        assert pb.SEARCH_DEGRADATION_LEXICAL_ONLY in found.degraded
-        assert pb.SEARCH_DEGRADATION_VECTORS_PENDING in found.degraded
+        assert degradation.DEGRADATION_LEXICAL_ONLY in found.degraded
+        assert degradation.DEGRADATION_VECTORS_PENDING in found.degraded
         words.is_away = False
         await embedded(stub, 1)
         assert not (await search(stub, "door")).degraded
@@ -82,7 +83,7 @@ async def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
     async with remembering(tmp_path, other.agent) as stub:
         found = await search(stub, "red door")
         assert (found.hits[0].vector_rank, found.pending) == (0, 1)
-        assert pb.SEARCH_DEGRADATION_VECTORS_PENDING in found.degraded
+        assert degradation.DEGRADATION_VECTORS_PENDING in found.degraded
         await add(stub, "a blue boat", "b")
         await embedded(stub, 2)
         # That one is old enough for any replica when its writer had its time.
