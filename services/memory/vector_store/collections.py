@@ -1,4 +1,4 @@
-"""The collections of one store, opened once."""
+"""The collections of one store, by the names of the contract."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ SUBJECTS = "subjects"
 
 
 class Collections:
-    """By the names of the contract. Raises what the store raises."""
+    """Raises what the store raises. Nothing is held open: others may drop what a server has."""
 
     def __init__(self, store: VectorStore, many_max: int) -> None:
         self._store, self._many_max = store, many_max
         self.remains = [store.remains] if store.remains else []
-        self._open: dict[str, Collection] = {}
         self._creating = asyncio.Lock()
 
     async def create(self, name: str, plan: Plan) -> Collection:
@@ -37,16 +36,10 @@ class Collections:
             known = await self._store.names()
             if kept not in known and len(known) >= self._many_max:
                 raise too_many(len(known))
-            collection = await self._store.create(kept, plan)
-        self._open[kept] = collection
-        return collection
+            return await self._store.create(kept, plan)
 
     async def get(self, name: str) -> Collection:
-        kept = kept_as(name)
-        found = self._open.get(kept)
-        if found is None:
-            found = self._open[kept] = await self._store.open(kept)
-        return found
+        return await self._store.open(kept_as(name))
 
     async def names(self, namespace: str) -> Sequence[str]:
         """As they are kept, in order."""
@@ -63,16 +56,13 @@ class Collections:
         return found
 
     async def drop(self, name: str) -> bool:
-        kept = kept_as(name)
-        self._open.pop(kept, None)
-        return await self._store.drop(kept)
+        return await self._store.drop(kept_as(name))
 
     async def drop_all(self, namespace: str) -> int:
         """How many points were in them."""
         points = 0
         for collection in await self.plans(await self.names(namespace)):
             points += await collection.count()
-            self._open.pop(collection.name, None)
             await self._store.drop(collection.name)
         return points
 

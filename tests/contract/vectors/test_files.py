@@ -123,6 +123,19 @@ async def test_an_index_that_does_not_match_is_built_again(
         assert await found(target, points[7].values, 1) == ["p7"]
 
 
+async def test_an_index_of_the_other_maker_is_built_again(tmp_path: Path) -> None:
+    """Whoever changes the setting finds all that is there."""
+    path, points = tmp_path / "vectors.sqlite", clustered(1500)
+    for maker in (Maker.EMBEDDED, Maker.FAISS, Maker.EMBEDDED):
+        async with file_vectors(path, maker) as store:
+            target = await store.create("one", plan(index=Index.HNSW))
+            if not await target.count():
+                await filled(target, points)
+            assert await found(target, points[7].values, 1) == ["p7"]
+            await store.keeping.built()
+            assert await found(target, points[8].values, 1) == ["p8"]
+
+
 async def test_what_is_deleted_is_in_no_file(tmp_path: Path, maker: Maker) -> None:
     """Neither its id, nor its labels, nor its numbers, when the deletion is answered."""
     path, points = tmp_path / "vectors.sqlite", clustered(1200)

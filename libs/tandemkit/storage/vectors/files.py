@@ -179,7 +179,7 @@ class FileCollection:
                 found = rows.by_ids(database, self._number, ids)
             else:
                 numbers = rows.numbers_of(database, self._number, where).tolist()
-                found = list(rows.by_numbers(database, numbers))
+                found = list(rows.named(database, numbers))
             change = rows.remove(database, self._number, found)
             self._forget_removed(database, change)
             return _Done(len(found), self._number, change)

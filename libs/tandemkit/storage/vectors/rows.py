@@ -189,6 +189,14 @@ def by_ids(database: sqlite3.Connection, collection: int, ids: Iterable[str]) ->
     return rows
 
 
+def named(database: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[Row]:
+    """Without their vectors."""
+    for part in _parts(numbers):
+        query = f"SELECT number, id, x'', labels FROM points WHERE number IN ({_marks(part)})"
+        for one in database.execute(query, part):
+            yield Row(*one)
+
+
 def by_numbers(database: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[Row]:
     for part in _parts(numbers):
         query = f"SELECT number, id, vector, labels FROM points WHERE number IN ({_marks(part)})"

@@ -162,6 +162,14 @@ class Shelf:
             # Of a write that was cut short, or of another life: it would be read as anything.
             self.forget(held.number)
             return None
+        try:
+            return self._restored(held, path)
+        except RuntimeError:
+            # Written by another version, or by the other maker.
+            self.forget(held.number)
+            return None
+
+    def _restored(self, held: Held, path: Path) -> Engine:
         if self._maker is Maker.FAISS:
             from tandemkit.storage.vectors.faiss_engine import FaissEngine
 
