@@ -34,7 +34,11 @@ def line(found: dict[str, Any]) -> str:
         for name, one in found.items()
         if isinstance(one, dict)
     )
-    reopened = f", reopened in {found['reopen_s']} s" if "reopen_s" in found else ""
+    reopened = (
+        f" with {found['building_mb']} MB, reopened in {found['reopen_s']} s"
+        if "reopen_s" in found
+        else ""
+    )
     head = f"{found['store']}: built in {found['build_s']} s{reopened}, {found['rss_mb']} MB"
     return "; ".join((head, *searches))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tandem.memory.config.v1 import vector_backend_pb2 as cfg
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.vectors.chroma import ChromaPlace, chroma_vectors
 from tandemkit.storage.vectors.protocol import Index, VectorStore
+from tandemkit.storage.vectors.stores import opened
 from tandemkit.testing.parts import free_ports
 from tandemkit.testing.parts_vectors import chroma_server
-from tests.contract.vectors.points import Case, plan
+from tests.contract.vectors.points import SPACE, Case, found, plan, point, vector
 from tests.contract.vectors.suite import VectorSuite
 
 
@@ -61,6 +64,16 @@ class TestChroma(VectorSuite):
         await kept.empty()
         yield kept
         await kept.close()
+
+
+async def test_m147_the_settings_lead_to_a_chroma(url: str, tmp_path: Path) -> None:
+    """A token is shown to who asks for none too."""
+    said = cfg.VectorBackend(chroma=cfg.VectorChroma(url=url, token_secret="chroma_token"))
+    async with opened(said, tmp_path, lambda name: lambda: f"the {name}") as store:
+        target = await store.create("of-settings", plan())
+        await target.upsert([point("a", 1.0)], SPACE)
+        assert await found(target, vector(1.0), 1) == ["a"]
+        assert await store.drop("of-settings")
 
 
 async def test_a_server_that_is_away_is_unreachable() -> None:

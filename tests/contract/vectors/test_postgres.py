@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tandem.memory.config.v1 import vector_backend_pb2 as cfg
 from tandemkit.reach.failure import Refused
 from tandemkit.storage.vectors.postgres import postgres_vectors
 from tandemkit.storage.vectors.protocol import Index, VectorStore
+from tandemkit.storage.vectors.stores import DsnUnreadable, opened
 from tandemkit.testing.parts_storage import PostgresServer, postgres_server
-from tests.contract.vectors.points import Case
+from tests.contract.vectors.points import SPACE, Case, found, plan, point, vector
 from tests.contract.vectors.suite import VectorSuite
 
 
@@ -64,3 +67,18 @@ class TestPostgres(VectorSuite):
         await kept.empty()
         yield kept
         await kept.close()
+
+
+async def test_the_settings_lead_to_a_database(server: PostgresServer, tmp_path: Path) -> None:
+    """By a file that says where it is, and what is wrong with that file is told."""
+    dsn = tmp_path / "dsn"
+    said = cfg.VectorBackend(postgres=cfg.VectorPostgres(dsn_file=str(dsn)))
+    with pytest.raises(DsnUnreadable, match="No such file"):
+        async with opened(said, tmp_path):
+            pass
+    dsn.write_text(f"{server.dsn}\n")
+    async with opened(said, tmp_path) as store:
+        target = await store.create("of-settings", plan())
+        await target.upsert([point("a", 1.0)], SPACE)
+        assert await found(target, vector(1.0), 1) == ["a"]
+        assert await store.drop("of-settings")

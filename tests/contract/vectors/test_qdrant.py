@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tandem.memory.config.v1 import vector_backend_pb2 as cfg
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.vectors.protocol import Index, VectorStore
 from tandemkit.storage.vectors.qdrant import QdrantPlace, qdrant_vectors
+from tandemkit.storage.vectors.stores import opened
 from tandemkit.testing.parts import free_ports
 from tests.contract.vectors.points import Case, plan
 from tests.contract.vectors.suite import VectorSuite
@@ -60,3 +62,16 @@ async def test_a_server_that_is_away_is_unreachable() -> None:
             await store.create("one", plan())
         with pytest.raises(Unreachable):
             await store.check()
+
+
+async def test_m148_the_settings_lead_to_a_server(tmp_path: Path) -> None:
+    """With the key that a declared secret holds; one that is not declared is named."""
+    (port,) = free_ports(1)
+    server = cfg.VectorQdrant(url=f"http://127.0.0.1:{port}", key_secret="qdrant_key")
+    said = cfg.VectorBackend(qdrant=server)
+    with pytest.raises(ValueError, match="qdrant_key"):
+        async with opened(said, tmp_path):
+            pass
+    async with opened(said, tmp_path, lambda name: lambda: f"the {name}") as store:
+        with pytest.raises(Unreachable):
+            await store.names()

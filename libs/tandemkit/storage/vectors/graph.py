@@ -13,7 +13,7 @@ from tandemkit.storage.vectors.matrix import Numbers, Rows, prepared
 from tandemkit.storage.vectors.protocol import Metric, Values
 
 _LINKS = 16
-_LOOK_BUILDING, _LOOK_SEARCHING = 128, 64
+_LOOK_BUILDING, _LOOK_SEARCHING = 128, 160
 # One byte holds what lies between -1 and 1.
 _KINDS = {Metric.COSINE: ("ip", "i8"), Metric.DOT: ("ip", "bf16"), Metric.L2: ("l2sq", "bf16")}
 
@@ -37,6 +37,7 @@ class GraphEngine:
         )
         if path is not None:
             self._graph.load(path)
+            self._graph.expansion_search = _LOOK_SEARCHING
         self._holes = 0
 
     @property
