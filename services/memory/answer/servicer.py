@@ -82,10 +82,7 @@ async def _quote(question: str, packed: Packed, answer: pb.AnswerQuestionRespons
 
 
 def _quotable(packed: Packed) -> list[Source]:
-    return [
-        Source(one.text, one.evidence.title, one.evidence.headings, one.evidence.uri)
-        for one in packed.parts
-    ]
+    return [Source(one.text, one.evidence.title, one.evidence.headings) for one in packed.parts]
 
 
 def _citation(number: int, part: Part, start: int, quote: str) -> citations.Citation:
