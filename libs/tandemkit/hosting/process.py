@@ -14,7 +14,6 @@ from dataclasses import replace
 from tandemkit.core import environment
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE
-from tandemkit.ml import arithmetic
 from tandemkit.telemetry.export import exported
 
 Beside = Callable[[int], AbstractAsyncContextManager[object]]
@@ -37,7 +36,8 @@ async def serve(
     if place.membership is not None:
         # What the host was told of its fleet counts, not what its shell knew of another.
         environment.hand_to_libraries({VARIABLE: place.membership.bootstrap, FILE_VARIABLE: None})
-    arithmetic.prefer_kernels()
+    # A matrix is one thread's work here: numpy would take every core, and memory for each.
+    environment.prefer_for_libraries("OPENBLAS_NUM_THREADS", "1")
     async with AsyncExitStack() as behind:
         exporting = exported(place.tracing, environment.Environment.read(), _service(placed))
         place = replace(place, tracing=behind.enter_context(exporting))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _NICENESS = 10
 _VERSION_CHARS = 12
+# glibc's name for it, its own default, and what one pass of a model uses.
+_TRIM_THRESHOLD = -1
+_FREE_BYTES_USUAL, _FREE_BYTES_LOADED = 128 * 1024, 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,17 @@ class LocalEmbedder:
 
     async def unload(self) -> None:
         """A batch that is being computed keeps what it has until it is done."""
-        with self._loading:
-            self._loaded = None
-        await asyncio.to_thread(_give_back)
+        await asyncio.to_thread(self._unload)
 
     def _embedded(self, texts: Sequence[str]) -> list[Embedded]:
         return self._load().embedded(texts)
+
+    def _unload(self) -> None:
+        with self._loading:
+            if self._loaded is not None:
+                _keep_free(_FREE_BYTES_USUAL)
+                self._loaded = None
+                gc.collect()
 
     def _load(self) -> Loaded:
         with self._loading:
@@ -89,6 +97,7 @@ class LocalEmbedder:
                 # Numpy and the tokenizer are 40 MB that no host pays before somebody embeds.
                 from tandemkit.ml.embedding.loaded import load
 
+                _keep_free(_FREE_BYTES_LOADED)
                 found = load(self.model.folder, self.model.sha256, self._known)
                 self._known = found.weights
                 sha256 = found.weights.sha256
@@ -119,9 +128,10 @@ def _step_back() -> None:
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-def _give_back() -> None:
-    gc.collect()
-    # What is free lies in the allocator's pools else: measured in docs/design/embedding.md.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+def _keep_free(size: int) -> None:
+    """How much of what is freed glibc keeps in each of its pools. It learns by itself to keep more,
+    which is quicker by a tenth; but a pool that no model uses would keep it for good.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_TRIM_THRESHOLD, size)
