@@ -113,7 +113,7 @@ def for_(*, name: str, days: float, as_json: bool) -> None:
 @as_json
 def revoke(*, name: str, address: str, as_json: bool) -> None:
     """Refuse all keys of NAME that were made until now, within moments and on every machine that
-    hears of it. Another one may be made behind that.
+    hears of it. Another one may be made a second later.
     """
     asyncio.run(_revoked(address, name))
     emit({"caller": f"callers/{name}"}, as_json=as_json, text=lambda: f"revoked keys of {name}")

@@ -43,7 +43,7 @@ class Rules:
         self.is_known = record is not None
         record = record or nouns.AccessRecord()
         self._own = {one.name.partition("/")[2]: list(one.rules) for one in record.namespaces}
-        self.unruled = list(record.unruled) or list(UNRULED)
+        self.unruled = (list(record.unruled) or list(UNRULED)) if self.is_known else []
         self._revoked = {one.caller: one.before_time.seconds for one in record.revoked}
         self._found: dict[tuple[str, str], Right] = {}
 

@@ -16,6 +16,7 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.access import Rules
 from tandemkit.hosting.control_value import ControlValue, Followed
+from tandemkit.hosting.membership import Membership
 from tandemkit.hosting.told import Copy
 from tandemkit.rpc.contract import Contract
 from tandemkit.rpc.server import Server
@@ -24,15 +25,15 @@ from tandemkit.supervise.tasks import Tasks
 # The name under which the registry has the changes, and with what behind it the record in force.
 STREAM = "access"
 KEY = f"{STREAM}/current"
-_FILE = "access.copy"
 _LOGGER = logging.getLogger("tandemkit.hosting")
 
 
 class AccessCopy:
     """Gives the server each record that it is told, and keeps it for the next life."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
-        self._server, self._copy = server, Copy(folder / _FILE, nouns.AccessRecord)
+    def __init__(self, server: Server, file: Path) -> None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._server, self._copy = server, Copy(file, nouns.AccessRecord)
         self._record: nouns.AccessRecord | None = None
         self._news = asyncio.Event()
 
@@ -69,22 +70,20 @@ class AccessCopy:
 
 @asynccontextmanager
 async def access_followed(
-    server: Server,
-    contracts: Iterable[Contract],
-    controls: tuple[str, ...],
-    place: tuple[Path, Clock],
+    server: Server, contracts: Iterable[Contract], membership: Membership, place: tuple[Path, Clock]
 ) -> AsyncIterator[None]:
     """For a host of a fleet, if one of its agents asks who calls; others that do, and are added
-    later, hear of no rules. `place` is where it keeps its files and whose time it goes by.
+    later, hear of no rules. `place` is where all hosts of the machine keep their files, and whose
+    time it goes by.
     """
     server.callers.rules = Rules(None)
     if not any(method.asks_caller for one in contracts for method in one.methods):
         yield
         return
-    folder, clock = place
-    copy = AccessCopy(server, folder)
+    state, clock = place
+    copy = AccessCopy(server, state / STREAM / f"{membership.host.name.rpartition('/')[2]}.copy")
     await copy.load()
-    followed = Followed(KEY, controls, server.token, "host.access_stale")
+    followed = Followed(KEY, membership.controls, server.token, "host.access_stale")
     async with Tasks() as tasks:
         tasks.spawn("access", ControlValue(followed, copy.take, clock).run())
         tasks.spawn("access:copy", copy.keep())

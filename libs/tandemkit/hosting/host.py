@@ -184,7 +184,7 @@ def _ruled(
         return nullcontext()
     contracts = [one.agent.promise for one in placed]
     own = place.state_dir, place.clock
-    return access_followed(server, contracts, place.membership.controls, own)
+    return access_followed(server, contracts, place.membership, own)
 
 
 def _announcement(

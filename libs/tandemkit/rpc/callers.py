@@ -4,7 +4,7 @@ key of their own. docs/design/tenancy.md says what each may.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core import caller_key
@@ -39,7 +39,7 @@ class Callers:
     """Of one server: whose keys are taken, and the rules that its agents ask, where there are."""
 
     def __init__(self, token: Token | None, clock: Clock | None = None) -> None:
-        self.rules: Any = None
+        self.rules: Rules | None = None
         self._token, self._clock = token, clock or SystemClock()
 
     def refusal(self, bearer: str, *, is_asked: bool) -> Refusal | None:
@@ -60,7 +60,7 @@ class Callers:
             return f"the caller's key is not signed with this fleet's token of now; {_ANOTHER}"
         if key.expires_s <= self._clock.now().timestamp():
             return f"the caller's key has expired; {_ANOTHER}"
-        return str(rules.refuses(key)) if rules is not None else ""
+        return rules.refuses(key) if rules is not None else ""
 
 
 def caller() -> str:

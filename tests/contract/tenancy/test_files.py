@@ -16,6 +16,12 @@ from tests.cluster.remnants import Remnants
 from tests.contract.tenancy.planting import PLANTED, WORD, Planted
 from tests.contract.tenancy.test_rights import SETTINGS
 
+# A subject, however it is written, and everything that there is.
+WHOM: tuple[dict[str, Any], ...] = (
+    {"subject": WORD.upper(), "mentions": True},
+    {"whole_namespace": True},
+)
+
 
 async def _told(channel: grpc.aio.Channel, method: Method, request: Message) -> list[Any]:
     """The answers of one call."""
@@ -27,9 +33,10 @@ async def _told(channel: grpc.aio.Channel, method: Method, request: Message) -> 
     return [await unary(request, timeout=20)]
 
 
+@pytest.mark.parametrize("whom", WHOM, ids=["subject", "namespace"])
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.agent.name)
-async def test_what_is_deleted_about_a_subject_is_in_no_byte_of_the_agents_files(
-    planted: Planted, tmp_path: Path
+async def test_what_is_deleted_is_in_no_byte_of_the_agents_files(
+    planted: Planted, whom: dict[str, Any], tmp_path: Path
 ) -> None:
     """It was there, was exported, and is gone with the answer, not with the next restart."""
     search, agent = Remnants(WORD), planted.agent
@@ -38,16 +45,16 @@ async def test_what_is_deleted_about_a_subject_is_in_no_byte_of_the_agents_files
     async with serving(agent, settings=settings, state_dir=tmp_path) as channel:
 
         async def exported() -> list[pb.SubjectRecord]:
-            whom = pb.ExportSubjectRequest(subject=WORD.upper(), mentions=True)
-            told = await _told(channel, methods["ExportSubject"], whom)
+            asked = pb.ExportSubjectRequest(**whom)
+            told = await _told(channel, methods["ExportSubject"], asked)
             return [record for one in told for record in one.records]
 
         for method, request in planted.requests:
             await _told(channel, method, request)
         assert search.below(tmp_path)
         assert {record.agent for record in await exported()} == {agent.promise.service.full_name}
-        whom = pb.DeleteSubjectRequest(subject=WORD.upper(), mentions=True)
-        (deleted,) = await _told(channel, methods["DeleteSubject"], whom)
+        asked = pb.DeleteSubjectRequest(**whom)
+        (deleted,) = await _told(channel, methods["DeleteSubject"], asked)
         assert deleted.deleted >= 1
         assert search.below(tmp_path) == set()
         assert await exported() == []
