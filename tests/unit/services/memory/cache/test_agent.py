@@ -80,6 +80,13 @@ def at(server: DurableRedis) -> cfg.CacheRedis:
     return cfg.CacheRedis(address=f"unix:{server.socket}")
 
 
+async def listens(stub: rpc.CacheServiceAsyncStub, caplog: pytest.LogCaptureFixture) -> None:
+    """Returns when it hears the other replicas: what it had in memory before, it drops then."""
+    async with asyncio.timeout(5):
+        while "cache.redis_reached" not in caplog.text:
+            await get(stub, "other", lookup_only=True)
+
+
 async def test_m053_a_stampede_makes_one_backend_call(tmp_path: Path) -> None:
     """200 callers miss one key at the same time: one is asked to fill it, and all get its value;
     the hit rate is what is told of them.
@@ -254,6 +261,24 @@ async def test_a_change_by_one_replica_shows_in_the_others(
                 pass
 
 
+async def test_what_changes_without_news_shows_when_the_policy_says(
+    tmp_path: Path, redis: DurableRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """News may be lost; until then an instance takes what it has for what there is."""
+    caplog.set_level("INFO", "services.memory")
+    clock, policy = FakeClock(), cfg.CachePolicy(namespaces="*")
+    policy.local_ttl.FromMilliseconds(500)
+    async with cache(tmp_path, clock, redis=at(redis), policies=[policy]) as stub:
+        await listens(stub, caplog)
+        await put(stub)
+        async with Redis(unix_socket_path=str(redis.socket)) as client:
+            await client.flushall()
+        await clock.advance(0.499)
+        assert (await get(stub)).tier == LOCAL
+        await clock.advance(0.001)
+        assert not (await get(stub, lookup_only=True)).HasField("entry")
+
+
 async def test_without_redis_memory_answers_and_says_so(
     tmp_path: Path, redis: DurableRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -263,10 +288,7 @@ async def test_without_redis_memory_answers_and_says_so(
     caplog.set_level("INFO", "services.memory")
     alone = cfg.CachePolicy(namespaces="alone", local_only=True)
     async with cache(tmp_path, redis=at(redis), policies=[alone]) as stub:
-        async with asyncio.timeout(5):
-            # Before it listens to the others it does not rely on its memory.
-            while "cache.redis_reached" not in caplog.text:
-                await get(stub, "other", lookup_only=True)
+        await listens(stub, caplog)
         await put(stub)
         await redis.kill()
         found = await get(stub)
