@@ -7,11 +7,12 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from services.memory.cache import file_rows as rows
-from services.memory.cache.keeping import Kept, Place, Taken, Wanted, Write, epoch_ms
+from services.memory.cache.keeping import Kept, LeaseLost, Place, Taken, Wanted, Write, epoch_ms
 from services.memory.cache.leases import Leases
 from services.memory.cache.tier import Which
 from tandemkit.core import log
@@ -42,6 +43,10 @@ class FileTier:
         self._writes: GroupCommit[_Work, Any] = GroupCommit(self._commit)
         self._takes: GroupCommit[Wanted, Taken] = GroupCommit(self._take_all)
         self._leases = Leases()
+        # Keys whose leases the writes in progress have used; and those that were written since the
+        # reads in progress began, which may not know.
+        self._used_up: set[Place] = set()
+        self._written: set[Place] | None = None
         # What was read since the last write, which notes it: a read writes nothing.
         self._used: dict[Place, int] = {}
 
@@ -60,11 +65,13 @@ class FileTier:
             there = rows.standing(database, write.place)
             if there.mark == write.mark:
                 return there.version
+            if write.lease and write.place in self._used_up:
+                raise LeaseLost("the lease is over; look again for another")
             if write.lease:
                 self._leases.check(write.place, write.lease, write.now_ms)
             rows.expect(write.expected, there, write.now_ms)
             version = rows.put(database, write)
-            self._leases.end(write.place)
+            self._used_up.add(write.place)
             return version
 
         return int(await self._writes.do(work))
@@ -104,8 +111,13 @@ class FileTier:
         self._reader.close()
 
     async def _take_all(self, batch: Sequence[Wanted]) -> Sequence[Taken | Failure]:
-        places = {one.place for one in batch}
-        found = await self._reader.do(lambda database: rows.found(database, places))
+        places, found = {one.place for one in batch}, dict[Place, Kept]()
+        while places:
+            self._written = set()
+            found |= await self._reader.do(partial(rows.found, places=frozenset(places)))
+            # A lease that ended meanwhile is no sign that there is nothing.
+            places &= self._written
+        self._written = None
         return [self._taken(one, found.get(one.place)) for one in batch]
 
     def _taken(self, wanted: Wanted, kept: Kept | None) -> Taken:
@@ -127,7 +139,16 @@ class FileTier:
             self._room.make(database, epoch_ms(self._clock))
             return outcomes
 
-        return await self._writer.do(work)
+        try:
+            outcomes = await self._writer.do(work)
+            # Only now does everybody who looks find what was put.
+            for place in self._used_up:
+                self._leases.end(place)
+            if self._written is not None:
+                self._written |= self._used_up
+        finally:
+            self._used_up.clear()
+        return outcomes
 
 
 def _places(database: sqlite3.Connection, which: Which) -> list[Place]:

@@ -106,6 +106,25 @@ class TierSuite:
         await case.clock.advance(0.001)
         assert (await tiers[1].take(wanted(case.clock, "next"))).is_granted
 
+    async def test_who_looks_while_a_key_is_filled_gets_no_lease(self, case: Case) -> None:
+        """At no moment between the lease and the entry there is neither."""
+        tiers = [await case.open() for _ in range(2)]
+        for number in range(20):
+            key = f"k{number}"
+            await tiers[0].take(wanted(case.clock, "holder", key))
+            takes = (tiers[n % 2].take(wanted(case.clock, f"other-{n}", key)) for n in range(40))
+            put = tiers[0].put(write(case.clock, key, lease="holder"))
+            _, taken = await asyncio.gather(put, asyncio.gather(*takes))
+            assert not any(one.is_granted for one in taken)
+
+    async def test_of_two_who_put_with_one_lease_one_does(self, case: Case) -> None:
+        """Also at the same moment."""
+        tier = await case.open()
+        await tier.take(wanted(case.clock, "one"))
+        puts = (tier.put(write(case.clock, lease="one")) for _ in range(5))
+        outcomes = await asyncio.gather(*puts, return_exceptions=True)
+        assert sum(isinstance(one, LeaseLost) for one in outcomes) == 4
+
     async def test_a_lease_that_is_over_puts_nothing(self, case: Case) -> None:
         """Neither after its term, nor with another's token, nor when it was used."""
         tier = await case.open()

@@ -18,7 +18,7 @@ from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import Failure, failure_of
 
 # Of a class that no server refuses, however busy the machine of the tests is.
-_URGENT = (("x-tandem-priority", "interactive"),)
+URGENT = (("x-tandem-priority", "interactive"),)
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def get(stub: rpc.CacheServiceAsyncStub, key: str = "k", **said: Any) -> p
     if "term_ms" in said:
         request.fill_term.FromMilliseconds(said.pop("term_ms"))
     request.MergeFrom(pb.GetEntryRequest(**said))
-    return await stub.GetEntry(request, timeout=20, metadata=_URGENT)
+    return await stub.GetEntry(request, timeout=20, metadata=URGENT)
 
 
 async def put(

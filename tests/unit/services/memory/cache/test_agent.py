@@ -17,7 +17,7 @@ from tandem.memory.v1 import subject_pb2 as subject
 from tandemkit.core.clock import SystemClock
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.parts_storage import DurableRedis, durable_redis_server
-from tests.unit.services.memory.cache.asking import cache, get, put, reason_of, refused
+from tests.unit.services.memory.cache.asking import URGENT, cache, get, put, reason_of, refused
 
 CALLERS = 200
 LOCAL, SHARED = nouns.CACHE_TIER_LOCAL, nouns.CACHE_TIER_SHARED
@@ -59,7 +59,8 @@ class Backend:
 
 
 async def use(stub: rpc.CacheServiceAsyncStub) -> nouns.CacheUse:
-    (told,) = (await stub.GetCacheUse(pb.GetCacheUseRequest(namespace="default"))).uses
+    request = pb.GetCacheUseRequest(namespace="default")
+    (told,) = (await stub.GetCacheUse(request, metadata=URGENT)).uses
     return told
 
 
