@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.cache.suite")
+pytest.register_assert_rewrite("tests.contract.cache.leases", "tests.contract.cache.suite")

@@ -13,6 +13,7 @@ from services.memory.cache.file_tier import FILE, FileTier, file_tier
 from services.memory.cache.keeping import Place, epoch_ms
 from services.memory.cache.tier import Which
 from tandemkit.testing.clock import FakeClock
+from tests.contract.cache.leases import LeaseSuite
 from tests.contract.cache.suite import Case, TierSuite, value_of, wanted, write
 
 PLANTED = b"zanzibarian-quux"
@@ -53,7 +54,7 @@ async def file(tmp_path: Path) -> AsyncIterator[_File]:
     await case.close()
 
 
-class TestFile(TierSuite):
+class TestFile(TierSuite, LeaseSuite):
     @pytest.fixture
     def case(self, file: _File) -> Case:
         return file

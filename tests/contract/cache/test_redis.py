@@ -18,6 +18,7 @@ from tandemkit.reach.redis import RedisServer
 from tandemkit.reach.server import Patience
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.parts_storage import DurableRedis, durable_redis_server, redis_server
+from tests.contract.cache.leases import LeaseSuite
 from tests.contract.cache.suite import Case, TierSuite, value_of, wanted, write
 
 
@@ -40,7 +41,7 @@ class _Server:
             self.heard.append((namespace, key))
             self._news.set()
 
-        server = RedisServer(socket=self.socket, patience=Patience(0.2, 0.4, 1.0))
+        server = RedisServer(socket=self.socket, patience=Patience(1.0, 1.5, 2.0))
         tier = redis_tier(server, self.clock, heard)
         return await self._opened.enter_async_context(tier)
 
@@ -68,7 +69,7 @@ async def redis() -> AsyncIterator[_Server]:
         await case.close()
 
 
-class TestRedis(TierSuite):
+class TestRedis(TierSuite, LeaseSuite):
     @pytest.fixture
     def case(self, redis: _Server) -> Case:
         return redis
