@@ -100,6 +100,11 @@ class Bert:
         self._norm = _norm(weights, "embeddings.LayerNorm", shape)
         self._layers = tuple(_layer(weights, number, shape) for number in range(shape.layers))
 
+    @property
+    def words(self) -> int:
+        """Tokens that it knows, by numbers from 0 on."""
+        return len(self._words)
+
     def vectors(self, texts: Sequence[Sequence[int]]) -> Floats:
         """A row of length 1 for each text, given as its tokens' numbers: 1 to `positions` of them.
         Texts of one length are best given together.

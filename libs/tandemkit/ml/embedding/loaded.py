@@ -89,7 +89,10 @@ def load(folder: Path, sha256: str, known: Checked | None) -> Loaded:
     # For the whole process: its other threads are others' agents.
     threadpool_limits(1, user_api="blas")
     try:
-        return Loaded(Bert(arrays, shape), tokenizer, weights)
+        bert = Bert(arrays, shape)
+        if tokenizer.get_vocab_size() > bert.words:
+            raise Refused("the tokenizer knows words that the weights do not", file=path)
+        return Loaded(bert, tokenizer, weights)
     except (LookupError, ValueError) as error:
         raise Refused("the weights are not those of the model's config.json", file=path) from error
 
@@ -112,6 +115,8 @@ def _shape(path: Path) -> Shape:
         wrong = [f"{name} {said.get(name)}" for name, value in _KIND.items() if said[name] != value]
         if said.get("position_embedding_type", "absolute") != "absolute":
             wrong.append("positions that are not absolute")
+        if said["max_position_embeddings"] < TOKENS_MAX:
+            wrong.append(f"fewer than {TOKENS_MAX} positions")
         shape = Shape(
             hidden=said["hidden_size"],
             inner=said["intermediate_size"],
