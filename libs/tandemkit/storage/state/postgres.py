@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from tandemkit.core.errors import Failure
+from tandemkit.reach.failure import Unreachable
+from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.storage.state.protocol import (
     GONE_MAX,
@@ -15,6 +18,7 @@ from tandemkit.storage.state.protocol import (
     Changes,
     Entry,
     Stored,
+    VersionConflict,
     check_changed,
     check_changes,
     check_found,
@@ -24,6 +28,7 @@ from tandemkit.storage.state.protocol import (
     conflict,
     whole_writes,
 )
+from tandemkit.supervise.tasks import Tasks
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tandem_state (
@@ -49,6 +54,8 @@ CREATE TABLE IF NOT EXISTS tandem_state_forgotten (
 """
 # So many deletions of an owner lie between two looks at how many are known.
 _LOOK = 128
+# Of writes that share a transaction.
+_BYTES_MAX = 8 * 1024 * 1024
 # Writers of one owner take turns, so that what they check still holds when they write.
 _TURN = "SELECT pg_advisory_xact_lock(hashtext('tandem_state'), hashtext(%s))"
 _GET = "SELECT content, version FROM tandem_state WHERE owner = %s AND key = %s"
@@ -57,7 +64,8 @@ _ENTRIES = (
     " WHERE owner = %s AND key > %s AND key >= %s AND key < %s ORDER BY key LIMIT %s"
 )
 _VERSIONS = "SELECT key, version FROM tandem_state WHERE owner = %s AND key = ANY(%s)"
-_NEXT = "SELECT nextval('tandem_state_writes')"
+# In their order, whatever plan finds them.
+_NEXT = "SELECT nextval('tandem_state_writes') AS version FROM generate_series(1, %s) ORDER BY 1"
 _PUT = """
 INSERT INTO tandem_state (owner, key, content, version) VALUES (%s, %s, %s, %s)
 ON CONFLICT (owner, key) DO UPDATE SET content = excluded.content, version = excluded.version
@@ -104,6 +112,7 @@ class PostgresState:
         self._connections = connections
         self._owner = owner
         self._gone = _LOOK
+        self._group: GroupCommit[Sequence[Change], int] = GroupCommit(self._commit)
 
     async def get(self, key: str) -> Stored | None:
         check_key(key)
@@ -126,19 +135,13 @@ class PostgresState:
         check_known(since, max((row[2] for row in rows if row[3]), default=0))
         return whole_writes(changed, since, limit)
 
+    async def run(self) -> None:
+        """Writes what is wanted, until cancelled."""
+        await self._group.run()
+
     async def write(self, changes: Sequence[Change]) -> int:
         check_changes(changes)
-        async with transaction(self._connections) as connection:
-            await rows_of(connection, _TURN, self._owner)
-            keys = [change.key for change in changes]
-            versions = dict(await rows_of(connection, _VERSIONS, self._owner, keys))
-            for change in changes:
-                if refused := conflict(change, versions.get(change.key, 0)):
-                    raise refused
-            ((version,),) = await rows_of(connection, _NEXT)
-            for change in changes:
-                await self._make(connection, change, version)
-        return int(version)
+        return await self._group.do(tuple(changes))
 
     async def entries(
         self, prefix: str = "", after: str = "", limit: int = PAGE_ENTRIES_MAX
@@ -152,17 +155,70 @@ class PostgresState:
     async def scrub(self) -> tuple[str, ...]:
         return (_REMAINS,)
 
-    async def _make(self, connection: Connection, change: Change, version: int) -> None:
-        if change.content is None:
-            gone = await rows_of(connection, _DELETE, self._owner, change.key, version)
-            self._gone += len(gone)
-            if self._gone >= _LOOK:
-                self._gone = 0
-                own = (self._owner, self._owner, GONE_MAX, self._owner)
-                await connection.execute(_FORGET.encode(), own)
-        else:
-            values = (self._owner, change.key, change.content, version)
-            await connection.execute(_PUT, values)
+    async def _commit(self, batch: Sequence[Sequence[Change]]) -> Sequence[int | Failure]:
+        """Writers of one owner take turns anyway, so those that wait share one."""
+        outcomes: list[int | Failure] = []
+        for part in _parts(batch):
+            try:
+                outcomes += await self._written(part)
+            except Unreachable as error:
+                outcomes += [error] * len(part)
+        return outcomes
+
+    async def _written(self, batch: Sequence[Sequence[Change]]) -> list[int | Failure]:
+        async with transaction(self._connections) as connection:
+            await rows_of(connection, _TURN, self._owner)
+            keys = sorted({change.key for changes in batch for change in changes})
+            known = dict(await rows_of(connection, _VERSIONS, self._owner, keys))
+            fresh = [version for (version,) in await rows_of(connection, _NEXT, len(batch))]
+            outcomes: list[int | Failure] = []
+            made: dict[str, tuple[bytes | None, int]] = {}
+            for changes, version in zip(batch, fresh, strict=True):
+                refused = _refused(changes, known)
+                outcomes.append(refused or version)
+                if refused is None:
+                    for change in changes:
+                        made[change.key] = change.content, version
+                        known[change.key] = 0 if change.content is None else version
+            await self._make(connection, made)
+        return outcomes
+
+    async def _make(
+        self, connection: Connection, made: Mapping[str, tuple[bytes | None, int]]
+    ) -> None:
+        puts = [(self._owner, key, *one) for key, one in made.items() if one[0] is not None]
+        gone = [(self._owner, key, one[1]) for key, one in made.items() if one[0] is None]
+        async with connection.cursor() as cursor:
+            if puts:
+                await cursor.executemany(_PUT.encode(), puts)
+            if gone:
+                await cursor.executemany(_DELETE.encode(), gone)
+        self._gone += len(gone)
+        if self._gone >= _LOOK:
+            self._gone = 0
+            own = (self._owner, self._owner, GONE_MAX, self._owner)
+            await connection.execute(_FORGET.encode(), own)
+
+
+def _refused(changes: Sequence[Change], known: Mapping[str, int]) -> VersionConflict | None:
+    for change in changes:
+        if refused := conflict(change, known.get(change.key, 0)):
+            return refused
+    return None
+
+
+def _parts(batch: Sequence[Sequence[Change]]) -> Iterator[list[Sequence[Change]]]:
+    """Writes that share a transaction, which is not to grow without end."""
+    part: list[Sequence[Change]] = []
+    size = 0
+    for changes in batch:
+        size += sum(len(change.content or b"") for change in changes)
+        if part and size > _BYTES_MAX:
+            yield part
+            part, size = [], sum(len(change.content or b"") for change in changes)
+        part.append(changes)
+    if part:
+        yield part
 
 
 @asynccontextmanager
@@ -171,4 +227,7 @@ async def postgres_state(dsn: str, owner: str) -> AsyncIterator[PostgresState]:
     be. Raises Unreachable.
     """
     async with pool(dsn, _SCHEMA) as connections:
-        yield PostgresState(connections, owner)
+        store = PostgresState(connections, owner)
+        async with Tasks() as tasks:
+            tasks.spawn("state:commit", store.run())
+            yield store
