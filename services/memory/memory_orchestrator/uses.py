@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from services.memory.memory_orchestrator.book import Book
+from services.memory.memory_orchestrator.held import Held
 from services.memory.memory_orchestrator.place import Place
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
@@ -52,12 +53,16 @@ class Uses:
     async def _write(self, counts: dict[Place, int], latest: datetime) -> None:
         held = await self._book.held(list(counts))
         await asyncio.gather(
-            *(
-                self._book.replace(place, had, _used(had.record, counts[place], latest))
-                for place, had in held.items()
-                if had.record is not None
-            )
+            *(self._use(place, had, counts[place], latest) for place, had in held.items())
         )
+
+    async def _use(self, place: Place, had: Held, count: int, latest: datetime) -> None:
+        if had.record is None:
+            return
+        if not await self._book.replace(place, had, _used(had.record, count, latest)):
+            # Somebody wrote it meanwhile: it counts with the next ones.
+            self._found[place] += count
+            self._due.set()
 
 
 def _used(record: nouns.MemoryRecord, count: int, latest: datetime) -> nouns.MemoryRecord:

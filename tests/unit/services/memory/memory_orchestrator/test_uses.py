@@ -26,6 +26,7 @@ async def test_what_is_found_is_used_and_fades_from_then_on(tmp_path: Path) -> N
     clock = FakeClock()
     async with remembering(tmp_path, Words().agent, clock=clock) as stub:
         await add(stub, "a red door", "a")
+        await embedded(stub, 1)
         await clock.advance(14 * DAY_S)
         (hit,) = (await search(stub, "door")).hits
         assert round(hit.memory.strength, 3) == round(0.625 / 2, 3)
