@@ -10,7 +10,6 @@ from services.memory.vector_federation.gate import Gate
 from services.memory.vector_federation.source import OtherSpace, Source
 from tandem.memory.v1 import federated_store_pb2 as nouns
 from tandemkit.core.clock import Clock, stopwatch_s
-from tandemkit.core.errors import Failure
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.storage.failure import Damaged
 from tandemkit.storage.vectors.protocol import CollectionMissing, Hit, Query
@@ -104,11 +103,3 @@ class Store:
         except (Unreachable, Refused, Damaged) as error:
             cause = str(error)
         return Outcome(self.name, FAILED, stopwatch_s() - began_s, cause, fault=fault)
-
-
-class NothingKnown(Failure):
-    """No store answered."""
-
-    def __init__(self, outcomes: list[Outcome]) -> None:
-        super().__init__("no store of the federation answered in time")
-        self.outcomes = outcomes

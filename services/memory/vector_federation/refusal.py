@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from services.memory.vector_federation.asking import ANSWERED, LACKING, Fault, Outcome
 from tandem.memory.v1 import errors_pb2 as errors
-from tandem.memory.v1 import federated_store_pb2 as nouns
 from tandemkit.core.errors import CallerError, TransientError
 
 _RETRY_S = 1.0
@@ -16,7 +15,7 @@ def unanswered(outcomes: Sequence[Outcome], collection: str) -> CallerError | Tr
     """None where a store answered."""
     if any(one.state == ANSWERED for one in outcomes):
         return None
-    told = {one.store: one.cause or nouns.StoreState.Name(one.state) for one in outcomes}
+    told = "; ".join(f"{one.store}: {one.cause or 'no such collection'}" for one in outcomes)
     others = [one for one in outcomes if one.state != LACKING]
     if not others:
         reason = errors.ERROR_REASON_COLLECTION_NOT_FOUND
@@ -24,7 +23,7 @@ def unanswered(outcomes: Sequence[Outcome], collection: str) -> CallerError | Tr
     faults = {one.fault for one in others}
     if faults == {Fault.SPACE}:
         message = "the collection holds vectors of another space"
-        return CallerError(errors.ERROR_REASON_SPACE_MISMATCH, message, field="space", **told)
+        return CallerError(errors.ERROR_REASON_SPACE_MISMATCH, message, field="space", stores=told)
     if Fault.REQUEST in faults:
         (cause, *_) = (one.cause for one in others if one.fault is Fault.REQUEST)
         return invalid(cause)
@@ -32,7 +31,7 @@ def unanswered(outcomes: Sequence[Outcome], collection: str) -> CallerError | Tr
         errors.ERROR_REASON_STORES_UNREACHABLE,
         "no store of the federation answered in time",
         retry_after_s=_RETRY_S,
-        **told,
+        stores=told,
     )
 
 

@@ -131,13 +131,13 @@ async def test_one_try_at_a_time_is_made_of_a_store_that_is_left_alone() -> None
 
 async def test_nothing_known_is_not_nothing_found() -> None:
     """All lack the collection, all have another space, the request is at fault, or nobody knows."""
-    told: dict[int, list[Exception]] = {
+    cases: dict[int, list[Exception]] = {
         errors.ERROR_REASON_COLLECTION_NOT_FOUND: [CollectionMissing("notes")] * 2,
         errors.ERROR_REASON_SPACE_MISMATCH: [OtherSpace("another"), CollectionMissing("notes")],
         errors.ERROR_REASON_VECTOR_INVALID: [ValueError("no length"), AWAY],
         errors.ERROR_REASON_STORES_UNREACHABLE: [AWAY, CollectionMissing("notes")],
     }
-    for reason, answers in told.items():
+    for reason, answers in cases.items():
         one, other = Scripted(), Scripted()
         one.answer, other.answer = answers
         federation = Federation(stores(FakeClock(), one=one, other=other), WAIT_S)
@@ -145,6 +145,9 @@ async def test_nothing_known_is_not_nothing_found() -> None:
         failure = refusal.unanswered(outcomes, COLLECTION)
         assert failure is not None
         assert failure.reason == reason
+        if reason == errors.ERROR_REASON_STORES_UNREACHABLE:
+            told = "one: it does not answer; other: no such collection"
+            assert failure.metadata["stores"] == told
     nothing = [Outcome("one", ANSWERED), Outcome("other", FAILED, cause="away")]
     assert refusal.unanswered(nothing, COLLECTION) is None
 
