@@ -71,8 +71,8 @@ async def build(scope: Scope, settings: cfg.KnowledgeBaseSettings) -> AsyncItera
         vectors = Vectors(opened, partial(_vectors, scope.state_dir))
         following = Following(opened, vectors, embedder, scope.clock)
         jail = Jail(tuple(settings.roots))
-        sources = Sources(jail, _limits(settings))
-        intake = Intake(opened, sources, scope.workers(), scope.clock)
+        sources = Sources(jail, scope.workers(), _limits(settings))
+        intake = Intake(opened, sources, scope.clock)
         intake.when_filed(following.go_on)
         desk = Desk(opened, jail, intake, scope.clock)
         asks_own = not settings.without_own_documents

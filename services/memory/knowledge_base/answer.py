@@ -28,7 +28,9 @@ class Answers:
         self, question: str, namespaces: tuple[str, ...], within: pb.KnowledgeFilter
     ) -> pb.AskResponse:
         """Raises Unreachable."""
-        found = await self._search.find(Wanted(question, namespaces, _PASSAGES, HYBRID, within))
+        found = await self._search.find(
+            Wanted(question, namespaces, _PASSAGES, HYBRID, within, is_question=True)
+        )
         read = await self._library.search(partial(sections, keys=list(found.keys)))
         made = await asyncio.to_thread(extracted, question, _sources(read, found))
         return pb.AskResponse(

@@ -18,29 +18,18 @@ from typing import Final
 from services.memory.knowledge_base import folders, ledger, shelf
 from services.memory.knowledge_base.ledger import Entry, Item
 from services.memory.knowledge_base.library import Library
-from services.memory.knowledge_base.reading import Text, read
+from services.memory.knowledge_base.reading import Text
 from services.memory.knowledge_base.shelf import Filed
 from services.memory.knowledge_base.sources import Sources
 from tandem.memory.v1 import ingest_pb2 as nouns
 from tandemkit.core import log
 from tandemkit.core.clock import Clock
-from tandemkit.hosting.working import Workshop
-from tandemkit.ml.documents.document import Cause
 from tandemkit.reach.failure import Unreachable
-from tandemkit.rpc.failure import Refused
 
 _LOGGER = logging.getLogger("services.memory")
 _AGAIN_S: Final = 2.0
 _REMOVED_AT_ONCE: Final = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FAULTS: Final = {
-    Cause.TOO_LARGE: nouns.DOCUMENT_FAULT_TOO_LARGE,
-    Cause.UNKNOWN_TYPE: nouns.DOCUMENT_FAULT_MEDIA_TYPE_UNKNOWN,
-    Cause.NOT_TEXT: nouns.DOCUMENT_FAULT_UNREADABLE,
-    Cause.NO_TEXT: nouns.DOCUMENT_FAULT_NO_TEXT,
-    Cause.ENCRYPTED: nouns.DOCUMENT_FAULT_UNREADABLE,
-    Cause.BROKEN: nouns.DOCUMENT_FAULT_UNREADABLE,
-}
 
 
 class Watched:
@@ -68,11 +57,9 @@ class Watched:
 class Intake:
     """`run` works on all ingests in turn, a document of each at a time."""
 
-    def __init__(
-        self, library: Library, sources: Sources, workshop: Workshop, clock: Clock
-    ) -> None:
+    def __init__(self, library: Library, sources: Sources, clock: Clock) -> None:
         self.watched = Watched()
-        self._library, self._sources, self._workshop = library, sources, workshop
+        self._library, self._sources = library, sources
         self._clock = clock
         self._due = asyncio.Event()
         self._filed: list[Callable[[], None]] = []
@@ -141,17 +128,7 @@ class Intake:
         if await self._library.read(lambda database: shelf.is_unchanged(database, filed)):
             await self._file(one, item, None)
             return
-        await self._file(one, item, await self._read(item))
-
-    async def _read(self, item: Item) -> Text | int:
-        """What it says, or its fault."""
-        name = item.uri or item.path
-        try:
-            async with asyncio.timeout(self._sources.limits.parse_s_max):
-                found = await self._workshop.run(read, item.content, item.media_type, name)
-        except (TimeoutError, Refused):
-            return nouns.DOCUMENT_FAULT_TOO_COSTLY
-        return _FAULTS[found] if isinstance(found, Cause) else found
+        await self._file(one, item, await self._sources.text(item))
 
     async def _file(self, one: Entry, item: Item, outcome: Text | int | None) -> None:
         filed = self._filed_as(one, item)
@@ -184,20 +161,20 @@ class Intake:
         )
 
     async def _finish(self, one: Entry) -> None:
-        if one.folder:
-            await self._remove_gone(one)
-        has_changed = one.changed or one.removed or one.folder
+        removed = await self._remove_gone(one) if one.folder else 0
         await self._end(one, nouns.INGEST_STATE_DONE)
-        if has_changed:
+        # What an earlier life of the ingest removed is counted in it.
+        if one.changed or one.removed or removed:
             await self._library.scrub()
 
-    async def _remove_gone(self, one: Entry) -> None:
+    async def _remove_gone(self, one: Entry) -> int:
         found = await self._library.read(lambda database: list(ledger.gone(database, one)))
         keys = [key for key, path in found if folders.selects(one.patterns, path)]
         for start in range(0, len(keys), _REMOVED_AT_ONCE):
             part = keys[start : start + _REMOVED_AT_ONCE]
             await self._library.write(partial(_remove, one=one, keys=part))
             self._tell_filed()
+        return len(keys)
 
     async def _end(self, one: Entry, state: int) -> None:
         now_us = self._now_us()

@@ -117,5 +117,4 @@ CREATE TABLE IF NOT EXISTS settled (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO words (words, rank) VALUES ('rank', 'bm25(0.0, 3.0, 6.0, 1.0)');
 """

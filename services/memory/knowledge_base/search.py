@@ -56,6 +56,7 @@ class Wanted:
     limit: int
     mode: pb.SearchMode.ValueType = HYBRID
     filter: pb.KnowledgeFilter = field(default_factory=pb.KnowledgeFilter)
+    is_question: bool = False
 
 
 @dataclass(slots=True)
@@ -99,8 +100,9 @@ class Search:
 
     async def _words(self, wanted: Wanted, within: Within) -> list[int]:
         depth = max(self._terms.candidates, wanted.limit)
+        query = words.Query(wanted.query, wanted.is_question)
         return await self._library.search(
-            lambda database: words.found(database, wanted.query, within, depth)
+            lambda database: words.found(database, query, within, depth)
         )
 
     async def _asked(

@@ -19,6 +19,7 @@ from tandemkit.storage.subjects import Mention, folded
 
 _AT_ONCE: Final = 50
 _READ_AT_ONCE: Final = 20
+_RECORD_CHARS_MAX: Final = 500_000
 _NAMED = """
 SELECT document FROM document_subjects JOIN documents ON documents.key = document
 WHERE documents.space = ? AND folded = ? AND document > ? ORDER BY document LIMIT ?
@@ -92,14 +93,16 @@ class Subjects:
         await self._library.scrub()
 
     async def export(self, whom: Whom) -> AsyncIterator[nouns.SubjectRecord]:
-        """Each document with its text."""
+        """Each document with its text; a long one in several records."""
         async for keys in self._keys(whom):
             for key in keys:
-                record = await self._library.read(
-                    partial(_record, namespace=whom.namespace, key=key)
-                )
-                if record is not None:
-                    yield record
+                start: int | None = 0
+                while start is not None:
+                    record, start = await self._library.read(
+                        partial(_record, namespace=whom.namespace, key=key, start=start)
+                    )
+                    if record is not None:
+                        yield record
 
     async def _keys(self, whom: Whom) -> AsyncIterator[list[int]]:
         space = await self._library.read(lambda database: space_of(database, whom.namespace))
@@ -192,15 +195,24 @@ def _items(database: sqlite3.Connection, space: int, whom: Whom) -> Iterator[tup
             yield ingest, number
 
 
-def _record(database: sqlite3.Connection, namespace: str, key: int) -> nouns.SubjectRecord | None:
+def _record(
+    database: sqlite3.Connection, namespace: str, key: int, start: int
+) -> tuple[nouns.SubjectRecord | None, int | None]:
+    """A document with its text from there on, as far as fits into a message, and where the next
+    record of it starts.
+    """
     document = document_message(database, namespace, key)
     if document is None:
-        return None
-    (text,) = database.execute("SELECT text FROM documents WHERE key = ?", (key,)).fetchone()
-    whole = pb.GetDocumentResponse(document=document, text=text)
-    return nouns.SubjectRecord(
+        return None, None
+    cut = "SELECT substr(text, ?, ?) FROM documents WHERE key = ?"
+    (text,) = database.execute(cut, (start + 1, _RECORD_CHARS_MAX, key)).fetchone()
+    after = start + len(text)
+    more = after if text and after < document.chars else 0
+    whole = pb.GetDocumentResponse(document=document, text=text, next_char=more)
+    record = nouns.SubjectRecord(
         agent=pb.DESCRIPTOR.services_by_name["KnowledgeBaseService"].full_name,
-        name=document.name,
+        name=f"{document.name}?start_char={start}" if start else document.name,
         message_type=whole.DESCRIPTOR.full_name,
         message=whole.SerializeToString(),
     )
+    return record, more or None

@@ -183,7 +183,7 @@ def _leads(text: str, before: Block, after: Block) -> bool:
         return True
     if after.form is Form.PROSE:
         return _GOES_ON.match(text, after.start) is not None
-    return before.form is Form.PROSE
+    return before.form is Form.PROSE or (before.form, after.form) == (Form.LIST, Form.CODE)
 
 
 def _overlap(quote: Quote, source: int, start: int, end: int) -> bool:
