@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.tenancy.test_rights import AGENTS
+from tests.contract.tenancy.asking import AGENTS
 from tests.repo.checkout import root
 from tools.rules.descriptors import Contracts
 from tools.rules.tree import Tree

@@ -13,8 +13,8 @@ from tandem.memory.v1 import subject_pb2 as pb
 from tandemkit.rpc.contract import Method
 from tandemkit.testing.agents import serving
 from tests.cluster.remnants import Remnants
+from tests.contract.tenancy.asking import SETTINGS
 from tests.contract.tenancy.planting import PLANTED, WORD, Planted
-from tests.contract.tenancy.test_rights import SETTINGS
 
 # A subject, however it is written, and everything that there is.
 WHOM: tuple[dict[str, Any], ...] = (

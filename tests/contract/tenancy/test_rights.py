@@ -13,17 +13,8 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from services.memory.answer.agent import AGENT as ANSWER
-from services.memory.cache.agent import AGENT as CACHE
-from services.memory.knowledge_base.agent import AGENT as KNOWLEDGE_BASE
-from services.memory.memory_client.agent import AGENT as MEMORY_CLIENT
-from services.memory.memory_orchestrator.agent import AGENT as MEMORY_ORCHESTRATOR
 from services.memory.namespace.agent import AGENT as NAMESPACE
-from services.memory.session_memory.agent import AGENT as SESSION_MEMORY
-from services.memory.vector_federation.agent import AGENT as VECTOR_FEDERATION
-from services.memory.vector_store.agent import AGENT as VECTOR_STORE
 from tandem.control.v1 import registry_service_pb2 as registry
-from tandem.memory.config.v1 import knowledge_base_pb2 as knowledge
 from tandem.memory.v1 import namespace_pb2 as nouns
 from tandemkit.hosting.agent import Agent
 from tandemkit.rpc import validation
@@ -31,21 +22,10 @@ from tandemkit.rpc.callers import HEADER
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.testing.agents import fake_agent, serving
+from tests.contract.tenancy.asking import AGENTS, SETTINGS
 from tests.contract.tenancy.examples import example, names_a_namespace
 
-AGENTS = (
-    ANSWER,
-    CACHE,
-    KNOWLEDGE_BASE,
-    MEMORY_CLIENT,
-    MEMORY_ORCHESTRATOR,
-    NAMESPACE,
-    SESSION_MEMORY,
-    VECTOR_FEDERATION,
-    VECTOR_STORE,
-)
 NOBODY = ((HEADER, "callers/nobody"),)
-SETTINGS = {KNOWLEDGE_BASE.name: knowledge.KnowledgeBaseSettings(without_own_documents=True)}
 # Of all namespaces: each caller is told of what he may see, here of nothing.
 _OF_WHAT_ONE_MAY_SEE = {
     "/tandem.memory.v1.MemoryClientService/GetJournal",

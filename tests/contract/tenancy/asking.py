@@ -1,0 +1,27 @@
+"""The agents that ask who calls, and how they are built where they stand alone."""
+
+from __future__ import annotations
+
+from services.memory.answer.agent import AGENT as ANSWER
+from services.memory.cache.agent import AGENT as CACHE
+from services.memory.knowledge_base.agent import AGENT as KNOWLEDGE_BASE
+from services.memory.memory_client.agent import AGENT as MEMORY_CLIENT
+from services.memory.memory_orchestrator.agent import AGENT as MEMORY_ORCHESTRATOR
+from services.memory.namespace.agent import AGENT as NAMESPACE
+from services.memory.session_memory.agent import AGENT as SESSION_MEMORY
+from services.memory.vector_federation.agent import AGENT as VECTOR_FEDERATION
+from services.memory.vector_store.agent import AGENT as VECTOR_STORE
+from tandem.memory.config.v1 import knowledge_base_pb2 as knowledge
+
+AGENTS = (
+    ANSWER,
+    CACHE,
+    KNOWLEDGE_BASE,
+    MEMORY_CLIENT,
+    MEMORY_ORCHESTRATOR,
+    NAMESPACE,
+    SESSION_MEMORY,
+    VECTOR_FEDERATION,
+    VECTOR_STORE,
+)
+SETTINGS = {KNOWLEDGE_BASE.name: knowledge.KnowledgeBaseSettings(without_own_documents=True)}
