@@ -102,9 +102,11 @@ class Reading:
             except Away:
                 copy = self._copies.of(name)
             except Refused as error:
-                if error.refusal.reason != _MISSING or not self._journal.of(name):
+                if error.refusal.reason != _MISSING:
                     raise
                 self._copies.drop(name)
+                if not self._journal.of(name):
+                    raise
                 return Found(None, pb.READ_SOURCE_LIVE)
             else:
                 self._copies.take(memory, asked_s)

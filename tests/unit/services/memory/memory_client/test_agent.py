@@ -118,6 +118,10 @@ async def test_a_stale_copy_says_so_and_without_one_nothing_is_known(
         orchestrator.is_away = False
         await eventually(lambda: client.get("one"), lambda answer: answer.source == LIVE)
         assert not (await client.search("bird")).hits
+        del orchestrator.memories[name("one")]
+        assert (await refusal(client.get("one"))).reason == "MEMORY_NOT_FOUND"
+        orchestrator.is_away = True
+        assert (await refusal(client.get("one"))).reason == "ORCHESTRATOR_UNREACHABLE"
 
 
 async def test_a_full_journal_refuses(orchestrator: FakeOrchestrator, tmp_path: Path) -> None:
