@@ -12,6 +12,7 @@ from services.memory.memory_client.journal import Bounds, journal
 from services.memory.memory_client.line import Line
 from services.memory.memory_client.matter import Matter
 from services.memory.memory_client.means import Means
+from services.memory.memory_client.noting import STREAM, Noting
 from services.memory.memory_client.orchestrator import Orchestrator
 from services.memory.memory_client.reading import Reading
 from services.memory.memory_client.resolving import Resolving
@@ -22,8 +23,11 @@ from tandem.memory.config.v1 import memory_client_pb2 as cfg
 from tandem.memory.v1 import memory_client_service_pb2 as pb
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as orchestrator
 from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as orchestrator_rpc
+from tandem.platform.v1 import event_store_service_pb2 as events
+from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.news import News
+from tandemkit.hosting.recording import recording
 from tandemkit.hosting.scope import Scope
 
 _MIB: Final = 1024 * 1024
@@ -46,10 +50,15 @@ async def build(scope: Scope, settings: cfg.MemoryClientSettings) -> AsyncIterat
     bounds = Bounds(
         settings.journal_max or _JOURNAL_MAX, settings.journal_bytes_max or _JOURNAL_BYTES_MAX
     )
-    async with journal(scope.state_dir / "journal.sqlite", bounds, news) as kept:
+    store = scope.stub(events_rpc.EventStoreServiceStub)
+    async with (
+        recording(scope.state_dir / "failures.outbox", STREAM, store, clock) as recorder,
+        journal(scope.state_dir / "journal.sqlite", bounds, news) as kept,
+    ):
         means = Means(Orchestrator(stub, line, patience_s), kept, copies, line, clock)
         writing = Writing(means)
-        draining = Draining(means, writing)
+        noting = Noting(recorder, scope.name, scope.where, clock)
+        draining = Draining(means, writing, noting)
         telling = Telling(means, writing, draining)
         scope.spawn("drain", draining.run())
         scope.measure(telling.families)
@@ -76,7 +85,8 @@ def _fresh_for_s(settings: cfg.MemoryClientSettings) -> float:
 AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.MemoryClientSettings,
-    soft_calls=(orchestrator.DESCRIPTOR,),
+    # Without the one writes are journaled, and without the other failures wait on disk.
+    soft_calls=(orchestrator.DESCRIPTOR, events.DESCRIPTOR),
     build=build,
 )
 main = AGENT.main

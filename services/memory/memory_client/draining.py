@@ -10,6 +10,7 @@ from typing import Final
 
 from services.memory.memory_client.journal import copy_of
 from services.memory.memory_client.means import Means
+from services.memory.memory_client.noting import Noting
 from services.memory.memory_client.orchestrator import UNSURE, Away, Stored
 from services.memory.memory_client.writing import Writing
 from tandem.memory.v1.journal_pb2 import JOURNAL_STATE_REFUSED, JournalEntry
@@ -31,10 +32,10 @@ class Draining:
     between sends it again, which the orchestrator knows by its id.
     """
 
-    def __init__(self, means: Means, writing: Writing) -> None:
+    def __init__(self, means: Means, writing: Writing, noting: Noting) -> None:
         self._orchestrator, self._journal = means.orchestrator, means.journal
         self._copies, self._line, self._clock = means.copies, means.line, means.clock
-        self._writing = writing
+        self._writing, self._noting = writing, noting
         self._sending: dict[int, asyncio.Future[None]] = {}
         self.drained = 0
 
@@ -117,6 +118,7 @@ class Draining:
         if is_final:
             said = {"number": entry.number, "reason": changed.reason}
             log.event(_LOGGER, logging.WARNING, "journal.refused", **said)
+            self._noting.refused(changed)
         else:
             await self._clock.sleep(_AGAIN_S)
 

@@ -75,7 +75,7 @@ async def client_of(
     orchestrator: FakeOrchestrator, folder: Path, **settings: Any
 ) -> AsyncIterator[Client]:
     said = MemoryClientSettings(patience=Duration(nanos=200_000_000), **settings)
-    beside = (orchestrator.agent,)
+    beside = (orchestrator.agent, orchestrator.event_store)
     async with serving(AGENT, settings=said, beside=beside, state_dir=folder) as channel:
         yield Client(channel)
 

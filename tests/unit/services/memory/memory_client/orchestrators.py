@@ -8,6 +8,7 @@ from typing import Any
 from tandem.memory.v1 import errors_pb2 as errors
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1.memory_pb2 import Memory, MemoryHit
+from tandem.platform.v1 import event_store_service_pb2 as store
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
 from tandemkit.testing.agents import fake_agent
@@ -26,6 +27,8 @@ class FakeOrchestrator:
         self.calls: list[str] = []
         # Writes that changed something.
         self.done: list[tuple[str, str]] = []
+        # Contents of events, by their message.
+        self.events: list[tuple[str, bytes]] = []
         self._requests: dict[str, set[str]] = {}
         self._added: dict[str, pb.AddMemoryRequest] = {}
 
@@ -39,6 +42,16 @@ class FakeOrchestrator:
             DeleteMemory=self._delete,
             SearchMemories=self._search,
         )
+
+    @property
+    def event_store(self) -> Agent:
+        """Takes what is recorded."""
+
+        async def append(request: Any, _context: Any) -> Any:
+            self.events += [(one.content.schema, one.content.content) for one in request.events]
+            return store.AppendEventsResponse()
+
+        return fake_agent(store.DESCRIPTOR, AppendEvents=append)
 
     @property
     def texts(self) -> dict[str, str]:

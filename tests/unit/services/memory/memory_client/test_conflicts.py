@@ -6,11 +6,16 @@ import grpc
 
 from tandem.memory.v1 import memory_client_service_pb2 as pb
 from tandem.memory.v1.journal_pb2 import JOURNAL_STATE_REFUSED
+from tandem.memory.v1.memory_pb2 import MemoryOperationFailed
 from tests.cluster.eventually import eventually
 from tests.unit.services.memory.memory_client.clients import Client, name, refusal
 from tests.unit.services.memory.memory_client.orchestrators import FakeOrchestrator
 
 CODE = grpc.StatusCode
+
+
+async def _count(orchestrator: FakeOrchestrator) -> int:
+    return len(orchestrator.events)
 
 
 async def test_a_conflict_is_kept_told_and_resolved(
@@ -33,6 +38,9 @@ async def test_a_conflict_is_kept_told_and_resolved(
     assert {one.reason for one in refused} == {"MEMORY_VERSION_CONFLICT"}
     await eventually(client.journal, lambda found: found.standing.depth == 4)
     assert orchestrator.texts["four"] == "a bird"
+    await eventually(lambda: _count(orchestrator), lambda found: found == 3)
+    event = MemoryOperationFailed.FromString(orchestrator.events[0][1])
+    assert (event.error, event.reason) == ("update_memory_error", "MEMORY_VERSION_CONFLICT")
     by_name = {one.name: one.number for one in refused}
     (behind,) = (one for one in told.entries if one.name == name("one") and one not in refused)
     too_soon = await refusal(client.resolve(behind.number, pb.JOURNAL_RESOLUTION_DROP))
