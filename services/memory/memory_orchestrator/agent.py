@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.memory.memory_orchestrator.attention import SYNC
 from services.memory.memory_orchestrator.book import Book
 from services.memory.memory_orchestrator.consolidation import Consolidation, Terms
 from services.memory.memory_orchestrator.desk import INDEX_MIB_MAX, Desk
-from services.memory.memory_orchestrator.following import SYNC, Indices
+from services.memory.memory_orchestrator.following import Indices
 from services.memory.memory_orchestrator.noting import STREAM, Failures, Whose
 from services.memory.memory_orchestrator.questions import Questions
 from services.memory.memory_orchestrator.search import WEIGHT, Ranking, Search
@@ -52,7 +53,7 @@ async def build(scope: Scope, settings: cfg.MemoryOrchestratorSettings) -> Async
     scope.spawn("uses", uses.run())
     scope.spawn("vectors", vectoring.run())
     sync = settings.sync_interval.ToTimedelta() if settings.HasField("sync_interval") else SYNC
-    scope.spawn("sync", indices.keep(sync.total_seconds()))
+    scope.spawn("sync", indices.attention.keep(indices.follow, sync.total_seconds()))
     scope.spawn("upkeep", Upkeep(state, indices, consolidation, clock).run(settings))
     indices.wanted.set()
     store = scope.stub(events_rpc.EventStoreServiceStub)

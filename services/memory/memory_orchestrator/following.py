@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from services.memory.memory_orchestrator.attention import Attention
 from services.memory.memory_orchestrator.place import MEMORIES, Place
 from services.memory.memory_orchestrator.question import Answer, Question
 from services.memory.memory_orchestrator.strength import Fading
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Failure
-from tandemkit.reach.failure import Refused, Unreachable
-from tandemkit.storage.failure import Damaged
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.state.protocol import Changed, Forgotten, StateStore
 from tandemkit.storage.vectors.protocol import Space
@@ -33,11 +31,8 @@ _INLINE_CHANGES: Final = 16
 _INLINE_MEMORIES: Final = 2000
 # So many questions share one multiplication: their likenesses to a block fit into the cache.
 _QUESTIONS_MAX: Final = 32
-# After so long without a question or a write nothing is fetched ahead of the next one.
-_IN_USE_S: Final = 60.0
 # A page has up to that many records, of which the longest are 100 KB.
 _PAGE: Final = 500
-SYNC: Final = timedelta(seconds=5)
 Asked: TypeAlias = tuple[str, Question | None]
 
 
@@ -45,7 +40,7 @@ class Indices:
     """By namespace. `run` has them follow."""
 
     def __init__(self, store: StateStore, fading: Fading, clock: Clock) -> None:
-        self._store, self._fading, self._clock = store, fading, clock
+        self._store, self._fading = store, fading
         self._indices: dict[str, Index] = {}
         self._since = 0
         self._group: GroupCommit[Asked, Answer | None] = GroupCommit(self._answered)
@@ -53,8 +48,7 @@ class Indices:
         self._turn = asyncio.Lock()
         # Set whenever vectors may have to be made.
         self.wanted = asyncio.Event()
-        self._asked_s = -_IN_USE_S
-        self._in_use = asyncio.Event()
+        self.attention = Attention(clock)
 
     @property
     def namespaces(self) -> Sequence[str]:
@@ -62,7 +56,8 @@ class Indices:
 
     @property
     def size_bytes(self) -> int:
-        return sum(one.size_bytes for one in self._indices.values())
+        # A thread may be adding one.
+        return sum(one.size_bytes for one in tuple(self._indices.values()))
 
     def of(self, namespace: str) -> Index | None:
         return self._indices.get(namespace)
@@ -71,17 +66,20 @@ class Indices:
         """Answers until cancelled."""
         await self._group.run()
 
-    async def keep(self, every_s: float) -> None:
-        """Follows from time to time while somebody asks or writes, until cancelled: so there is
-        little to fetch when the next one asks.
+    async def waiting(self, most: int, passed_over: Iterable[Place] = ()) -> list[Place]:
+        """Some memories that wait for a vector, of each namespace; those that were passed over come
+        last.
         """
-        while True:
-            await self._in_use.wait()
-            self._in_use.clear()
-            while self._clock.monotonic_s() - self._asked_s < _IN_USE_S:
-                await self._clock.sleep(every_s)
-                with suppress(Unreachable, Refused, Damaged):
-                    await self.follow()
+        async with self._turn:
+            for place in passed_over:
+                index = self._indices.get(place.namespace)
+                if index is not None and place.id in index.pending:
+                    index.pending[place.id] = index.pending.pop(place.id)
+            return [
+                Place(namespace, memory_id)
+                for namespace, index in self._indices.items()
+                for memory_id in islice(index.pending, most)
+            ]
 
     async def adopt(self, space: Space) -> None:
         """From now on vectors are of that space, in all namespaces."""
@@ -89,14 +87,9 @@ class Indices:
             for index in self._indices.values():
                 index.adopt(space)
 
-    def use(self) -> None:
-        """Somebody asks or writes."""
-        self._asked_s = self._clock.monotonic_s()
-        self._in_use.set()
-
     async def ask(self, namespace: str, question: Question) -> Answer | None:
         """None where the namespace has no memories. Raises what the store raises."""
-        self.use()
+        self.attention.pay()
         return await self._group.do((namespace, question))
 
     async def follow(self) -> None:

@@ -9,7 +9,6 @@ import logging
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta
-from itertools import islice
 from typing import Final, Protocol
 
 from services.memory.memory_orchestrator.book import Book
@@ -48,13 +47,15 @@ class Vectoring:
         self._book, self._indices = book, indices
         self._embedder, self._clock = embedder, clock
         self._own: set[Place] = set()
+        # Not due yet: others have their turn before them.
+        self._passed_over: set[Place] = set()
         self._failures = 0
         self._alarm = Alarm(clock, indices.wanted.set)
 
     def written(self, place: Place) -> None:
         """By this replica, so its vector is made here."""
         self._own.add(place)
-        self._indices.use()
+        self._indices.attention.pay()
         self._indices.wanted.set()
 
     async def run(self) -> None:
@@ -86,7 +87,7 @@ class Vectoring:
 
     async def _waiting(self) -> dict[Place, Held]:
         """Some of those that wait; looks again later where only others' do."""
-        places = self._pending()
+        places = await self._pending()
         if not places:
             return {}
         found = {
@@ -94,29 +95,17 @@ class Vectoring:
             for place, had in (await self._book.held(places)).items()
             if had.record is not None and self._is_due(place, had.record)
         }
-        self._pass_over(set(places) - set(found))
+        self._passed_over = set(places) - set(found)
         if not found:
             self._alarm.set_to(self._clock.monotonic_s() + _OTHERS_AFTER.total_seconds())
         return found
 
-    def _pending(self) -> list[Place]:
+    async def _pending(self) -> list[Place]:
         """Those first that were written here."""
-        waiting = [
-            Place(namespace, memory_id)
-            for namespace in self._indices.namespaces
-            if (index := self._indices.of(namespace)) is not None
-            for memory_id in islice(index.pending, _LOOK)
-        ]
+        waiting = await self._indices.waiting(_LOOK, self._passed_over)
         if len(self._own) > _LOOK:
             self._own.intersection_update(waiting)
         return sorted(waiting, key=lambda place: place not in self._own)[:_BATCH]
-
-    def _pass_over(self, places: Iterable[Place]) -> None:
-        """Others have their turn before these wait again."""
-        for place in places:
-            index = self._indices.of(place.namespace)
-            if index is not None and place.id in index.pending:
-                index.pending[place.id] = index.pending.pop(place.id)
 
     def _is_due(self, place: Place, record: nouns.MemoryRecord) -> bool:
         if place in self._own:
