@@ -49,7 +49,7 @@ class Namespaces:
 
 @asynccontextmanager
 async def two_namespaces(folder: Path) -> AsyncIterator[Namespaces]:
-    """The link is up. Skips where the kernel grants no namespaces."""
+    """The link is up. Skips where nftables is absent; the kernel has to grant user namespaces."""
     programs = demand("nftables")
     ip, unshare = str(programs["ip"]), shutil.which("unshare") or "unshare"
     sleeping = ("sleep", "infinity")
