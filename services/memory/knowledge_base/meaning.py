@@ -10,6 +10,7 @@ from tandemkit.storage.vectors.protocol import (
     HITS_MAX,
     CollectionMissing,
     Condition,
+    Hit,
     OneOf,
     Query,
 )
@@ -44,4 +45,15 @@ class Meaning:
             hits = await collection.search(wanted)
         except CollectionMissing:
             return []
-        return [(int(one.id), one.score) for one in hits]
+        allowed = None if few or within.documents is None else set(map(str, within.documents))
+        found = [
+            (int(one.id), one.score)
+            for one in hits
+            if allowed is None or _document_of(one) in allowed
+        ]
+        return found[:limit]
+
+
+def _document_of(hit: Hit) -> str:
+    said = hit.labels.get("document", ())
+    return said[0] if isinstance(said, tuple) and said else ""

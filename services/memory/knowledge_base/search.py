@@ -81,6 +81,8 @@ class Search:
     async def find(self, wanted: Wanted) -> Found:
         """Nothing found is an empty answer. Raises Unreachable."""
         within, pending = await self._library.search(lambda database: _within(database, wanted))
+        if not within.spaces:
+            return Found()
         asking = self._asked(wanted, within)
         by_words, (asked, by_meaning) = await asyncio.gather(self._by_words(wanted, within), asking)
         found = Found()
@@ -109,7 +111,7 @@ class Search:
         self, wanted: Wanted, within: Within
     ) -> tuple[Embedded | None, list[tuple[int, float]]]:
         """The query's vector, and what is like it; no vector where the answer goes without."""
-        if wanted.mode == LEXICAL or not any(within.spaces):
+        if wanted.mode == LEXICAL:
             return None, []
         depth = max(self._terms.candidates, wanted.limit)
         try:

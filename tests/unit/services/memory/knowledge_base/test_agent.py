@@ -10,10 +10,12 @@ from typing import Any
 import grpc
 import pytest
 
+from services.memory.knowledge_base import meaning
 from tandem.memory.v1 import degradation_pb2 as degradation
 from tandem.memory.v1 import ingest_pb2 as nouns
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandem.memory.v1 import label_filter_pb2 as labels
+from tandemkit.storage.vectors.protocol import CHOICES_MAX
 from tandemkit.testing.failures import failure_of
 from tests.unit.services.memory.knowledge_base.asking import (
     Embedder,
@@ -103,8 +105,14 @@ async def test_no_word_of_a_query_is_syntax(tmp_path: Path) -> None:
         assert (await base.search("body:spade", mode=pb.SEARCH_MODE_LEXICAL)).hits
 
 
-async def test_filters_hold_for_words_and_for_vectors(tmp_path: Path) -> None:
-    """Documents, subjects, labels and where documents come from."""
+@pytest.mark.parametrize("named_max", [CHOICES_MAX, 0])
+async def test_filters_hold_for_words_and_for_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_max: int
+) -> None:
+    """Documents, subjects, labels and where documents come from; also where too many documents are
+    left to be named in a search of vectors.
+    """
+    monkeypatch.setattr(f"{meaning.__name__}.CHOICES_MAX", named_max)
     spring = labels.Label(key="season", texts=labels.TextSet(texts=["spring"]))
     async with knowledge_base(tmp_path) as base:
         await base.ingest(
@@ -123,7 +131,10 @@ async def test_filters_hold_for_words_and_for_vectors(tmp_path: Path) -> None:
             (pb.KnowledgeFilter(uri_prefix="b/"), "kitchen"),
             (pb.KnowledgeFilter(labels=in_spring), "garden"),
         ):
+            by_meaning = await base.search("tomatoes", filter=said, mode=pb.SEARCH_MODE_VECTOR)
+            assert by_meaning.hits
             found = await base.search("tomatoes", filter=said)
+            found.hits.extend(by_meaning.hits)
             assert {one.passage.document for one in found.hits} == {
                 f"namespaces/default/documents/{document}"
             }
@@ -138,7 +149,8 @@ async def test_a_namespace_sees_its_own_alone(tmp_path: Path) -> None:
         await base.embedded("ours")
         assert (await base.search("spade", namespace="ours")).hits
         for namespace in ("", "ours-2"):
-            assert not (await base.search("spade", namespace=namespace)).hits
+            found = await base.search("spade", namespace=namespace)
+            assert (list(found.hits), list(found.degraded)) == ([], [])
             assert not (await base.documents(namespace)).documents
 
 
