@@ -20,7 +20,7 @@ from tandem.memory.v1 import namespace_service_pb2 as pb
 from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
 from tandemkit.core.clock import Clock
-from tandemkit.core.errors import TransientError
+from tandemkit.core.errors import Failure
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.chronicle import Chronicle
 from tandemkit.hosting.history import HistoryRecording
@@ -64,11 +64,13 @@ async def build(scope: Scope, settings: cfg.NamespaceSettings) -> AsyncIterator[
 
 
 async def _ruled(ledger: Ledger, settings: cfg.NamespaceSettings, own: str, clock: Clock) -> None:
-    """What the fleet's file says of namespaces without rules, into the rules."""
+    """What the fleet's file says of namespaces without rules, into the rules, however long the
+    registry is away.
+    """
     while True:
         try:
             await ledger.unrule(Order("unruled", own), list(settings.unruled))
-        except TransientError:
+        except Failure:
             await clock.sleep(_RETRY_S)
         else:
             return
