@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from tandemkit.storage.vectors.protocol import (
     Condition,
     Full,
     Index,
+    Metric,
     OneOf,
     Point,
+    Query,
     VectorStore,
 )
 from tandemkit.storage.vectors.shelf import Maker
@@ -121,6 +124,27 @@ async def test_an_index_that_does_not_match_is_built_again(
             assert await found(target, one.values, 1) == [one.id]
         await store.keeping.built()
         assert await found(target, points[7].values, 1) == ["p7"]
+
+
+@pytest.mark.parametrize("metric", Metric)
+async def test_few_behind_a_filter_are_found_by_an_index(
+    tmp_path: Path, maker: Maker, metric: Metric
+) -> None:
+    """Whichever metric it has, and though it rounds: those that comparing all finds."""
+    points = clustered(2500)
+    where = (Condition("part", OneOf(("part3",))),)
+    async with file_vectors(tmp_path / "vectors.sqlite", maker) as store:
+        made = await store.create("one", plan(metric, index=Index.HNSW))
+        target = await filled(made, points)
+        await found(target, vector(1.0), 1)
+        await store.keeping.built()
+        hits = 0
+        for one in clustered(20, seed=8):
+            asked = Query(one.values, SPACE, 10, where)
+            told = await target.search(asked)
+            expected = await target.search(replace(asked, exact=True))
+            hits += len({hit.id for hit in told} & {hit.id for hit in expected})
+        assert hits >= 190
 
 
 async def test_an_index_of_the_other_maker_is_built_again(tmp_path: Path) -> None:

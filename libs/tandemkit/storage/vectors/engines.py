@@ -15,7 +15,7 @@ from tandemkit.storage.vectors.protocol import Metric, Values
 # An engine that misses so many of those that it was made with, or has grown so much, is made anew.
 HOLES_SHARE_MAX = 0.25
 # More than are asked for: what was rounded is put into its order afterwards.
-SPARE, _SPARE_FILTERED = 4, 2
+SPARE, _SPARE_FILTERED = 4, 3
 
 
 class Engine(Protocol):

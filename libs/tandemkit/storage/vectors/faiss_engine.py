@@ -13,7 +13,7 @@ from tandemkit.storage.vectors.matrix import Numbers, Rows, prepared
 from tandemkit.storage.vectors.protocol import Index, Metric, Values
 
 _LINKS = 32
-_LOOK_BUILDING, _LOOK_SEARCHING = 80, 64
+_LOOK_BUILDING, _LOOK_SEARCHING, _LOOK_MAX = 80, 64, 4096
 _TRAINED_PER_LIST = 64
 _LISTS_MAX, _LISTS_LOOKED_MIN = 4096, 12
 # With fewer to learn a centre from FAISS complains.
@@ -87,7 +87,8 @@ class FaissEngine:
             return np.empty(0, np.int64)
         spare = k if self.is_exact else k * SPARE
         row = one_row(values, self._metric)
-        limits = self._limits(self._selected(among))
+        spread = 1 if among is None else max(self._total // len(among), 1)
+        limits = self._limits(self._selected(among), spread)
         _, found = self._index.search(row, min(spare, self._total), params=limits)
         near: Numbers = found[0]
         return near[near >= 0]
@@ -101,7 +102,8 @@ class FaissEngine:
             return self._passed
         return faiss.IDSelectorBatch(np.setdiff1d(among, self._removed, assume_unique=True))
 
-    def _limits(self, selected: Any) -> Any:
+    def _limits(self, selected: Any, spread: int) -> Any:
+        """A graph finds those who are one of `spread` only if it looks at so many more."""
         match self._kind:
             case Index.FLAT:
                 return faiss.SearchParameters(sel=selected)
@@ -111,7 +113,8 @@ class FaissEngine:
                     sel=selected, nprobe=max(_LISTS_LOOKED_MIN, lists // 10)
                 )
             case _:
-                return faiss.SearchParametersHNSW(sel=selected, efSearch=_LOOK_SEARCHING)
+                look = min(_LOOK_SEARCHING * spread, _LOOK_MAX)
+                return faiss.SearchParametersHNSW(sel=selected, efSearch=look)
 
     def _made(self, rows: Rows) -> Any:
         kind = faiss.METRIC_L2 if self._metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT

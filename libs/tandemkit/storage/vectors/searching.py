@@ -15,8 +15,6 @@ from tandemkit.storage.vectors.protocol import Filter, Hit, Metric, Query
 from tandemkit.storage.vectors.shelf import Held
 from tandemkit.storage.vectors.texts import labels_in
 
-# So few are read and compared as fast as a graph is asked about them.
-_FEW = 1500
 _READ_ROWS, _PICK_ROWS = 2000, 500
 # So many filters are remembered until the next write.
 _FILTERS_MAX = 16
@@ -52,13 +50,13 @@ def _chosen(database: sqlite3.Connection, held: Held, where: Filter) -> Numbers:
 
 def _candidates(held: Held, query: Query, among: Numbers | None) -> Numbers | None:
     """None where they all have to be compared: for want of an engine, by the caller's wish, or
-    since they are few or the engine did not find enough of them.
+    since the engine did not find enough of them.
     """
     with held.turn:
         engine = held.engine
         if engine is None:
             return None
-        if not engine.is_exact and (query.exact or (among is not None and len(among) <= _FEW)):
+        if query.exact and not engine.is_exact:
             return None
         found = engine.candidates(query.values, query.k, among)
         there = len(engine) if among is None else len(among)
