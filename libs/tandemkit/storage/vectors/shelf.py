@@ -121,7 +121,7 @@ class Shelf:
         """The digest of the file in which the engine lies now; None where it belongs in none: what
         was removed from a collection is in no file.
         """
-        engine = held.engine
+        engine, held.changes = held.engine, 0
         if engine is None or engine.is_exact or engine.has_holes:
             return None
         path = self._path(held.number)
@@ -131,7 +131,6 @@ class Shelf:
             os.fsync(file.fileno())
             digest = hashlib.file_digest(file, "blake2b").digest()
         fresh.replace(path)
-        held.changes = 0
         return digest
 
     def forget(self, number: int) -> None:
