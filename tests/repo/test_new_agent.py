@@ -83,6 +83,7 @@ def test_their_own_tests_pass(grown: Grown) -> None:
     _expect_silence(grown.run("pytest", "-q", "-p", "no:cacheprovider", *tests))
 
 
+@pytest.mark.timeout(240)
 def test_they_keep_the_rules_of_the_repository(grown: Grown) -> None:
     """The copy breaks no rule that the repository did not break before: all five facts agree."""
     known = set(book.check(grown.before))
