@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 
 from services.memory.vector_federation.asking import Store
 from services.memory.vector_federation.federation import Federation
 from services.memory.vector_federation.figures import families
-from services.memory.vector_federation.servicer import VectorFederation
 from services.memory.vector_federation.source import OtherSpace, OwnSource, Source
 from tandem.memory.config.v1 import vector_federation_pb2 as cfg
 from tandem.memory.v1 import errors_pb2 as errors
@@ -27,6 +27,9 @@ from tandemkit.storage.vectors.protocol import CollectionMissing, Hit, Query, Ve
 from tandemkit.storage.vectors.stores import opened
 from tandemkit.storage.vectors.wire import filter_message, labels_of, space_message
 
+if TYPE_CHECKING:
+    from services.memory.vector_federation.servicer import VectorFederation
+
 _REASON = errors.ErrorReason.Name
 _PREFIX = "ERROR_REASON_"
 _WAIT_S = 2.0
@@ -37,6 +40,9 @@ _FLEET = (cfg.FederatedStore(name="fleet", instance=""),)
 async def build(
     scope: Scope, settings: cfg.VectorFederationSettings
 ) -> AsyncIterator[VectorFederation]:
+    # With it comes numpy, whose threads the host has settled by now.
+    from services.memory.vector_federation.servicer import VectorFederation
+
     said = list(settings.stores) or _FLEET
     if len({one.name for one in said}) < len(said):
         raise Bug("two stores of the federation's settings have one name")

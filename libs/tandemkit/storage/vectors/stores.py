@@ -9,9 +9,7 @@ from pathlib import Path
 
 from tandem.memory.config.v1 import vector_backend_pb2 as cfg
 from tandemkit.core.errors import Failure
-from tandemkit.storage.vectors.files import BYTES_MAX, file_vectors
 from tandemkit.storage.vectors.protocol import VectorStore
-from tandemkit.storage.vectors.shelf import Maker
 
 FILE = "vectors.sqlite"
 _CHROMA_URL, _QDRANT_URL = "http://127.0.0.1:8000", "http://127.0.0.1:6333"
@@ -37,8 +35,7 @@ async def opened(
     """
     match chosen.WhichOneof("place"):
         case "faiss":
-            limit = chosen.faiss.memory_bytes_max or BYTES_MAX
-            async with file_vectors(folder / FILE, Maker.FAISS, limit) as files:
+            async with _files(folder, "faiss", chosen.faiss.memory_bytes_max) as files:
                 yield files
         case "chroma":
             async with _chroma(chosen.chroma, reveal) as chroma:
@@ -50,12 +47,20 @@ async def opened(
             async with _postgres(chosen.postgres) as postgres:
                 yield postgres
         case _:
-            limit = chosen.files.memory_bytes_max or BYTES_MAX
-            async with file_vectors(folder / FILE, Maker.EMBEDDED, limit) as files:
+            async with _files(folder, "embedded", chosen.files.memory_bytes_max) as files:
                 yield files
 
 
-# The client of a server is imported by who uses that server.
+# numpy comes with a store, and the client of a server is imported by who uses that server.
+@asynccontextmanager
+async def _files(folder: Path, maker: str, bytes_max: int) -> AsyncIterator[VectorStore]:
+    from tandemkit.storage.vectors.files import BYTES_MAX, file_vectors
+    from tandemkit.storage.vectors.shelf import Maker
+
+    async with file_vectors(folder / FILE, Maker(maker), bytes_max or BYTES_MAX) as store:
+        yield store
+
+
 @asynccontextmanager
 async def _chroma(said: cfg.VectorChroma, reveal: Reveal) -> AsyncIterator[VectorStore]:
     from tandemkit.storage.vectors.chroma import ChromaPlace, chroma_vectors

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ import grpc
 import pytest
 from google.protobuf import json_format
 
+from services.memory.vector_federation import agent as federation
+from services.memory.vector_store import agent as store
 from services.memory.vector_store.agent import AGENT
 from tandem.memory.config.v1 import vector_backend_pb2 as backends
 from tandem.memory.config.v1.vector_store_pb2 import VectorStoreSettings
@@ -200,3 +205,12 @@ async def test_vectors_survive_a_restart(tmp_path: Path) -> None:
         agent: Any = rpc.VectorStoreServiceStub(channel)
         asked = pb.SearchVectorsRequest(collection=NAME, space=SPACE, values=points(8)[7].values)
         assert (await agent.SearchVectors(asked)).hits[0].id == "p7"
+
+
+def test_numpy_comes_after_its_host_has_settled_its_threads() -> None:
+    """OpenBLAS reads once how many it may have: a host says so after it has imported its agents."""
+    script = f"import sys, {store.__name__}, {federation.__name__}\nprint('numpy' in sys.modules)"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = (sys.executable, "-c", script)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
