@@ -36,6 +36,8 @@ async def obtain(environment: Environment, steps: Steps) -> Path:
         if not has_model(cache):
             _check_room(cache)
             pins = root_of(environment) / PINS
+            if not pins.is_file():
+                raise Refusal(f"{pins} says which model it is, and is not there.", EXIT_NO)
             python = await environment_of(pins, environment, steps.holding(lock))
             _place(next(python.parent.parent.glob(f"lib/python*/site-packages/{_PACKAGE}")), home)
     return home

@@ -67,6 +67,13 @@ async def test_other_weights_are_refused(tmp_path: Path) -> None:
     assert "are not those of the model" in why
 
 
+async def test_a_checkout_without_the_pin_says_so(tmp_path: Path) -> None:
+    """A fleet serves without the model, so its start does not fail for want of it."""
+    environment = prepared(tmp_path, b"")
+    (tmp_path / "checkout" / embedding_model.PINS).unlink()
+    assert "is not there" in await embedding_model.why_not(environment, steps(environment))
+
+
 def test_only_a_plan_with_its_agent_wants_it(tmp_path: Path) -> None:
     """Nobody downloads 83 MB for a fleet that embeds nothing."""
     environment = prepared(tmp_path, b"")
