@@ -34,6 +34,8 @@ FROM passages JOIN documents ON documents.key = passages.document
 JOIN spaces ON spaces.key = passages.space
 WHERE passages.key IN (SELECT value FROM json_each(?))
 """
+# Of reciprocal rank fusion; chosen by measurement: docs/design/documents.md.
+_CONSTANT: Final = 10.0
 HYBRID: Final = pb.SEARCH_MODE_HYBRID
 LEXICAL: Final = pb.SEARCH_MODE_LEXICAL
 VECTOR: Final = pb.SEARCH_MODE_VECTOR
@@ -128,7 +130,7 @@ class Search:
         limit: int,
     ) -> None:
         found.likeness = dict(by_meaning)
-        merged = fused([by_words, list(found.likeness)])
+        merged = fused([by_words, list(found.likeness)], constant=_CONSTANT)
         # Some may have gone since they were found.
         chosen = [one.key for one in merged[: 2 * limit]]
         passages = await self._library.search(lambda database: passages_of(database, chosen))
