@@ -22,6 +22,7 @@ from tandemkit.core.errors import Failure
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.state.protocol import Changed, Forgotten, StateStore
 from tandemkit.storage.vectors.protocol import Space
+from tandemkit.supervise.in_threads import to_its_end
 
 if TYPE_CHECKING:
     from services.memory.memory_orchestrator.index import Index
@@ -100,7 +101,7 @@ class Indices:
         """Nothing of what was deleted is in memory any more."""
         async with self._turn:
             if (index := self._indices.get(namespace)) is not None:
-                await asyncio.to_thread(index.tidy, always=True)
+                await to_its_end(index.tidy, always=True)
 
     async def _answered(self, asked: Sequence[Asked]) -> Sequence[Answer | Failure | None]:
         async with self._turn:

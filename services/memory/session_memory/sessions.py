@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.ml.text.tokens import estimated_tokens
 from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.supervise.in_threads import to_its_end
 from tandemkit.supervise.terms import Terms
 
 _AGAIN_S: Final = 1.0
@@ -94,7 +94,7 @@ class Sessions:
             self._shelf.record(name)
             dialogue = await self._shelf.dialogue(name)
             # Of a long dialogue it takes some milliseconds.
-            return await asyncio.to_thread(window_of, dialogue, tokens_max, query)
+            return await to_its_end(window_of, dialogue, tokens_max, query)
 
     async def recall(self, name: str, query: str, limit: int) -> list[tuple[Turn, float]]:
         """Turns that have words of it, the best first."""
