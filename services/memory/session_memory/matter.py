@@ -22,7 +22,7 @@ class Matter:
     async def forget(self, namespace: str, is_about: IsAbout) -> int:
         """Deletes turns, and says how many there were."""
         count = 0
-        for name in self._shelf.names(namespace):
+        for name in self._shelf.perhaps(namespace):
             async with self._shelf.alone(name):
                 if name in self._shelf.records:
                     count += await self._forget(name, is_about)
@@ -30,7 +30,7 @@ class Matter:
 
     async def turns(self, namespace: str, is_about: IsAbout) -> AsyncIterator[tuple[str, Turn]]:
         """With the names of their sessions."""
-        for name in self._shelf.names(namespace):
+        for name in self._shelf.perhaps(namespace):
             async with self._shelf.alone(name):
                 dialogue = await self._shelf.dialogue(name)
                 found = [dialogue.turns[one] for one in dialogue.about(is_about)]

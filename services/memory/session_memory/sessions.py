@@ -84,8 +84,12 @@ class Sessions:
             _check_open(record, request)
             turn = self._turn(request, record.session.last_number + 1)
             self._count(record, request, turn)
+            term_s = record.session.ttl.ToTimedelta().total_seconds()
+            if known is None:
+                # The end of its first write may not be heard.
+                self._terms.begin(name, term_s)
             await self._shelf.append(name, record, turn)
-            self._terms.begin(name, record.session.ttl.ToTimedelta().total_seconds())
+            self._terms.begin(name, term_s)
             await self._make_room(name)
             return Appended(turn, self._shelf.record(name), was_there=False)
 
@@ -115,20 +119,28 @@ class Sessions:
     async def delete(self, name: str) -> None:
         """Harmless where there is none."""
         async with self._shelf.alone(name):
-            if name in self._shelf.records:
-                await self._shelf.delete(name)
-            self._terms.drop(name)
+            await self._delete(name)
 
     async def expire(self) -> None:
         """Deletes what nobody used for long enough, until cancelled."""
         while True:
             for name in await self._terms.ended():
                 try:
-                    if self._terms.left_s(name) <= 0:
-                        await self.delete(name)
+                    await self._expire(name)
                 except (Unreachable, Refused) as error:
                     log.event(_LOGGER, logging.WARNING, "sessions.not_expired", cause=str(error))
                     await self._clock.sleep(_AGAIN_S)
+
+    async def _expire(self, name: str) -> None:
+        async with self._shelf.alone(name):
+            # Who had it until now may have used it.
+            if self._terms.left_s(name) <= 0:
+                await self._delete(name)
+
+    async def _delete(self, name: str) -> None:
+        if name in self._shelf.records:
+            await self._shelf.delete(name)
+        self._terms.drop(name)
 
     def _turn(self, request: AppendTurnRequest, number: int) -> Turn:
         turn = Turn(

@@ -44,6 +44,11 @@ class Shelf:
         prefix = f"namespaces/{namespace}/"
         return sorted(name for name in self.records if name.startswith(prefix))
 
+    def perhaps(self, namespace: str) -> list[str]:
+        """With those of which nobody knows yet whether they were written."""
+        prefix = f"namespaces/{namespace}/"
+        return sorted(name for name in {*self.records, *self._unsure} if name.startswith(prefix))
+
     def record(self, name: str) -> SessionRecord:
         """As it was written last. Raises CallerError."""
         found = self.records.get(name)
