@@ -46,6 +46,8 @@ async def test_a_cancelled_ingest_goes_on_where_it_was(tmp_path: Path) -> None:
         assert cancelled.state == nouns.INGEST_STATE_CANCELLED
         assert 3 <= cancelled.added < _DOCUMENTS
         assert len((await base.documents()).documents) == cancelled.added
+        # What is embedded while a life ends is embedded again in the next.
+        await base.embedded()
     async with knowledge_base(tmp_path, embedder) as base:
         found = await base.stub.GetIngest(pb.GetIngestRequest(name=name))
         assert found.ingest.state == nouns.INGEST_STATE_CANCELLED
