@@ -8,8 +8,9 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.memory.memory_orchestrator import records, refusal
-from services.memory.memory_orchestrator.book import Book, Unchanged
+from services.memory.memory_orchestrator.book import Book, Edit, Unchanged
 from services.memory.memory_orchestrator.following import Indices
+from services.memory.memory_orchestrator.held import Held
 from services.memory.memory_orchestrator.place import Place, namespace_of
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
@@ -21,6 +22,10 @@ from tandemkit.storage.subjects import folded
 
 INDEX_MIB_MAX: Final = 300
 _MIB: Final = 1024 * 1024
+
+
+class _Merged(Exception):
+    """Something was made of what it says now."""
 
 
 class Desk:
@@ -68,30 +73,46 @@ class Desk:
         return held.record.memory, was_there
 
     async def update(self, request: pb.UpdateMemoryRequest) -> nouns.Memory:
+        is_retold = "text" in request.update_mask.paths
+
         def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:
             if was is None:
                 raise refusal.missing(request.name)
             if request.request_id and request.request_id in was.request_ids:
                 raise Unchanged
             _expect(request.name, request.expected_version, was)
+            if is_retold and was.memory.merged_into:
+                raise _Merged
             records.updated(was, request, self._now(), self._functional)
             return was
 
         place = Place.of(request.name)
-        if "text" in request.update_mask.paths:
-            await self._unmerge(place, request.expected_version)
-        held = await self._book.alter(place, edit)
+        held = await self._retold(place, edit, request.expected_version)
         self.written(place)
         if held.record is None:
             raise refusal.missing(request.name)
         return held.record.memory
 
+    async def _retold(self, place: Place, edit: Edit, expected_version: int) -> Held:
+        while True:
+            try:
+                return await self._book.alter(place, edit)
+            except _Merged:
+                await self._unmerge(place, expected_version)
+
     async def delete(self, request: pb.DeleteMemoryRequest) -> pb.DeleteMemoryResponse:
         place = Place.of(request.name)
-        await self._unmerge(place, request.expected_version)
-        was_there = await self.remove(place, request.expected_version)
+        was_there = await self.forget(place, request.expected_version)
         remains = await self._scrubbing.do(None)
         return pb.DeleteMemoryResponse(was_there=was_there, remains=remains)
+
+    async def forget(self, place: Place, expected_version: int = 0) -> bool:
+        """As `remove`, with what was made of it: also what is made while it is looked for."""
+        while not await self.remove(place, expected_version, _is_unmerged):
+            if await self._book.find(place) is None:
+                return False
+            await self._unmerge(place, expected_version)
+        return True
 
     async def remove(
         self,
@@ -130,9 +151,13 @@ class Desk:
             was.memory.merged_into = ""
             return was
 
-        for name in derived.memory.source.derived_from if derived is not None else ():
-            await self._book.alter(Place.of(name), edit)
+        others = derived.memory.source.derived_from if derived is not None else ()
+        for name in others:
+            if name != place.name:
+                await self._book.alter(Place.of(name), edit)
         await self.remove(into)
+        # The last, so that one who comes after a kill goes on.
+        await self._book.alter(place, edit)
 
     async def scrub(self) -> tuple[str, ...]:
         """What was deleted so far is in no file any more, but for what the sentences say."""
@@ -153,3 +178,7 @@ class Desk:
 def _expect(name: str, version: int, record: nouns.MemoryRecord) -> None:
     if version not in {0, record.memory.version}:
         raise refusal.outdated(name, version, record.memory.version)
+
+
+def _is_unmerged(memory: nouns.Memory) -> bool:
+    return not memory.merged_into

@@ -36,7 +36,7 @@ class Subjects:
         async for part in self._found(request):
             for start in range(0, len(part), _AT_ONCE):
                 places = [place for place, _ in part[start : start + _AT_ONCE]]
-                gone = await asyncio.gather(*(self._desk.remove(place) for place in places))
+                gone = await asyncio.gather(*(self._desk.forget(place) for place in places))
                 count += sum(gone)
         remains = await self._desk.scrub()
         await self._indices.tidy(namespace_of(request.namespace))
