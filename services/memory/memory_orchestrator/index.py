@@ -139,7 +139,9 @@ class Index:
         if space is not None and space == self.space and self._blocks is not None:
             self._blocks.put(slot, record.vector)
             self.pending.pop(memory_id, None)
-        elif not record.unembeddable_cause:
+        elif record.unembeddable_cause:
+            self.pending.pop(memory_id, None)
+        else:
             self.pending[memory_id] = None
 
     def _drop(self, memory_id: str) -> None:

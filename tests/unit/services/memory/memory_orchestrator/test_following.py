@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from services.memory.memory_orchestrator.following import Indices
+from services.memory.memory_orchestrator.index import Index
 from services.memory.memory_orchestrator.strength import Fading
 from tandem.memory.config.v1.memory_orchestrator_pb2 import MemoryOrchestratorSettings
 from tandem.memory.v1.memory_pb2 import Memory, MemoryRecord
@@ -40,3 +41,14 @@ async def test_who_missed_a_deletion_begins_anew_whatever_there_is(tmp_path: Pat
         await store.write([put(MEMORIES)])
         await indices.follow()
         assert len(index) == MEMORIES
+
+
+def test_what_cannot_be_embedded_waits_for_no_vector() -> None:
+    """It would be asked for again and again, and searches would always say that something waits."""
+    index = Index(Fading.of(MemoryOrchestratorSettings()))
+    record = MemoryRecord(memory=Memory(name="a", text="who knows"))
+    index.put("a", record)
+    assert list(index.pending) == ["a"]
+    record.unembeddable_cause = "TEXT_REFUSED"
+    index.put("a", record)
+    assert not index.pending
