@@ -134,7 +134,7 @@ class Intake:
         filed = self._filed_as(one, item)
 
         def write(database: sqlite3.Connection) -> bool:
-            if not _still(database, one):
+            if not _still(database, one) or not ledger.is_open(database, one.key, item):
                 return False
             if isinstance(outcome, Text):
                 ledger.done(database, one.key, item, shelf.put(database, filed, outcome))

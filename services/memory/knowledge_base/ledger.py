@@ -216,6 +216,12 @@ def next_item(database: sqlite3.Connection, key: int) -> Item | None:
     return Item(document, uri, path, media_type, about, content, labels, number)
 
 
+def is_open(database: sqlite3.Connection, key: int, item: Item) -> bool:
+    """Whether it is still to be done: nobody took it away since it was read."""
+    chosen = "SELECT 1 FROM ingest_items WHERE ingest = ? AND number = ? AND is_done = 0"
+    return database.execute(chosen, (key, item.number)).fetchone() is not None
+
+
 def done(database: sqlite3.Connection, key: int, item: Item, outcome: Put | int | None) -> None:
     """What became of one: its passages, a fault, or nothing, for it was there."""
     fault = outcome if isinstance(outcome, int) else 0

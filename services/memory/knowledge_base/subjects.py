@@ -179,9 +179,22 @@ def _drop_items(database: sqlite3.Connection, whom: Whom) -> None:
     if whom.whole_namespace:
         ledger.forget_all(database, space)
         return
+    # What such an ingest has not taken in yet would come behind the deletion.
+    for key in list(_ingests(database, space, whom)):
+        ledger.forget(database, key)
     for ingest, number in list(_items(database, space, whom)):
         gone = "DELETE FROM ingest_items WHERE ingest = ? AND number = ?"
         database.execute(gone, (ingest, number))
+
+
+def _ingests(database: sqlite3.Connection, space: int, whom: Whom) -> Iterator[int]:
+    """Those of which every document is about the subject, or whose folder mentions it."""
+    about, mention = folded(whom.subject), Mention(whom.subject)
+    chosen = "SELECT key, subjects, folder FROM ingests WHERE space = ?"
+    for key, subjects, folder in database.execute(chosen, (space,)):
+        named = about in map(folded, json.loads(subjects))
+        if named or (whom.mentions and mention.is_in(folder)):
+            yield key
 
 
 def _items(database: sqlite3.Connection, space: int, whom: Whom) -> Iterator[tuple[int, int]]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.memory.knowledge_base import ledger, shelf
+from services.memory.knowledge_base.intake import Intake
+from services.memory.knowledge_base.ledger import Entry, Item, Order
+from services.memory.knowledge_base.library import library
+from services.memory.knowledge_base.reading import Text
+from services.memory.knowledge_base.subjects import Subjects, Whom
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandem.memory.v1 import subject_pb2 as nouns
+from tandemkit.supervise.tasks import Tasks
+from tandemkit.testing.clock import FakeClock
 from tests.unit.services.memory.knowledge_base.asking import (
     Asking,
     holding,
@@ -80,6 +91,64 @@ async def test_an_emptied_namespace_has_nothing(tmp_path: Path) -> None:
         assert not (await base.stub.ListIngests(pb.ListIngestsRequest())).ingests
         assert not holding(tmp_path, b"zarquon")
         assert (await base.search("ann lee", namespace="other")).hits
+
+
+async def test_an_ingest_that_was_about_somebody_says_so_no_more(tmp_path: Path) -> None:
+    """Its record had the name, also when all its documents were gone."""
+    async with knowledge_base(tmp_path) as base:
+        await base.ingest([inline("# Letter\n\nHers.", "letter")], subjects=["Zarquon Fox"])
+        assert holding(tmp_path, b"zarquon")
+        await base.stub.DeleteSubject(nouns.DeleteSubjectRequest(subject="zarquon fox"))
+        assert not holding(tmp_path, b"zarquon")
+        assert not (await base.stub.ListIngests(pb.ListIngestsRequest())).ingests
+
+
+@dataclass
+class SlowReader:
+    """`Sources` whose reader waits to be told."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def filled(self, one: Entry, item: Item) -> Item:
+        return item
+
+    async def text(self, item: Item) -> Text:
+        self.begun.set()
+        await self.may_end.wait()
+        return Text("", "text/plain", item.content.decode(), ())
+
+
+class NoVectors:
+    """`Following` with nothing to forget."""
+
+    async def forget(self) -> None:
+        pass
+
+
+async def test_what_is_read_while_its_subject_is_deleted_is_not_filed(tmp_path: Path) -> None:
+    """It was in the files when the deletion came, so it is not there behind it."""
+    async with library(tmp_path / "knowledge.sqlite") as opened:
+        space = await opened.write(lambda one: shelf.space_key(one, "default"))
+        item = Item("a", "", "", "", ("Ann Lee",), b"hers")
+        order = Order(space, "i", items=(item,), is_listed=True)
+        key = await opened.write(partial(ledger.accept, order=order, now_us=1))
+        reader: Any = SlowReader()
+        vectors: Any = NoVectors()
+        intake = Intake(opened, reader, FakeClock())
+        async with Tasks() as tasks:
+            tasks.spawn("intake", intake.run())
+            await reader.begun.wait()
+            await Subjects(opened, vectors).delete(Whom("default", "ann lee", False, False))
+            with intake.watched.watching(key) as news:
+                reader.may_end.set()
+                while key in await opened.read(ledger.running):
+                    await news.wait()
+                    news.clear()
+            await tasks.end()
+        assert (
+            await opened.read(lambda one: one.execute("SELECT * FROM documents").fetchall()) == []
+        )
 
 
 @pytest.mark.parametrize(
