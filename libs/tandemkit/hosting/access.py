@@ -7,7 +7,6 @@ is away.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 
 from tandem.memory.v1 import errors_pb2 as errors
@@ -128,6 +127,21 @@ def _forbidden(
 
 
 def _fits(who: str, rule: nouns.AccessRule) -> bool:
-    return any(
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), who) for pattern in rule.callers
-    )
+    return any(_matches(who, pattern) for pattern in rule.callers)
+
+
+def _matches(who: str, pattern: str) -> bool:
+    """Not by a regular expression: some take ages, and whoever owns a namespace writes them."""
+    first, *middle = pattern.split("*")
+    if not middle:
+        return who == first
+    last = middle.pop()
+    at, end = len(first), len(who) - len(last)
+    if not who.startswith(first) or not who.endswith(last) or at > end:
+        return False
+    for part in middle:
+        found = who.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

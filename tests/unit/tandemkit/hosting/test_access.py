@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tandem.memory.v1 import namespace_pb2 as nouns
 from tandemkit.core.caller_key import CallerKey
+from tandemkit.core.clock import stopwatch_s
 from tandemkit.hosting.access import Right, Rules, check, check_fleet, check_named
 
 _WHO = ["operator", "agents/memory-client", "agents/tasks-job", "callers/ada", "callers/adam", "x"]
@@ -51,6 +52,26 @@ def _modelled(
             if fnmatchcase(who, pattern):
                 highest = max(highest, int(rule.right))
     return highest
+
+
+@given(
+    who=st.text("ab/", max_size=8).map("callers/".__add__),
+    pattern=st.text("abc/*", min_size=1, max_size=8),
+)
+def test_a_star_stands_for_any_number_of_characters(who: str, pattern: str) -> None:
+    """Anywhere, and also for none."""
+    record = nouns.AccessRecord()
+    record.unruled.add(callers=[pattern], right=nouns.RIGHT_READ)
+    assert (Rules(record).right(who, "a") == Right.READ) == fnmatchcase(who, pattern)
+
+
+def test_a_rule_with_many_stars_is_read_at_once() -> None:
+    """Every host reads it on its loop, and its writer owns no more than one namespace."""
+    record = nouns.AccessRecord()
+    record.unruled.add(callers=["*a" * 30 + "*b"], right=nouns.RIGHT_READ)
+    began_s = stopwatch_s()
+    assert Rules(record).right(f"callers/{'a' * 63}", "a") == Right.NONE
+    assert stopwatch_s() - began_s < 1
 
 
 def test_a_revoked_name_gets_in_with_a_later_key() -> None:
