@@ -82,8 +82,8 @@ class OwnSource:
         try:
             return await found.search(query)
         except CollectionMissing:
-            # It was dropped, and may be there again.
-            del self._open[name]
+            # It was dropped, and may be there again. Others may have learned it at the same time.
+            self._open.pop(name, None)
             raise
         except SpaceMismatch as error:
             raise OtherSpace(error.message, **error.metadata) from error

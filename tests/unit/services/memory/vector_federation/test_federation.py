@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -19,14 +21,23 @@ from services.memory.vector_federation.asking import (
     Store,
 )
 from services.memory.vector_federation.federation import Federation, merged
-from services.memory.vector_federation.source import OtherSpace
+from services.memory.vector_federation.source import OtherSpace, OwnSource
 from tandem.memory.v1 import errors_pb2 as errors
 from tandemkit.reach.failure import Refused, Unreachable
-from tandemkit.storage.vectors.protocol import CollectionMissing
+from tandemkit.storage.vectors.memory import MemoryCollection, MemoryVectors
+from tandemkit.storage.vectors.protocol import (
+    CollectionMissing,
+    Hit,
+    Plan,
+    Query,
+    VectorStore,
+)
+from tandemkit.supervise.tasks import Tasks
 from tandemkit.testing.clock import FakeClock
 from tests.unit.services.memory.vector_federation.scripted import (
     COLLECTION,
     QUERY,
+    SPACE,
     Scripted,
     hits,
     stores,
@@ -194,3 +205,39 @@ def test_a_store_that_was_skipped_says_why() -> None:
     store = Store("one", 1.0, Scripted(), FakeClock())
     store.gate.failed("its login is refused")
     assert store.skip().cause == "it is left alone for a while: its login is refused"
+
+
+class Together(MemoryCollection):
+    """Answers two searches at once."""
+
+    def __init__(self) -> None:
+        super().__init__("default.notes", Plan(SPACE))
+        self._both = asyncio.Barrier(2)
+
+    async def search(self, query: Query) -> tuple[Hit, ...]:
+        await self._both.wait()
+        return await super().search(query)
+
+
+async def test_a_dropped_collection_is_lacking_for_all_who_search_it_at_once() -> None:
+    """Each learns it from the store, and none stumbles over another who did."""
+    memory = MemoryVectors()
+    memory._collections["default.notes"] = Together()
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[VectorStore]:
+        yield memory
+
+    source = OwnSource("memory", opening, FakeClock())
+    store = Store("own", 1.0, source, FakeClock())
+
+    async def both() -> list[int]:
+        asked = (store.ask(COLLECTION, QUERY, 5) for _ in range(2))
+        return [one.state for one in await asyncio.gather(*asked)]
+
+    async with Tasks() as tasks:
+        tasks.spawn("store", source.run())
+        assert await both() == [ANSWERED, ANSWERED]
+        await memory.drop("default.notes")
+        assert await both() == [LACKING, LACKING]
+        await tasks.end()
