@@ -101,6 +101,7 @@ class Draining:
             self.drained += 1
             if stored.memory is None:
                 self._copies.drop(entry.name)
+                await self._journal.scrub()
             else:
                 self._copies.take(stored.memory, asked_s)
 

@@ -72,6 +72,8 @@ class Journal:
         self._by_name: dict[str, list[int]] = {}
         self._unanswered: Counter[int] = Counter()
         self.size_bytes = 0
+        # How often something was taken away; an earlier life may have left some of that.
+        self._taken, self._scrubbed = 1, 0
         # Set while something may be ready to be sent.
         self.filled = asyncio.Event()
 
@@ -153,6 +155,7 @@ class Journal:
             return database.executemany(_FORGET, gone).rowcount
 
         def show(_forgotten: int) -> None:
+            self._taken += 1
             for (number,) in gone:
                 self._hide(number)
             if changed is not None:
@@ -163,7 +166,9 @@ class Journal:
 
     async def scrub(self) -> None:
         """What was taken away is in no file any more."""
-        await self._database.scrub()
+        if (taken := self._taken) > self._scrubbed:
+            await self._database.scrub()
+            self._scrubbed = max(self._scrubbed, taken)
 
     async def _commit(self, batch: Sequence[_Change]) -> Sequence[int]:
         """What is on disk shows at once, whether or not its caller is still there: a later write

@@ -55,6 +55,8 @@ class Writing:
                     return await self._journaled(entry, queued)
                 self.stored += 1
                 self._take(entry.name, stored.memory, asked_s)
+                if stored.memory is None:
+                    await self._journal.scrub()
                 return Written(
                     WRITE_STANDING_STORED, stored.memory, 0, stored.was_there, stored.remains
                 )
