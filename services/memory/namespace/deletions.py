@@ -4,6 +4,7 @@ Each is one value of the agent's state.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -46,6 +47,7 @@ class Deletions:
     def __init__(self, state: State, around: Around) -> None:
         self._state, self._around = state, around
         self._turn, self._turns, self._woken = 0, Turns(), Turns()
+        self._beginning = asyncio.Lock()
         self._alarm = Alarm(around.clock, self._woken.tell)
 
     async def resume(self) -> None:
@@ -62,6 +64,11 @@ class Deletions:
 
     async def begin(self, wanted: nouns.Deletion) -> nouns.Deletion:
         """The deletion of that name: this one, or the same that was asked for before."""
+        # Of two that say one name at the same time the second one has to see the first.
+        async with self._beginning:
+            return await self._begun(wanted)
+
+    async def _begun(self, wanted: nouns.Deletion) -> nouns.Deletion:
         known = await self._state.get(wanted.name, nouns.Deletion)
         if known is not None:
             _check_same(known, wanted)
@@ -70,8 +77,9 @@ class Deletions:
         wanted.request_time.FromDatetime(self._around.clock.now())
         wanted.subject_digest = digest_of(wanted.salt, wanted.subject)
         await self._state.put(wanted.name, wanted)
-        await self._around.past.note(wanted)
+        # From here on it is done, whatever comes: who asks again is told that it is being done.
         self._around.spawn(wanted.name, self._run(wanted.name))
+        await self._around.past.note(wanted)
         return wanted
 
     async def get(self, name: str) -> nouns.Deletion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import grpc
@@ -128,6 +129,16 @@ async def test_the_same_request_is_the_same_deletion(keeping: Fleet) -> None:
     assert await keeping.forget("ada  LOVELACE", request_id="one") == name == "deletions/one"
     failed = await refused(keeping.forget("Grace", request_id="one"))
     assert (failed.code, failed.reason) == (CODE.ALREADY_EXISTS, "REQUEST_ID_TAKEN")
+
+
+async def test_of_two_deletions_that_say_one_id_at_once_one_is_refused(keeping: Fleet) -> None:
+    """Neither takes the other's place once that was accepted."""
+    _plant(keeping)
+    whom = ("Ada Lovelace", "Grace")
+    asked = (keeping.forget(one, request_id="one") for one in whom)
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [outcome for outcome in outcomes if isinstance(outcome, str)] == ["deletions/one"]
+    await keeping.completed("deletions/one")
 
 
 async def test_a_namespace_goes_with_all_in_it_and_its_rules(keeping: Fleet) -> None:
