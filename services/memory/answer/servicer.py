@@ -23,6 +23,8 @@ from tandemkit.rpc.context import Context, time_left_s
 # Of the caller's time: what is left is for packing and answering.
 _RETRIEVAL_SHARE: Final = 0.5
 _RETRIEVAL_S_MAX: Final = 5.0
+# Of what is left then: who waits for a model that is slow still gets quotes.
+_WRITING_SHARE: Final = 0.7
 _TOKENS: Final = 1500
 _RETRY_S: Final = 1.0
 
@@ -49,18 +51,29 @@ class Answers(rpc.AnswerServiceServicer):
         answer = pb.AnswerQuestionResponse(
             shortfalls=gathered.shortfalls, context_tokens=packed.tokens
         )
-        if not await self._is_written(request.question, packed, answer):
+        rest_s = time_left_s(context)
+        writing_s = None if rest_s is None else rest_s * _WRITING_SHARE
+        if not await self._is_written(request.question, packed, answer, writing_s):
             await _quote(request.question, packed, answer)
         return answer
 
     async def _is_written(
-        self, question: str, packed: Packed, answer: pb.AnswerQuestionResponse
+        self,
+        question: str,
+        packed: Packed,
+        answer: pb.AnswerQuestionResponse,
+        within_s: float | None,
     ) -> bool:
         """Whether a model wrote the answer, or found that there is none."""
         if self._writer is None or not packed.parts:
             return False
         try:
-            written = await self._writer.write(question, packed)
+            async with asyncio.timeout(within_s):
+                written = await self._writer.write(question, packed)
+        except TimeoutError:
+            cause = "the model gives no answer in the time of the call"
+            answer.shortfalls.add(lack=pb.ANSWER_LACK_MODEL_FAILED, cause=cause)
+            return False
         except (Unreachable, Refused) as error:
             answer.shortfalls.add(lack=pb.ANSWER_LACK_MODEL_FAILED, cause=str(error))
             return False

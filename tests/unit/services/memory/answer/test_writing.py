@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,9 +33,13 @@ class ChatServer:
     said: str = ""
     status: int = 200
     asked: list[dict[str, Any]] = field(default_factory=list)
+    is_slow: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def complete(self, request: web.Request) -> web.Response:
         self.asked.append(await request.json())
+        if self.is_slow:
+            await self.over.wait()
         message = {"role": "assistant", "content": self.said}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
         return web.json_response({"choices": choices}, status=self.status)
@@ -51,10 +56,13 @@ async def listening(server: ChatServer) -> AsyncIterator[str]:
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}/v1"
     finally:
+        server.over.set()
         await runner.cleanup()
 
 
-async def answered(server: ChatServer, folder: Path) -> pb.AnswerQuestionResponse:
+async def answered(
+    server: ChatServer, folder: Path, within_s: float | None = None
+) -> pb.AnswerQuestionResponse:
     beside = (
         ASSEMBLER,
         fake_agent(knowledge.DESCRIPTOR, SearchKnowledge=find_passage),
@@ -65,7 +73,8 @@ async def answered(server: ChatServer, folder: Path) -> pb.AnswerQuestionRespons
         async with serving(AGENT, settings=settings, beside=beside, state_dir=folder) as channel:
             stub: Any = rpc.AnswerServiceStub(channel)
             answer: pb.AnswerQuestionResponse
-            answer = await stub.AnswerQuestion(pb.AnswerQuestionRequest(question=QUESTION))
+            request = pb.AnswerQuestionRequest(question=QUESTION)
+            answer = await stub.AnswerQuestion(request, timeout=within_s)
             return answer
 
 
@@ -101,4 +110,12 @@ async def test_what_cites_nothing_stored_gives_way_to_quotes(
     assert answer.is_answered
     assert answer.kind == citations.ANSWER_KIND_EXTRACTIVE
     assert answer.citations[0].quote in PASSAGE
+    assert pb.ANSWER_LACK_MODEL_FAILED in {one.lack for one in answer.shortfalls}
+
+
+async def test_a_slow_model_gives_way_to_quotes_within_the_callers_time(tmp_path: Path) -> None:
+    """Its own 20 s may be more than the caller has."""
+    answer = await answered(ChatServer(is_slow=True), tmp_path, within_s=4.0)
+    assert answer.is_answered
+    assert answer.kind == citations.ANSWER_KIND_EXTRACTIVE
     assert pb.ANSWER_LACK_MODEL_FAILED in {one.lack for one in answer.shortfalls}
