@@ -34,6 +34,10 @@ SELECT id, title, uri, media_type, content_hash, chars, created_us, updated_us, 
     (SELECT COUNT(*) FROM passages WHERE document = documents.key AND is_embedded = 0)
 FROM documents WHERE key = ?
 """
+_NO_ITEMS = """
+DELETE FROM ingest_items
+WHERE document = ? AND ingest IN (SELECT key FROM ingests WHERE space = ?)
+"""
 _ITEMS = """
 SELECT ingest_items.ingest, number, document, uri, path, ingest_items.subjects, content
 FROM ingest_items JOIN ingests ON ingests.key = ingest_items.ingest WHERE ingests.space = ?
@@ -80,6 +84,8 @@ class Subjects:
             row = database.execute(chosen, (space, name.id)).fetchone()
             if row is not None:
                 shelf.drop(database, row[0])
+            # What an ingest still has of it, also a cancelled one.
+            database.execute(_NO_ITEMS, (name.id, space))
             return row is not None
 
         was_there = await self._library.write(write)

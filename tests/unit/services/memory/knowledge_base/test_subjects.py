@@ -14,6 +14,7 @@ from services.memory.knowledge_base import ledger, shelf
 from services.memory.knowledge_base.intake import Intake
 from services.memory.knowledge_base.ledger import Entry, Item, Order
 from services.memory.knowledge_base.library import library
+from services.memory.knowledge_base.names import Name
 from services.memory.knowledge_base.reading import Text
 from services.memory.knowledge_base.subjects import Subjects, Whom
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
@@ -149,6 +150,21 @@ async def test_what_is_read_while_its_subject_is_deleted_is_not_filed(tmp_path: 
         assert (
             await opened.read(lambda one: one.execute("SELECT * FROM documents").fetchall()) == []
         )
+
+
+async def test_a_deleted_document_is_in_no_ingest(tmp_path: Path) -> None:
+    """One that waits, or was cancelled, has its text too."""
+    async with library(tmp_path / "knowledge.sqlite") as opened:
+        space = await opened.write(lambda one: shelf.space_key(one, "default"))
+        items = tuple(Item(one, "", "", "", (), f"zarquon {one}".encode()) for one in "ab")
+        order = Order(space, "i", items=items, is_listed=True)
+        key = await opened.write(partial(ledger.accept, order=order, now_us=1))
+        vectors: Any = NoVectors()
+        assert not await Subjects(opened, vectors).delete_document(Name("default", "a"))
+        assert not holding(tmp_path, b"zarquon a")
+        left = await opened.read(partial(ledger.next_item, key=key))
+        assert left is not None
+        assert left.document == "b"
 
 
 @pytest.mark.parametrize(
