@@ -65,6 +65,13 @@ class Copies:
         while len(self._held) > self._copies_max or self._bytes > self._bytes_max:
             self._remove(next(iter(self._held)))
 
+    def newest(self, memory: Memory, asked_s: float) -> Memory | None:
+        """What is known by now, where an answer was overtaken; None where it was deleted."""
+        known = self._held.get(memory.name)
+        if asked_s <= self._dropped_s.get(memory.name, -inf):
+            return known.memory if known else None
+        return known.memory if known and known.memory.version > memory.version else memory
+
     def drop(self, name: str) -> None:
         """It is deleted, or shall be read anew."""
         self._remove(name)

@@ -110,7 +110,7 @@ class Reading:
                 return Found(None, pb.READ_SOURCE_LIVE)
             else:
                 self._copies.take(memory, asked_s)
-                return Found(memory, pb.READ_SOURCE_LIVE)
+                return Found(self._copies.newest(memory, asked_s), pb.READ_SOURCE_LIVE)
         if copy is not None:
             return self._of_copy(copy, is_stale=True)
         known = overlaid(None, self._journal.of(name))
