@@ -22,7 +22,7 @@ from tandemkit.storage.vectors.wire import filter_of, space_of
 _HITS, _PAGE, _PAGE_MAX = 10, 100, 1000
 # Of the 4 MiB that a message may have: the last one that begins below it still fits.
 _PAGE_BYTES: Final = 3 * 1024 * 1024
-_RECORDS_MAX: Final = 100
+_RECORDS_MAX, _BYTES_MAX = 100, 1_000_000
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["VectorStoreService"].full_name
 
 
@@ -142,9 +142,8 @@ class Vectors(rpc.VectorStoreServiceServicer):
     ) -> pb.CountVectorsResponse:
         access.check_named(request.collection, Right.READ)
         with storing():
-            collection = await self._collections.get(request.collection)
-            points = await collection.count(filter_of(request.filter))
-        return pb.CountVectorsResponse(points=points)
+            count = (await self._collections.get(request.collection)).count
+            return pb.CountVectorsResponse(points=await count(filter_of(request.filter)))
 
     async def DeleteSubject(
         self, request: subjects.DeleteSubjectRequest, _context: Context
@@ -161,18 +160,19 @@ class Vectors(rpc.VectorStoreServiceServicer):
         self, request: subjects.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subjects.ExportSubjectResponse]:
         namespace = access.check(request.namespace, Right.OWN)
-        part = subjects.ExportSubjectResponse()
+        part, size = subjects.ExportSubjectResponse(), 0
         with storing():
             async for collection, point in self._collections.about(namespace, request.subject):
                 told = wire.point_message(point, with_values=False)
+                size += told.ByteSize()
+                if part.records and (len(part.records) == _RECORDS_MAX or size > _BYTES_MAX):
+                    yield part
+                    part, size = subjects.ExportSubjectResponse(), told.ByteSize()
                 part.records.add(
                     agent=_AGENT,
                     name=f"{names.told_as(collection.name)}/vectors/{point.id}",
                     message_type=VectorPoint.DESCRIPTOR.full_name,
                     message=told.SerializeToString(deterministic=True),
                 )
-                if len(part.records) == _RECORDS_MAX:
-                    yield part
-                    part = subjects.ExportSubjectResponse()
         if part.records:
             yield part

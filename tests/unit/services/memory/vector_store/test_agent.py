@@ -207,6 +207,23 @@ async def test_vectors_survive_a_restart(tmp_path: Path) -> None:
         assert (await agent.SearchVectors(asked)).hits[0].id == "p7"
 
 
+async def test_an_export_of_large_labels_fits_into_its_messages(agent: Any) -> None:
+    """A hundred records of whatever size were more than a message may have, so none could be."""
+    await agent.CreateCollection(pb.CreateCollectionRequest(collection_id="texts", space=SPACE))
+    texts = TextSet(texts=[f"{number:03}" + "x" * 250 for number in range(250)])
+    large = [Label(key=f"k{number}", texts=texts) for number in range(8)]
+    for one in "abcdefghij":
+        point = nouns.VectorPoint(id=one, values=[1.0] * 16, labels=large)
+        await agent.UpsertVectors(
+            pb.UpsertVectorsRequest(collection=NAME, space=SPACE, points=[point])
+        )
+    told: list[str] = []
+    async for part in agent.ExportSubject(subjects.ExportSubjectRequest(whole_namespace=True)):
+        assert part.ByteSize() < 1_100_000
+        told += [one.name.rpartition("/")[2] for one in part.records]
+    assert sorted(told) == list("abcdefghij")
+
+
 def test_numpy_comes_after_its_host_has_settled_its_threads() -> None:
     """OpenBLAS reads once how many it may have: a host says so after it has imported its agents."""
     script = f"import sys, {store.__name__}, {federation.__name__}\nprint('numpy' in sys.modules)"
