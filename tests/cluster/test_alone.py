@@ -24,6 +24,8 @@ _NEED_OTHERS = frozenset(
     {
         "tandem.control.v1.FleetStatusService",
         "tandem.control.v1.TrafficPolicyService",
+        "tandem.memory.v1.AnswerService",
+        "tandem.memory.v1.NamespaceService",
         "tandem.platform.v1.AgentPoolService",
         "tandem.platform.v1.ConfigServerService",
         "tandem.platform.v1.FeatureFlagService",
