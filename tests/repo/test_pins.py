@@ -53,7 +53,9 @@ def test_every_requirement_is_pinned_in_its_section(
         )
 
 
-@pytest.mark.parametrize("path", ["pins.txt", "pins-chroma.txt", "build-support/pants-pins.txt"])
+@pytest.mark.parametrize(
+    "path", ["pins.txt", "pins-chroma.txt", "pins-openai.txt", "build-support/pants-pins.txt"]
+)
 def test_pins_hold_hashes_and_no_address(path: str) -> None:
     """Whoever installs from the pins decides where from, and gets what was pinned or nothing."""
     text = (root() / path).read_text()

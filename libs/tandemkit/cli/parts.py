@@ -67,6 +67,7 @@ PARTS = (
     Part("consul", ("consul",), Source.BUILT, "github.com/hashicorp/consul"),
     Part("grpcurl", ("grpcurl",), Source.BUILT, "github.com/fullstorydev/grpcurl"),
     Part("chroma", ("chroma",), Source.PINNED, "pins-chroma.txt"),
+    Part("openai", ("python",), Source.PINNED, "pins-openai.txt"),
     Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
     Part("rabbitmq", ("rabbitmq-server", "epmd"), Source.DEBIAN, "rabbitmq-server"),
     Part("chromium", ("chromium",), Source.DEBIAN, "chromium"),

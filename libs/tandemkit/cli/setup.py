@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 
 from tandemkit.cli import edge, embedding_model, machine_learning
-from tandemkit.cli.checkout import cache_of
+from tandemkit.cli.checkout import cache_of, root_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.parts import PARTS, Part, Source, find
+from tandemkit.cli.pinned import environment_of
 from tandemkit.cli.steps import Step, StepFailure, Steps
 from tandemkit.cli.tools import Tools, obtain
 from tandemkit.core.environment import Environment
@@ -101,7 +102,11 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         commands = plan(packages, Path("policy-rc.d")) if packages else []
         said = [shlex.join(command) for command in commands]
-        said += ["./tandem setup model", "./tandem tools"]
+        said += ["./tandem setup model"]
+        said += [
+            f"uv pip install --require-hashes --no-deps -r {part.provider}" for part in _pinned()
+        ]
+        said += ["./tandem tools"]
         emit({"commands": said}, as_json=as_json, text=lambda: "\n".join(said))
         return
     steps = Steps(sys.stderr, cache_of(environment))
@@ -121,6 +126,8 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
 
 async def _fetched(environment: Environment, steps: Steps) -> Tools:
     await embedding_model.obtain(environment, steps)
+    for part in _pinned():
+        await environment_of(root_of(environment) / part.provider, environment, steps)
     return await obtain(environment, steps)
 
 
