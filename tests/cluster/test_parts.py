@@ -11,6 +11,7 @@ import redis as redis_client
 
 from tandemkit.core.environment import Environment
 from tandemkit.supervise.processes import Command, run_process
+from tandemkit.testing.moved_clock import moved_clock
 from tandemkit.testing.parts import demand, fetch
 from tandemkit.testing.parts_network import HttpServer, RabbitmqServer
 from tandemkit.testing.parts_storage import NatsServer, PostgresServer, RedisServer
@@ -135,9 +136,20 @@ def test_nftables_drops_in_a_namespace_of_its_own() -> None:
     assert "tcp dport 1 drop" in listed
 
 
-def test_faketime_moves_the_wall_clock() -> None:
-    """A program sees the time that it is given."""
-    assert output_of(demand("faketime")["faketime"], "2001-02-03", "date", "+%F") == "2001-02-03\n"
+def test_faketime_moves_the_wall_clock(tmp_path: Path) -> None:
+    """A program sees the time that it is given, also where a process of its number was killed and
+    left its semaphore behind.
+    """
+    offset = tmp_path / "offset"
+    offset.write_text("-365d")
+    # The second program of a process finds the semaphore of the first.
+    there = "touch /dev/shm/sem.faketime_sem_$$ && echo $$ && exec date +%Y"
+    moving = [f"{name}={value}" for name, value in moved_clock(offset).items()]
+    number, moved = output_of("env", *moving, "sh", "-c", there).split()
+    now = output_of("date", "+%Y")
+    assert int(moved) == int(now) - 1
+    for left in Path("/dev/shm").glob(f"*faketime_???_{number}"):
+        left.unlink()
 
 
 def test_demanded_parts_are_here() -> None:

@@ -20,6 +20,7 @@ from tandemkit.supervise.processes import (
     run_process,
     supervised_process,
 )
+from tandemkit.testing.moved_clock import moved_clock
 from tandemkit.testing.parts import demand, short_folder
 
 
@@ -34,16 +35,13 @@ class RedisServer:
 class DurableRedis:
     """A Redis that has on disk what it has answered, and goes on from there after a kill."""
 
-    def __init__(
-        self, program: tuple[str, ...], folder: Path, offset: Path | None, password: str
-    ) -> None:
+    def __init__(self, program: Path, folder: Path, offset: Path | None, password: str) -> None:
         self.socket = folder / "redis.sock"
         listen = ("--port", "0", "--unixsocket", str(self.socket))
         keep_all = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
         guard = ("--requirepass", password) if password else ()
-        argv = (*program, *listen, *keep_all, *guard, "--dir", str(folder))
-        fake = {"FAKETIME_NO_CACHE": "1", "FAKETIME_TIMESTAMP_FILE": str(offset)}
-        variables = {"PATH": os.defpath, **fake} if offset else None
+        argv = (str(program), *listen, *keep_all, *guard, "--dir", str(folder))
+        variables = moved_clock(offset) if offset else None
         self._command = Command(argv, folder / "log", env=variables)
         self._running = AsyncExitStack()
         self._process: Process | None = None
@@ -115,11 +113,7 @@ async def durable_redis_server(
     """Skips where Redis is absent. Its wall clock is off by what the file `offset` says, such as
     +60, if there is one; with `password` whoever does not log in may nothing.
     """
-    program: tuple[str, ...] = (str(demand("redis")["redis-server"]),)
-    if offset is not None:
-        # Its own variable would win over the file, so that goes again.
-        moved = (str(demand("faketime")["faketime"]), "--exclude-monotonic", "-f", "+0")
-        program = (*moved, "env", "-u", "FAKETIME", *program)
+    program = demand("redis")["redis-server"]
     with short_folder() as folder:
         server = DurableRedis(program, folder, offset, password)
         try:

@@ -22,7 +22,7 @@ from tandemkit.registry.consul import ConsulRegistry, ConsulSettings, consul_reg
 from tandemkit.registry.protocol import Lease, Removed
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.supervise.tasks import Tasks
-from tandemkit.testing.parts import demand
+from tandemkit.testing.moved_clock import moved_clock
 from tandemkit.testing.parts_consul import durable_consul
 from tests.cluster.eventually import eventually
 from tests.contract.registry import consul_ticker
@@ -133,14 +133,7 @@ async def _renewing(registry: ConsulRegistry, lease: Lease) -> None:
 
 
 def _ticker(folder: Path, url: str, *, monotonic_too: bool) -> Command:
-    exclude = () if monotonic_too else ("--exclude-monotonic",)
-    # It hands its offset over in a variable that would win over the file, so that goes again.
-    moved = (str(demand("faketime")["faketime"]), *exclude, "-m", "-f", "+0", "env", "-u")
-    variables = {
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_TIMESTAMP_FILE": str(folder / "offset"),
-        "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    argv = (*moved, "FAKETIME", sys.executable, consul_ticker.__file__, url)
+    moved = moved_clock(folder / "offset", monotonic_too=monotonic_too)
+    variables = {**moved, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = (sys.executable, consul_ticker.__file__, url)
     return Command(argv, folder / "log", env=variables)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tandemkit.supervise.processes import Command, supervised_process
-from tandemkit.testing.parts import demand
+from tandemkit.testing.moved_clock import moved_clock
 from tests.cluster.eventually import eventually
 from tests.contract.registry import embedded_ticker
 
@@ -43,18 +43,10 @@ async def test_a_jump_of_the_wall_clock_ends_no_lease(tmp_path: Path) -> None:
 
 
 def _ticker(folder: Path, offset: Path, log: Path) -> Command:
-    faketime = str(demand("faketime")["faketime"])
-    # It hands its offset over in a variable that would win over the file, so that goes again.
-    moved = (faketime, "--exclude-monotonic", "-m", "-f", "+0", "env", "-u", "FAKETIME")
-    variables = {
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
+    variables = {**moved_clock(offset), "PYTHONPATH": os.pathsep.join(sys.path)}
     state = folder / "registry"
     state.mkdir()
-    argv = (*moved, sys.executable, embedded_ticker.__file__, str(state))
+    argv = (sys.executable, embedded_ticker.__file__, str(state))
     return Command(argv, log, env=variables)
 
 
