@@ -95,6 +95,31 @@ def test_a_stream_says_what_ends_it() -> None:
     assert _found(streaming("// Answers until the caller hangs up.")) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("rpc Tell(TellRequest)", "rpc Tell(stream TellRequest)", "takes one request"),
+        ("option idempotency_level = NO_SIDE_EFFECTS;", "", "only adds"),
+        ("returns (TellResponse)", "returns (stream TellResponse)", "has a deadline"),
+    ],
+)
+def test_what_a_model_must_not_call_unasked_is_no_tool(before: str, after: str, said: str) -> None:
+    """A tool takes one request, ends, and neither deletes nor commands."""
+
+    def tool(text: str) -> str:
+        level = "    option idempotency_level"
+        return text.replace(level, f"    option (tandem.options.v1.tool) = true;\n{level}")
+
+    def broken(text: str) -> str:
+        if "stream" in after:
+            text = text.replace("    option (tandem.options.v1.deadline) = {seconds: 2};\n", "")
+        return tool(text).replace(before, after)
+
+    assert _found(planted.changed(planted.CONTRACT, tool)) == []
+    found = _found(planted.changed(planted.CONTRACT, broken))
+    assert any(item.startswith(f"{planted.CONTRACT}:") and said in item for item in found)
+
+
 def test_a_second_service_in_a_file_is_caught() -> None:
     """One agent, one contract, one file."""
     tree = planted.changed(planted.CONTRACT, lambda text: f"{text}\nservice OtherService {{}}\n")

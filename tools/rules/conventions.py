@@ -9,6 +9,8 @@ from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
+    MethodDescriptorProto,
+    MethodOptions,
     ServiceDescriptorProto,
 )
 
@@ -38,6 +40,8 @@ _WHOLE_NUMBERS = frozenset(
 )
 _ENDS_OF_A_STREAM = re.compile(r"\b(deadline|until|ends when|ends after|as long as)\b")
 _DEADLINE_S_MAX = 30
+# What a tool that changes something may do: it adds, or it answers and remembers that it was asked.
+_ADDS = re.compile(r"(Add|Append|Ask)([A-Z]|$)")
 # Whoever deletes by subject keeps content, which is somebody's.
 _DELETES = ".tandem.memory.v1.DeleteSubjectRequest"
 _PLATFORM = frozenset({"type", "options", "fleet"})
@@ -124,6 +128,20 @@ def _methods(contracts: Contracts) -> Iterator[Finding]:
         if "page_token" in request.fields_by_name and not answered:
             text = "the answer to a `page_token` has a `next_page_token`"
             yield contracts.finding(element, RULE, text)
+        if contracts.option(method.options, "tool") and (text := _untoolable(contracts, method)):
+            yield contracts.finding(element, RULE, text)
+
+
+def _untoolable(contracts: Contracts, method: MethodDescriptorProto) -> str:
+    """What keeps a model from calling it unasked; empty where nothing does."""
+    if method.client_streaming:
+        return "a tool takes one request: a model has no stream to send"
+    if method.server_streaming and contracts.option(method.options, "deadline") is None:
+        return "a tool ends: a stream that is one has a deadline"
+    reads = method.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    if not reads and not _ADDS.match(method.name):
+        return "a tool has NO_SIDE_EFFECTS or only adds: models overwrite and command nothing"
+    return ""
 
 
 def _services(contracts: Contracts) -> Iterator[Finding]:

@@ -42,6 +42,8 @@ class Method:
     # Whether it changes nothing: an answer to it may be kept, or come from somebody else.
     reads: bool
     public: bool
+    # Whether a language model may call it unasked.
+    tool: bool
     # Whether its agent asks who calls, and answers by that caller's rights.
     asks_caller: bool
     priority: Priority
@@ -67,6 +69,7 @@ class Method:
             retryable=said.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
             reads=said.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
             public=said.Extensions[options.public],
+            tool=said.Extensions[options.tool],
             asks_caller=of_service.Extensions[options.asks_caller],
             priority=Priority.of(said.Extensions[options.priority]),
         )
