@@ -1,0 +1,44 @@
+"""Answers by language models, or in quotes where there is none. Contract:
+tandem.models.v1.ModelService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+
+from services.models.model.catalog import Catalog
+from services.models.model.quoting import Documents, quoting
+from services.models.model.servicer import Models
+from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
+from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
+from tandem.models.v1 import model_service_pb2 as pb
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+from tandemkit.ml.generation.quotes import QuotesBackend
+from tandemkit.reach.failure import Unreachable
+
+
+@asynccontextmanager
+async def build(scope: Scope, _settings: None) -> AsyncIterator[Models]:
+    documents = scope.stub(knowledge_rpc.KnowledgeBaseServiceStub)
+    catalog = Catalog({"extractive": QuotesBackend(quoting(_asking(documents)))})
+    yield Models(catalog, scope.clock)
+
+
+def _asking(documents: knowledge_rpc.KnowledgeBaseServiceAsyncStub) -> Documents:
+    async def ask(request: knowledge.AskRequest) -> knowledge.AskResponse:
+        try:
+            return await documents.Ask(request)
+        except grpc.aio.AioRpcError as error:
+            message = "no language model is to be asked, and the knowledge base does not answer"
+            code, said = error.code().name, error.details() or ""
+            raise Unreachable(message, code=code, said=said) from error
+
+    return ask
+
+
+AGENT = Agent(contract=pb.DESCRIPTOR, soft_calls=(knowledge.DESCRIPTOR,), build=build)
+main = AGENT.main

@@ -1,0 +1,67 @@
+"""Why there is no answer, in the words of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from tandem.models.v1 import errors_pb2 as errors
+from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.hosting import access
+from tandemkit.ml.generation.protocol import (
+    ContextTooLong,
+    ConversationRefused,
+    Crowded,
+    KeyMissing,
+    ModelGone,
+    SchemaRefused,
+    Unsupported,
+)
+from tandemkit.reach.failure import Refused, Unreachable
+
+_AGAIN_S: Final = 5.0
+# In the order in which they are looked for: the last is all the others' kind.
+_REASONS: Final = (
+    (KeyMissing, errors.ERROR_REASON_KEY_MISSING),
+    (ModelGone, errors.ERROR_REASON_MODEL_UNKNOWN),
+    (ContextTooLong, errors.ERROR_REASON_CONTEXT_TOO_LONG),
+    (SchemaRefused, errors.ERROR_REASON_SCHEMA_INVALID),
+    (ConversationRefused, errors.ERROR_REASON_CONVERSATION_INVALID),
+    (Unsupported, errors.ERROR_REASON_FEATURE_UNSUPPORTED),
+    (Refused, errors.ERROR_REASON_BACKEND_REFUSED),
+)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """What backends raise."""
+    try:
+        yield
+    except Crowded as error:
+        reason = errors.ERROR_REASON_BACKEND_BUSY
+        raise TransientError(
+            reason, error.message, retry_after_s=_AGAIN_S, **error.metadata
+        ) from error
+    except Unreachable as error:
+        reason = errors.ERROR_REASON_BACKEND_UNREACHABLE
+        raise TransientError(
+            reason, error.message, retry_after_s=_AGAIN_S, **error.metadata
+        ) from error
+    except Refused as error:
+        reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
+        raise CallerError(reason, error.message, **error.metadata) from error
+
+
+def readable(namespace: str) -> None:
+    """Where the caller may read the namespace. Its refusals have our own family's reasons."""
+    try:
+        access.check(namespace, access.Right.READ)
+    except CallerError as error:
+        reason = errors.ERROR_REASON_NAMESPACE_FORBIDDEN
+        raise CallerError(reason, error.message, **error.metadata) from error
+    except TransientError as error:
+        reason = errors.ERROR_REASON_RULES_UNKNOWN
+        raise TransientError(
+            reason, error.message, retry_after_s=error.retry_after_s, **error.metadata
+        ) from error
