@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,16 +21,14 @@ from tandemkit.ml.generation.protocol import (
 from tandemkit.reach.failure import Refused, Unreachable
 
 _AGAIN_S: Final = 5.0
-# In the order in which they are looked for: the last is all the others' kind.
-_REASONS: Final = (
-    (KeyMissing, errors.ERROR_REASON_KEY_MISSING),
-    (ModelGone, errors.ERROR_REASON_MODEL_UNKNOWN),
-    (ContextTooLong, errors.ERROR_REASON_CONTEXT_TOO_LONG),
-    (SchemaRefused, errors.ERROR_REASON_SCHEMA_INVALID),
-    (ConversationRefused, errors.ERROR_REASON_CONVERSATION_INVALID),
-    (Unsupported, errors.ERROR_REASON_FEATURE_UNSUPPORTED),
-    (Refused, errors.ERROR_REASON_BACKEND_REFUSED),
-)
+_REASONS: Final[Mapping[type[Refused], errors.ErrorReason.ValueType]] = {
+    KeyMissing: errors.ERROR_REASON_KEY_MISSING,
+    ModelGone: errors.ERROR_REASON_MODEL_UNKNOWN,
+    ContextTooLong: errors.ERROR_REASON_CONTEXT_TOO_LONG,
+    SchemaRefused: errors.ERROR_REASON_SCHEMA_INVALID,
+    ConversationRefused: errors.ERROR_REASON_CONVERSATION_INVALID,
+    Unsupported: errors.ERROR_REASON_FEATURE_UNSUPPORTED,
+}
 
 
 @contextmanager
@@ -49,7 +47,7 @@ def answering() -> Iterator[None]:
             reason, error.message, retry_after_s=_AGAIN_S, **error.metadata
         ) from error
     except Refused as error:
-        reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
+        reason = _REASONS.get(type(error), errors.ERROR_REASON_BACKEND_REFUSED)
         raise CallerError(reason, error.message, **error.metadata) from error
 
 

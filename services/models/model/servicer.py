@@ -63,15 +63,14 @@ class Models(rpc.ModelServiceServicer):
     async def StreamChat(
         self, request: pb.StreamChatRequest, _context: Context
     ) -> AsyncIterator[pb.StreamChatResponse]:
-        first = pb.StreamChatResponse(response_id=_name("chat"))
-        first.created.FromDatetime(self._clock.now())
+        is_first = True
         with answering():
             seat = await self._catalog.seat(request.model)
-            first.answerer.CopyFrom(seat.answerer())
             async for part in seat.at.stream_chat(seat.model, request):
-                if first is not None:
-                    part.MergeFrom(first)
-                    first = None
+                if is_first:
+                    part.answerer.CopyFrom(seat.answerer())
+                    part.response_id, is_first = _name("chat"), False
+                    part.created.FromDatetime(self._clock.now())
                 yield part
 
     async def Complete(self, request: pb.CompleteRequest, _context: Context) -> pb.CompleteResponse:

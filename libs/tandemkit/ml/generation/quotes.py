@@ -85,10 +85,9 @@ class QuotesBackend:
         raise _unsupported("completion")
 
     async def stream_complete(
-        self, _model: str, _asked: Prompt
+        self, model: str, asked: Prompt
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
-        raise _unsupported("completion")
-        yield
+        yield pb.StreamCompleteResponse(text=(await self.complete(model, asked)).text)
 
     async def _quoted(self, model: str, asked: Conversation) -> Quoted:
         if model != MODEL:
