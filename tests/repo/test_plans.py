@@ -33,6 +33,7 @@ agents:
   - {name: platform-notes, service: tandem.platform.v1.NotesService, pool: infrastructure}
   - {name: memory-recall, service: tandem.memory.v1.RecallService}
   - {name: memory-vector-tale, service: tandem.memory.v1.VectorTaleService}
+  - {name: language-bard, service: tandem.language.v1.BardService}
   - {name: models-parrot, service: tandem.models.v1.ParrotService}
   - {name: tale-guard, service: tandem.tale.v1.GuardService, pool: critical, memory_mib: 256}
   - {name: tale-tell, service: tandem.tale.v1.TellService, memory_mib: 128}

@@ -20,8 +20,8 @@ from tandemkit.storage.subjects import DEFAULT_NAMESPACE
 __all__ = ["Right", "Rules", "caller", "check", "check_fleet", "check_named"]
 # The agents that ask. Each asks for its own callers, and calls the others as itself.
 KEEPERS = f"{AGENTS}memory-"
-# These ask for their own callers too, and only read.
-READERS = (f"{AGENTS}models-", f"{AGENTS}language-")
+# These ask for their own callers too: the first only read, the others write what they are told to.
+READERS, WRITERS = f"{AGENTS}models-", f"{AGENTS}language-"
 # Of namespaces without rules of their own, until the fleet says otherwise.
 UNRULED = (nouns.AccessRule(callers=[f"{AGENTS}*"], right=nouns.RIGHT_WRITE),)
 _RETRY_S = 0.5
@@ -57,8 +57,8 @@ class Rules:
             rules = self._own.get(namespace, self.unruled)
             fitting = (rule.right for rule in rules if _fits(who, rule))
             found = Right(max(fitting, default=Right.NONE))
-            if who.startswith(READERS):
-                found = max(found, Right.READ)
+            if who.startswith((READERS, WRITERS)):
+                found = max(found, Right.READ if who.startswith(READERS) else Right.WRITE)
             if len(self._found) >= _KNOWN_MAX:
                 self._found.clear()
             self._found[who, namespace] = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.language.request_coordinator.agent import AGENT as REQUEST_COORDINATOR
 from services.memory.answer.agent import AGENT as ANSWER
 from services.memory.cache.agent import AGENT as CACHE
 from services.memory.knowledge_base.agent import AGENT as KNOWLEDGE_BASE
@@ -20,6 +21,7 @@ AGENTS = (
     MEMORY_CLIENT,
     MEMORY_ORCHESTRATOR,
     NAMESPACE,
+    REQUEST_COORDINATOR,
     SESSION_MEMORY,
     VECTOR_FEDERATION,
     VECTOR_STORE,

@@ -28,6 +28,8 @@ from tests.contract.tenancy.examples import example, names_a_namespace
 NOBODY = ((HEADER, "callers/nobody"),)
 # Of all namespaces: each caller is told of what he may see, here of nothing.
 _OF_WHAT_ONE_MAY_SEE = {
+    # Of the request's own words alone.
+    "/tandem.language.v1.RequestCoordinatorService/Classify",
     "/tandem.memory.v1.MemoryClientService/GetJournal",
     "/tandem.memory.v1.MemoryClientService/ResolveJournalEntry",
     "/tandem.memory.v1.MemoryClientService/WatchJournal",

@@ -1,0 +1,54 @@
+"""Answers requests in people's own words. Contract:
+tandem.language.v1.RequestCoordinatorService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.language.request_coordinator.coordinator import Coordinator, Desks
+from services.language.request_coordinator.fleet import Fleet
+from services.language.request_coordinator.knowledge import Knowledge
+from services.language.request_coordinator.memories import Memories
+from services.language.request_coordinator.servicer import RequestCoordinator
+from tandem.control.v1 import fleet_status_service_pb2 as status
+from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
+from tandem.language.v1 import answer_pb2 as nouns
+from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandem.memory.v1 import answer_service_pb2 as answering
+from tandem.memory.v1 import answer_service_pb2_grpc as answering_rpc
+from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
+from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
+from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
+from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as memory_rpc
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+
+
+@asynccontextmanager
+async def build(scope: Scope, _settings: None) -> AsyncIterator[RequestCoordinator]:
+    documents = Knowledge(
+        scope.stub(knowledge_rpc.KnowledgeBaseServiceStub),
+        scope.stub(answering_rpc.AnswerServiceStub),
+    )
+    memories = Memories(scope.stub(memory_rpc.MemoryOrchestratorServiceStub), documents)
+    desks: Desks = {
+        nouns.ROUTE_KNOWLEDGE: documents,
+        nouns.ROUTE_MEMORY: memories,
+        nouns.ROUTE_FLEET: Fleet(scope.stub(status_rpc.FleetStatusServiceStub)),
+    }
+    yield RequestCoordinator(Coordinator(desks))
+
+
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    soft_calls=(
+        answering.DESCRIPTOR,
+        knowledge.DESCRIPTOR,
+        memory.DESCRIPTOR,
+        status.DESCRIPTOR,
+    ),
+    build=build,
+)
+main = AGENT.main

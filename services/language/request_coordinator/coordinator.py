@@ -1,0 +1,57 @@
+"""The way of a request: where it goes, who answers, who does not, within the caller's time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import TypeAlias
+
+from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece
+from tandem.language.v1 import answer_pb2 as nouns
+from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandemkit.core import log
+from tandemkit.core.clock import stopwatch_s
+
+_LOGGER = logging.getLogger(__name__)
+Desks: TypeAlias = Mapping[nouns.Route.ValueType, Desk]
+Event: TypeAlias = pb.Started | Piece | nouns.Shortfall | pb.AskResponse
+
+
+class Coordinator:
+    """Knows the desks, and keeps nothing."""
+
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
+
+    async def course(self, asked: Asked) -> AsyncIterator[Event]:
+        """Started first, the whole answer last. Raises TransientError NOBODY_ANSWERED."""
+        begun_s = stopwatch_s()
+        whole = pb.AskResponse(routing=asked.routing, correlation_id=asked.correlation_id)
+        yield pb.Started(routing=asked.routing, correlation_id=asked.correlation_id)
+        async for said in self._desks[asked.routing.route].answer(asked):
+            if isinstance(said, Answer):
+                whole.answer, whole.is_answered = said.text, bool(said.text)
+                whole.answerer.CopyFrom(said.answerer)
+                whole.citations.extend(said.citations)
+            elif isinstance(said, nouns.Shortfall):
+                whole.shortfalls.append(said)
+                yield said
+            else:
+                yield said
+        took_s = stopwatch_s() - begun_s
+        whole.took.FromNanoseconds(int(took_s * 1e9))
+        _note(whole, took_s)
+        yield whole
+
+
+def _note(whole: pb.AskResponse, took_s: float) -> None:
+    log.event(
+        _LOGGER,
+        logging.INFO,
+        "ask.answered",
+        correlation_id=whole.correlation_id,
+        route=nouns.Route.Name(whole.routing.route),
+        answered_by=whole.answerer.service,
+        shortfalls=len(whole.shortfalls),
+        duration_ms=round(took_s * 1000, 1),
+    )

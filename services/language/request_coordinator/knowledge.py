@@ -1,0 +1,141 @@
+"""Answers out of documents, and out of memories beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Final
+
+from services.language.request_coordinator.asked import (
+    EXTRACTIVE,
+    Answer,
+    Asked,
+    Piece,
+    Said,
+    share_s,
+)
+from services.language.request_coordinator.calling import (
+    called,
+    gathered,
+    headers,
+    nobody_answered,
+)
+from tandem.language.v1 import answer_pb2 as nouns
+from tandem.memory.v1 import answer_service_pb2 as answering
+from tandem.memory.v1 import answer_service_pb2_grpc as answering_rpc
+from tandem.memory.v1 import citation_pb2 as citation
+from tandem.memory.v1 import degradation_pb2 as degradation
+from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
+from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
+from tandemkit.ml.text.sentences import sentence_spans
+
+DOCUMENTS: Final = "tandem.memory.v1.KnowledgeBaseService"
+MEMORIES: Final = "tandem.memory.v1.AnswerService"
+# Of the time that is left; the rest is for the answer's own way back, or a language model.
+_SHARE: Final = 0.6
+_WITHIN_S: Final = 10.0
+_QUESTION_CHARS_MAX: Final = 2000
+_LACKS: Final = {
+    answering.ANSWER_LACK_SOURCE_UNREACHABLE: "a source that it asks did not answer",
+    answering.ANSWER_LACK_LEXICAL_ONLY: "it searched by words and not by meaning",
+    answering.ANSWER_LACK_VECTORS_PENDING: "some of what it has is not found by meaning yet",
+    answering.ANSWER_LACK_MODEL_FAILED: "its language model failed",
+}
+_DEGRADED: Final = {
+    degradation.DEGRADATION_LEXICAL_ONLY: _LACKS[answering.ANSWER_LACK_LEXICAL_ONLY],
+    degradation.DEGRADATION_VECTORS_PENDING: _LACKS[answering.ANSWER_LACK_VECTORS_PENDING],
+}
+
+
+class Knowledge:
+    """Both are asked at once. What documents say goes before what somebody remembered."""
+
+    def __init__(
+        self,
+        documents: knowledge_rpc.KnowledgeBaseServiceAsyncStub,
+        answers: answering_rpc.AnswerServiceAsyncStub,
+    ) -> None:
+        self._documents, self._answers = documents, answers
+
+    async def answer(self, asked: Asked) -> AsyncIterator[Said]:
+        within_s = share_s(_SHARE, _WITHIN_S)
+        heard, missing = await gathered(
+            self._of_documents(asked, within_s), self.of_memories(asked, within_s)
+        )
+        if not heard:
+            raise nobody_answered(missing)
+        for one in missing:
+            yield one.shortfall
+        for _answer, shortfalls in heard:
+            for shortfall in shortfalls:
+                yield shortfall
+        answers = [answer for answer, _shortfalls in heard]
+        best = next((one for one in answers if one.text), answers[0])
+        for piece in pieces(best.text):
+            yield piece
+        yield best
+
+    async def of_memories(
+        self, asked: Asked, within_s: float
+    ) -> tuple[Answer, list[nouns.Shortfall]]:
+        """What memories say, and what that does without. Raises Unanswered."""
+        request = answering.AnswerQuestionRequest(
+            namespace=asked.namespace,
+            question=asked.text[:_QUESTION_CHARS_MAX],
+            sources=[answering.ANSWER_SOURCE_MEMORY],
+        )
+        call = partial(self._answers.AnswerQuestion, request, metadata=headers(asked))
+        said = await called(MEMORIES, lambda timeout: call(timeout=timeout), within_s)
+        answer = Answer(
+            said.answer,
+            nouns.Answerer(
+                service=MEMORIES,
+                backend=EXTRACTIVE if said.kind != citation.ANSWER_KIND_GENERATED else "writer",
+                model=said.model,
+                is_generative=said.kind == citation.ANSWER_KIND_GENERATED,
+            ),
+            _citations(said.citations),
+        )
+        causes = (one.cause or _LACKS.get(one.lack, "") for one in said.shortfalls)
+        return answer, _shortfalls(MEMORIES, causes)
+
+    async def _of_documents(
+        self, asked: Asked, within_s: float
+    ) -> tuple[Answer, list[nouns.Shortfall]]:
+        request = knowledge.AskRequest(
+            namespace=asked.namespace, question=asked.text[:_QUESTION_CHARS_MAX]
+        )
+        call = partial(self._documents.Ask, request, metadata=headers(asked))
+        said = await called(DOCUMENTS, lambda timeout: call(timeout=timeout), within_s)
+        answerer = nouns.Answerer(service=DOCUMENTS, backend=EXTRACTIVE)
+        answer = Answer(said.answer, answerer, _citations(said.citations))
+        causes = (_DEGRADED.get(one, "") for one in said.degraded)
+        return answer, _shortfalls(DOCUMENTS, causes)
+
+
+def pieces(text: str) -> list[Piece]:
+    """A text that is there as a whole, by sentences and with all that is between them."""
+    starts = [start for start, _end in sentence_spans(text)][1:]
+    bounds = [0, *starts, len(text)]
+    return [Piece(text[start:end]) for start, end in pairwise(bounds) if end > start]
+
+
+def _shortfalls(service: str, causes: Iterable[str]) -> list[nouns.Shortfall]:
+    return [nouns.Shortfall(service=service, cause=one) for one in dict.fromkeys(causes) if one]
+
+
+def _citations(said: Sequence[citation.Citation]) -> list[nouns.Citation]:
+    return [
+        nouns.Citation(
+            number=one.number,
+            name=one.name,
+            title=one.headings[0] if one.headings else "",
+            uri=one.uri,
+            quote=one.quote,
+            start_char=one.span.start_char,
+            end_char=one.span.end_char,
+            headings=one.headings,
+        )
+        for one in said
+    ]

@@ -1,0 +1,110 @@
+"""A coordinator beside agents that say what a test has them say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from services.language.request_coordinator.agent import AGENT
+from tandem.control.v1 import fleet_status_service_pb2 as status
+from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandem.language.v1 import request_coordinator_service_pb2_grpc as rpc
+from tandem.memory.v1 import answer_service_pb2 as answering
+from tandem.memory.v1 import citation_pb2 as citation
+from tandem.memory.v1 import errors_pb2 as errors
+from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
+from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
+from tandemkit.core.errors import TransientError
+from tandemkit.testing.agents import fake_agent, serving
+
+Method: TypeAlias = Callable[[Any, Any], Any]
+AWAY_S = 5.0
+TEXT = "A pump is primed with water. Wax closes a leak."
+
+
+class Beside:
+    """What the agents beside it do; a test puts other methods in their places."""
+
+    def __init__(self) -> None:
+        self.metadata: list[dict[str, str]] = []
+        self.kept: list[memory.AddMemoryRequest] = []
+        self.asked: list[knowledge.AskRequest] = []
+        self.documents: Method = self.find_passage
+        self.memories: Method = self.recall_nothing
+        self.fleet: Method = self.list_agents
+        self.keep: Method = self.add_memory
+
+    async def find_passage(self, request: knowledge.AskRequest, context: Any) -> Any:
+        self.asked.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        found = knowledge.AskResponse(answer=f"{TEXT} [1]", is_answered=True)
+        found.kind = citation.ANSWER_KIND_EXTRACTIVE
+        one = found.citations.add(number=1, uri="pumps.md", quote=TEXT, headings=["Pumps"])
+        one.name = "namespaces/default/documents/pumps/passages/1"
+        one.span.end_char = len(TEXT)
+        return found
+
+    async def find_no_passage(self, _request: Any, _context: Any) -> Any:
+        return knowledge.AskResponse(kind=citation.ANSWER_KIND_EXTRACTIVE)
+
+    async def recall_nothing(self, _request: Any, _context: Any) -> Any:
+        return answering.AnswerQuestionResponse(kind=citation.ANSWER_KIND_EXTRACTIVE)
+
+    async def recall(self, _request: Any, _context: Any) -> Any:
+        said = "The wax is in the blue cupboard."
+        found = answering.AnswerQuestionResponse(answer=f"{said} [1]", is_answered=True)
+        found.kind = citation.ANSWER_KIND_EXTRACTIVE
+        found.citations.add(number=1, name="namespaces/default/memories/m1", quote=said)
+        return found
+
+    async def add_memory(self, request: memory.AddMemoryRequest, _context: Any) -> Any:
+        self.kept.append(request)
+        added = memory.AddMemoryResponse(memory=request.memory)
+        added.memory.name = f"namespaces/{request.namespace}/memories/{request.memory_id}"
+        return added
+
+    async def list_agents(self, _request: Any, _context: Any) -> Any:
+        found = status.ListAgentsResponse()
+        well = found.agents.add(service="tandem.tale.v1.TellService", short_name="tale-tell")
+        well.instances.add(host="hosts/a", machine="laptop", serving=True)
+        found.agents.add(service="tandem.tale.v1.PaintService", short_name="tale-paint")
+        return found
+
+
+async def away(_request: Any, _context: Any) -> Any:
+    reason = errors.ERROR_REASON_STORE_UNREACHABLE
+    raise TransientError(reason, "the store is away", retry_after_s=AWAY_S)
+
+
+async def silent(_request: Any, _context: Any) -> Any:
+    await asyncio.Event().wait()
+
+
+def _whoever(beside: Beside, name: str) -> Method:
+    """The method that is there when the call comes."""
+
+    async def answer(request: Any, context: Any) -> Any:
+        return await getattr(beside, name)(request, context)
+
+    return answer
+
+
+@asynccontextmanager
+async def coordinating(
+    folder: Path, beside: Beside
+) -> AsyncIterator[rpc.RequestCoordinatorServiceAsyncStub]:
+    agents = (
+        fake_agent(knowledge.DESCRIPTOR, Ask=_whoever(beside, "documents")),
+        fake_agent(answering.DESCRIPTOR, AnswerQuestion=_whoever(beside, "memories")),
+        fake_agent(memory.DESCRIPTOR, AddMemory=_whoever(beside, "keep")),
+        fake_agent(status.DESCRIPTOR, ListAgents=_whoever(beside, "fleet")),
+    )
+    async with serving(AGENT, beside=agents, state_dir=folder) as channel:
+        yield rpc.RequestCoordinatorServiceStub(channel)
+
+
+async def events(stream: Any) -> list[pb.StreamAskResponse]:
+    return [one async for one in stream]
