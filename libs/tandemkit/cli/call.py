@@ -19,7 +19,6 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tandemkit.cli import call_text, completing, harmless, running
 from tandemkit.cli.call_requests import requests_of
-from tandemkit.cli.contract_comments import Comments, image_of
 from tandemkit.cli.failure import describe
 from tandemkit.cli.image_pool import Pools
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
@@ -27,6 +26,7 @@ from tandemkit.cli.reflection import Contracts, connected, short
 from tandemkit.core.environment import Environment
 from tandemkit.rpc import trace
 from tandemkit.rpc.local import INSTANCE_HEADER
+from tandemkit.written.contract_comments import Comments, image_of
 
 _HEADER = re.compile(r"[0-9a-z_.-]+")
 Metadata = list[tuple[str, str | bytes]]

@@ -11,10 +11,10 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from tandem.options.v1 import options_pb2
 from tandemkit.cli.call_flags import is_map, is_open, kind_of, repeated
-from tandemkit.cli.contract_comments import Comments
 from tandemkit.cli.harmless import one_line
 from tandemkit.cli.output import table, wrapped
 from tandemkit.cli.reflection import short
+from tandemkit.written.contract_comments import Comments
 
 _DEPTH_MAX = 4
 

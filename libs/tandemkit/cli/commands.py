@@ -21,7 +21,6 @@ from tandem.control.v1 import traffic_policy_service_pb2 as policy_pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as policy_rpc
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
 from tandemkit.cli import completing, noting
-from tandemkit.cli.contract_comments import image_of
 from tandemkit.cli.credential import shown_at
 from tandemkit.cli.failure import describe
 from tandemkit.cli.machine_link import ANSWER_WITHIN_S, linked, on_machine, supervisor_on
@@ -32,6 +31,7 @@ from tandemkit.cli.waiting import waiting
 from tandemkit.core import ids
 from tandemkit.core.environment import Environment
 from tandemkit.supervise.tasks import Tasks
+from tandemkit.written.contract_comments import image_of
 
 _POLICY_WITHIN_S = 10.0
 # The supervisor answers after 20 s at the latest.

@@ -19,11 +19,11 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tandem.platform.v1 import event_store_service_pb2 as pb
 from tandemkit.cli.call_flags import is_open
-from tandemkit.cli.contract_comments import image_of
 from tandemkit.cli.harmless import json_text, one_line
 from tandemkit.cli.image_pool import pool_of
 from tandemkit.cli.log_text import word_of
 from tandemkit.core.environment import Environment
+from tandemkit.written.contract_comments import image_of
 
 
 class Schemas:

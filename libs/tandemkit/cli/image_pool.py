@@ -15,8 +15,8 @@ from google.protobuf.struct_pb2 import DESCRIPTOR as STRUCT
 from google.protobuf.struct_pb2 import Struct
 
 from tandemkit.cli.call_flags import is_map, repeated
-from tandemkit.cli.contract_comments import image_of
 from tandemkit.core.environment import Environment
+from tandemkit.written.contract_comments import image_of
 
 _ANY = "google.protobuf.Any"
 

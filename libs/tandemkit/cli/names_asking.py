@@ -19,12 +19,12 @@ from tandem.control.v1 import machine_service_pb2 as machine_pb
 from tandem.control.v1 import machine_service_pb2_grpc as machine_rpc
 from tandemkit.cli import running
 from tandemkit.cli.call_flags import flags_of, names_of, repeated
-from tandemkit.cli.contract_comments import Comments, image_of
 from tandemkit.cli.credential import showing
 from tandemkit.cli.image_pool import pool_of
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.reflection import Contracts, aliases_of, short
 from tandemkit.core.environment import Environment
+from tandemkit.written.contract_comments import Comments, image_of
 
 _ANSWER_WITHIN_S = 0.15
 _PAGE = 1000

@@ -15,11 +15,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from tandem.utility.v1 import toolbox_service_pb2
 from tandemkit.cli.call import call, metadata_of
 from tandemkit.cli.call_text import method_text, methods_text
-from tandemkit.cli.contract_comments import Comments
 from tandemkit.cli.output import Refusal
 from tandemkit.core.clock import SystemClock
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing import probe
+from tandemkit.written.contract_comments import Comments
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
 PLACED = (Placed(AGENT, probe.ProbeRequest()),)

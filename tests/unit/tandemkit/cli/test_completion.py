@@ -19,7 +19,6 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tandem.utility.v1 import toolbox_service_pb2
 from tandemkit.cli import completion, names_cache
-from tandemkit.cli.contract_comments import IMAGE
 from tandemkit.cli.main import SUMMARIES, tandem
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
@@ -29,6 +28,7 @@ from tandemkit.testing import probe
 from tandemkit.testing.clock import FakeClock
 from tandemkit.testing.machine import FakeMachine, fake_machine, machine_of
 from tandemkit.testing.parts import short_folder
+from tandemkit.written.contract_comments import IMAGE
 from tests.unit.tandemkit.hosting.probe_agent import AGENT
 
 LAPTOP = {"control": ["control-registry"], "agents": ["utility-files", "utility-toolbox"]}

@@ -13,10 +13,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tandem.utility.v1 import toolbox_service_pb2
 from tandemkit.cli.commands import DEEDS, command_of
-from tandemkit.cli.contract_comments import IMAGE
 from tandemkit.cli.logs import logs
 from tandemkit.cli.output import Refusal
 from tandemkit.testing.parts import short_folder
+from tandemkit.written.contract_comments import IMAGE
 from tests.unit.tandemkit.cli.beside import AGENTS, machine, type_
 
 

@@ -1,17 +1,19 @@
-"""What the contracts of this checkout say in their comments. Reflection does not tell them: the
-descriptors that servers hold are without.
+"""What contracts say in their comments. Reflection does not tell them: the descriptors that servers
+hold are without. So they are known of this code's own version, whatever language an agent is in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+from tandem.options.v1 import options_pb2
 from tandemkit.core.environment import Environment
 
-# tools/stubs.py writes it beside the stubs.
+# tools/stubs.py writes it beside the stubs, and a package that asks for it has it there too.
 IMAGE = "contracts.binpb"
 # Numbers of the repeated fields in descriptor.proto, which a comment's path is made of.
 _OF_FILE = {4: "message_type", 5: "enum_type", 6: "service"}
@@ -24,11 +26,12 @@ _BELOW = {
 
 
 def image_of(environment: Environment) -> FileDescriptorSet:
-    """All contracts of the checkout with their imports; empty where there is no checkout."""
-    path = environment.stubs / IMAGE if environment.stubs else None
-    if path is None or not path.exists():
+    """All contracts with their imports; empty where there are only stubs."""
+    stubs = environment.stubs or Path(options_pb2.__file__).parents[3]
+    try:
+        return FileDescriptorSet.FromString((stubs / IMAGE).read_bytes())
+    except FileNotFoundError:
         return FileDescriptorSet()
-    return FileDescriptorSet.FromString(path.read_bytes())
 
 
 class Comments:
