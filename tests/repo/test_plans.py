@@ -35,6 +35,7 @@ agents:
   - {name: memory-vector-tale, service: tandem.memory.v1.VectorTaleService}
   - {name: language-bard, service: tandem.language.v1.BardService}
   - {name: models-parrot, service: tandem.models.v1.ParrotService}
+  - {name: gateway-door, service: tandem.gateway.v1.DoorService}
   - {name: tale-guard, service: tandem.tale.v1.GuardService, pool: critical, memory_mib: 256}
   - {name: tale-tell, service: tandem.tale.v1.TellService, memory_mib: 128}
   - {name: tale-paint, service: tandem.tale.v1.PaintService, gpu_percent: 40, memory_mib: 200}

@@ -9,9 +9,11 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor
 
 from tandemkit.core.errors import Bug
+from tandemkit.core.token import Token
 from tandemkit.hosting.agent_caller import AgentCaller
 from tandemkit.hosting.fleet_methods import FleetMethods
-from tandemkit.rpc.callers import AGENTS
+from tandemkit.hosting.relay import Relay
+from tandemkit.rpc.callers import AGENTS, Callers
 from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Contract
 
@@ -47,13 +49,20 @@ class Callees:
 
     def caller(self) -> AgentCaller:
         """Raises Bug for an agent that does not say so."""
+        return AgentCaller(self._mesh, self._all_methods(), f"{AGENTS}{self._caller}")
+
+    def relay(self, token: Token | None, callers: Callers) -> Relay:
+        """By what its callers show of `token`. Raises Bug for an agent that does not say so."""
+        return Relay(self._mesh, self._all_methods(), token, callers)
+
+    def _all_methods(self) -> FleetMethods:
         if self._anybody is None:
             raise Bug(
                 "an agent that makes calls which others describe declares it: add "
                 "`calls_any=True` to its AGENT",
                 agent=self._caller,
             )
-        return AgentCaller(self._mesh, self._anybody, f"{AGENTS}{self._caller}")
+        return self._anybody
 
 
 class _Listener:

@@ -4,8 +4,8 @@ of: control keeps every agent's contract and tells it by reflection.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -26,6 +26,8 @@ _KEEP_S = 30.0
 _ANSWER_WITHIN_S = 5.0
 _IMPORTED: Any = options.DESCRIPTOR.pool
 _ABSENT = grpc.StatusCode.NOT_FOUND.value[0]
+# What every server answers besides its agents.
+_OF_SERVERS = ("grpc.", "envoy.")
 
 
 class Untold(Failure):
@@ -34,15 +36,23 @@ class Untold(Failure):
 
 class FleetMethods:
     """Answers from the stubs of this process, and else from what control tells; `has_fleet` is
-    False where there is nobody to ask.
+    False where there is nobody to ask, and then the agents are those that serve `here`.
     """
 
-    def __init__(self, mesh: Mesh, clock: Clock, *, has_fleet: bool) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        clock: Clock,
+        *,
+        has_fleet: bool,
+        here: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._mesh, self._clock, self._has_fleet = mesh, clock, has_fleet
+        self._here = here
         # By service, with the moment: None where no agent has it.
         self._told: dict[str, tuple[float, ServiceDescriptor | None]] = {}
-        # By what is in them, so that asking again makes no other types of the same.
-        self._pools: dict[bytes, Any] = {}
+        # Asking again makes no other types of the same.
+        self._pools = _Pools()
 
     async def find(self, path: str) -> Method | None:
         """None where no agent has it, as far as is known. Raises Untold."""
@@ -51,6 +61,27 @@ class FleetMethods:
         if found is None and self._has_fleet:
             found = _method(await self._asked(service), name)
         return found
+
+    async def services(self) -> list[ServiceDescriptor]:
+        """Of all agents that serve at this moment, by their full names. Raises Untold."""
+        try:
+            listed = await self._listed() if self._has_fleet else self._here()
+            found = await asyncio.gather(*map(self._described, listed))
+        except grpc.aio.AioRpcError as error:
+            raise Untold("no control tells which agents there are") from error
+        return sorted((one for one in found if one and not _is_plumbing(one)), key=_full_name)
+
+    async def _listed(self) -> list[str]:
+        listed = [
+            one.name
+            async for answer in self._answers([pb.ServerReflectionRequest(list_services="*")])
+            for one in answer.list_services_response.service
+        ]
+        return [one for one in listed if not one.startswith(_OF_SERVERS)]
+
+    async def _described(self, service: str) -> ServiceDescriptor | None:
+        found = _service(_IMPORTED, service)
+        return found or (await self._asked(service) if self._has_fleet else None)
 
     async def _asked(self, service: str) -> ServiceDescriptor | None:
         now_s = self._clock.monotonic_s()
@@ -81,10 +112,7 @@ class FleetMethods:
             # A server may leave it to its caller to ask for what a file imports.
             missing = _imports(files) - files.keys()
             wanted = [pb.ServerReflectionRequest(file_by_filename=one) for one in sorted(missing)]
-        digest = hashlib.sha256(b"".join(files[name] for name in sorted(files))).digest()
-        if digest not in self._pools:
-            self._pools[digest] = _pool(files)
-        return _service(self._pools[digest], service)
+        return _service(self._pools.of(files), service)
 
     def _answers(self, wanted: list[Any]) -> AsyncIterator[Any]:
         stub: Any = self._mesh.stub(ServerReflectionStub)
@@ -105,10 +133,7 @@ def _service(pool: Any, service: str) -> ServiceDescriptor | None:
 
 def _method(service: ServiceDescriptor | None, name: str) -> Method | None:
     """What the kit answers on every host is no agent's."""
-    if service is None or name not in service.methods_by_name:
-        return None
-    said: Any = service.GetOptions()
-    if said.Extensions[options.plumbing]:
+    if service is None or name not in service.methods_by_name or _is_plumbing(service):
         return None
     return Method.of(service.methods_by_name[name])
 
@@ -121,18 +146,42 @@ def _imports(files: dict[str, bytes]) -> set[str]:
     }
 
 
-def _pool(files: dict[str, bytes]) -> Any:
-    """Files behind what they import."""
-    pool: Any = DescriptorPool()
-    added: set[str] = set()
+def _full_name(service: ServiceDescriptor) -> str:
+    return str(service.full_name)
 
-    def add(name: str) -> None:
-        if name not in added:
-            added.add(name)
-            for imported in FileDescriptorProto.FromString(files[name]).dependency:
-                add(imported)
-            pool.AddSerializedFile(files[name])
 
-    for name in files:
-        add(name)
-    return pool
+def _is_plumbing(service: ServiceDescriptor) -> bool:
+    said: Any = service.GetOptions()
+    return bool(said.Extensions[options.plumbing])
+
+
+class _Pools:
+    """Contracts share a pool, and with it what they import, as far as they agree about that: two
+    versions of a file, while a fleet changes, are in different ones.
+    """
+
+    def __init__(self) -> None:
+        self._all: list[tuple[Any, dict[str, bytes]]] = []
+
+    def of(self, files: dict[str, bytes]) -> Any:
+        """One that has all of these."""
+        pool, known = next((one for one in self._all if _agree(one[1], files)), (None, {}))
+        if pool is None:
+            pool = DescriptorPool()
+            self._all.append((pool, known))
+
+        def add(name: str) -> None:
+            """A file behind what it imports."""
+            if name not in known:
+                known[name] = files[name]
+                for imported in FileDescriptorProto.FromString(files[name]).dependency:
+                    add(imported)
+                pool.AddSerializedFile(files[name])
+
+        for name in files:
+            add(name)
+        return pool
+
+
+def _agree(known: dict[str, bytes], files: dict[str, bytes]) -> bool:
+    return all(known.get(name, wire) == wire for name, wire in files.items())

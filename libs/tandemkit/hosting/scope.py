@@ -19,6 +19,7 @@ from tandemkit.hosting.callees import Callees
 from tandemkit.hosting.entrusted import Entrusted, FollowedSecret
 from tandemkit.hosting.http_port import Pages, Paths, Posts
 from tandemkit.hosting.kept import Kept
+from tandemkit.hosting.relay import Relay
 from tandemkit.hosting.working import Workshop, class_served
 from tandemkit.rpc.attempts import Near
 from tandemkit.rpc.elsewhere import Elsewhere
@@ -80,9 +81,7 @@ class Scope:
     _reached: list[str] = field(default_factory=list)
 
     def ready_when(self, check: Check) -> None:
-        """The instance serves only while `check` returns; what it raises is logged as the reason
-        why not.
-        """
+        """Serves only while `check` returns; what it raises is logged as the reason why not."""
         self._checks.append(check)
         self._has_questions.set()
 
@@ -98,8 +97,8 @@ class Scope:
         self._tasks.spawn(f"{self.name}:{name}", work)
 
     def workers(self, crew: Crew | None = None) -> Workshop:
-        """Processes of its own for work that would hold the loop of the host, and with it everybody
-        there. They start when there is work, take calls by class, and end with the instance.
+        """Processes of its own for work that would hold the loop of the host. They start when there
+        is work, take calls by class, and end with the instance.
         """
         workers = Workers(crew or Crew(), self.state_dir, self.clock, class_served)
         self.spawn("workers", workers.keep())
@@ -120,11 +119,14 @@ class Scope:
         """
         return self._callees.caller()
 
+    def relay(self) -> Relay:
+        """The same for callers of the agent's own, with what these show."""
+        return self._callees.relay(self._server.token, self._server.callers)
+
     async def state(self) -> State:
         """What the instance must still know after its process has died: messages by key, in the
-        store that the fleet chose, on disk when a write returns. For `build`: it is opened by the
-        first call and closed behind everything else, and the instance does not serve while it
-        cannot be read. Raises Unreachable, InUse, Damaged.
+        store that the fleet chose, on disk when a write returns. For `build`: closed behind all
+        else; nothing is served while it cannot be read. Raises Unreachable, InUse, Damaged.
         """
         state = await self._kept.state()
         if state.check not in self._checks:
@@ -132,8 +134,8 @@ class Scope:
         return state
 
     def secret(self, name: str) -> FollowedSecret:
-        """One that the stanza declares, in `secrets` or `optional_secrets`, followed from now on:
-        its value is what `reveal()` returns at that moment. Raises Bug for any other.
+        """One that the stanza declares, required or optional, followed from now on: `reveal()`
+        returns its value of the moment. Raises Bug for any other.
         """
         return self._entrusted.follow(name)
 
@@ -145,8 +147,8 @@ class Scope:
 
     @property
     def near(self) -> Near:
-        """For a mesh of the control plane's own agents, whose calls within this host no mesh
-        routes, and no policy: they make both. Any other agent has `stub`.
+        """For the control plane's own agents, whose calls within this host neither mesh nor policy
+        routes: they make both. Any other agent has `stub`.
         """
         return self._server.local.inside
 
@@ -165,9 +167,8 @@ class Scope:
         self._shown.paths.posts[path] = posts
 
     def answer_for(self, elsewhere: Elsewhere) -> Callable[[], None]:
-        """Has the host's server answer for agents that it does not serve. What is returned tells
-        watchers of a change. An instance that asks for this, or for `serve_also`, is not built
-        again in its host: its failure ends the host.
+        """Has the host answer for agents that it does not serve. What is returned tells watchers of
+        a change. Whoever asks for this, or for `serve_also`, takes the host with it if it fails.
         """
         self._reached.append("answer_for")
         return self._server.answer_for(elsewhere)
@@ -180,8 +181,8 @@ class Scope:
     def serve_also(
         self, handler: grpc.GenericRpcHandler, drain: Callable[[], None], *, public: bool = False
     ) -> None:
-        """Serves something that is none of our contracts on the host's port, perhaps without asking
-        for the token; `drain` ends its streams when the host does.
+        """Serves what is none of our contracts on the host's port, perhaps without asking for the
+        token; `drain` ends its streams when the host does.
         """
         self._reached.append("serve_also")
         self._server.also(handler, drain, public=public)

@@ -54,7 +54,12 @@ class Site:
         declared = (agent.contract, *agent.calls, *agent.soft_calls)
         anybody = None
         if agent.calls_any:
-            anybody = FleetMethods(self.mesh, self.clock, has_fleet=bool(self.controls))
+            anybody = FleetMethods(
+                self.mesh,
+                self.clock,
+                has_fleet=bool(self.controls),
+                here=lambda: {one.service for one in self.standings.values()},
+            )
         return Callees(agent.name, declared, self.mesh, anybody)
 
     def enroll(self, name: str) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import grpc
 
-from tandemkit.core.token import Token
+from tandemkit.core.token import HEADER, Token
 from tandemkit.rpc.borrowed import Borrowed
 
 
 class Bearing(Borrowed):
-    """Each call shows the token as it is when the call is made."""
+    """Each call shows the token as it is when the call is made, unless its maker shows another's
+    key: never both, of which a server might see either.
+    """
 
     def __init__(self, wire: grpc.aio.Channel, token: Token) -> None:
         super().__init__(wire)
@@ -34,8 +36,11 @@ class Bearing(Borrowed):
         token = self._token
 
         def call(*request: Any, metadata: Any = None, **options: Any) -> Any:
-            headers = (*metadata, token.header) if metadata else (token.header,)
-            return far(*request, metadata=headers, **options)
+            if not metadata:
+                metadata = (token.header,)
+            elif all(key != HEADER for key, _value in metadata):
+                metadata = (*metadata, token.header)
+            return far(*request, metadata=metadata, **options)
 
         return call
 

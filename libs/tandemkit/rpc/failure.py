@@ -106,7 +106,7 @@ def of_agent(error: CallerError | TransientError, reasons: EnumDescriptor | None
     """
     if reasons is None:
         raise Bug("the agent's family declares no reasons", reason=error.reason) from error
-    code, reason = _said(reasons, error.reason)
+    code, reason = said(reasons, error.reason)
     at_fault = error.field if isinstance(error, CallerError) else ""
     return Refusal(
         code=code,
@@ -129,7 +129,7 @@ def of_platform(
     **metadata: object,
 ) -> Refusal:
     """A call that the platform ended, whatever the agent behind it."""
-    code, name = _said(PLATFORM_REASONS, reason)
+    code, name = said(PLATFORM_REASONS, reason)
     return Refusal(
         code=code,
         message=message,
@@ -146,7 +146,7 @@ def _cut(text: str) -> str:
     return text.encode()[:_VALUE_BYTES_MAX].decode(errors="ignore")
 
 
-def _said(reasons: EnumDescriptor, number: int) -> tuple[grpc.StatusCode, str]:
+def said(reasons: EnumDescriptor, number: int) -> tuple[grpc.StatusCode, str]:
     """The canonical code and the bare name of a reason, as the contract gives them."""
     value = reasons.values_by_number.get(number)
     extensions: Any = value.GetOptions() if value else None

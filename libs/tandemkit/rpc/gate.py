@@ -89,8 +89,8 @@ class Gate(grpc.GenericRpcHandler):
                     return None
                 if isinstance(value, str) and value.startswith(BEARER_OF_KEY):
                     return self._callers.refusal(value, is_asked=path in self._asking_paths)
-                return _wrong()
-        return _missing()
+                return wrong()
+        return missing()
 
     def _of_instance(self, path: str, metadata: Metadata) -> Handler | None:
         """Never the handler of another instance than the call asks for."""
@@ -120,7 +120,8 @@ def _ending(path: str, refusal: Refusal) -> Handler:
     return grpc.stream_stream_rpc_method_handler(end)
 
 
-def _missing() -> Refusal:
+def missing() -> Refusal:
+    """Of a call that shows nothing."""
     return failure.of_platform(
         platform.PLATFORM_ERROR_REASON_TOKEN_MISSING,
         "the call shows no token; send the header `authorization: Bearer TOKEN`, where TOKEN is "
@@ -128,7 +129,8 @@ def _missing() -> Refusal:
     )
 
 
-def _wrong() -> Refusal:
+def wrong() -> Refusal:
+    """Of a call that shows what is no key, and not the token."""
     return failure.of_platform(
         platform.PLATFORM_ERROR_REASON_TOKEN_WRONG,
         "the call shows another token than this fleet's; read the fleet's $TANDEM_HOME/token again "

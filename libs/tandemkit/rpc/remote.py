@@ -64,6 +64,19 @@ class RemoteFailure:
         )
 
     @classmethod
+    def said(cls, refusal: Refusal) -> RemoteFailure:
+        """As its caller would have read it."""
+        return cls(
+            refusal.code,
+            refusal.message,
+            refusal.reason,
+            refusal.domain,
+            refusal.metadata,
+            {one.field: one.description for one in refusal.violations},
+            refusal.retry_after_s,
+        )
+
+    @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> RemoteFailure:
         # As pairs: a Metadata passes for a mapping but is none to `dict`.
         trailers = dict(iter(error.trailing_metadata() or ()))

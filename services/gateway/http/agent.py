@@ -1,0 +1,46 @@
+"""The fleet over HTTP. Contract: tandem.gateway.v1.HttpService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from services.gateway.http import health, listening, rest
+from services.gateway.http.face import Face
+from services.gateway.http.front import Front
+from services.gateway.http.guard import Guard
+from services.gateway.http.servicer import Gateway
+from services.gateway.http.serving import serving
+from tandem.gateway.config.v1 import http_pb2 as cfg
+from tandem.gateway.v1 import http_service_pb2 as pb
+from tandemkit.hosting.agent import Agent
+from tandemkit.hosting.scope import Scope
+
+_BODY_BYTES: Final = 8 * 1024 * 1024
+
+
+@asynccontextmanager
+async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gateway]:
+    front = Front(scope.relay(), scope.clock)
+    faces = _faces(front, settings)
+    held = listening.held(settings.address, scope.state_dir)
+    address = listening.address_of(held)
+    guard = Guard(front, faces, (*settings.names, address.rpartition(":")[0].strip("[]")))
+    url = f"http://{address}"
+    async with serving(held, faces, guard):
+        listening.note(scope.state_dir, url)
+        yield Gateway(url, faces, front.directory)
+
+
+def _faces(front: Front, settings: cfg.HttpSettings) -> tuple[Face, ...]:
+    """All that the gateway has."""
+    body_bytes_max = settings.body_bytes_max or _BODY_BYTES
+    return (
+        health.face(),
+        rest.face(front, body_bytes_max),
+    )
+
+
+AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.HttpSettings, calls_any=True, build=build)
+main = AGENT.main

@@ -1,0 +1,42 @@
+"""Bodies of requests: read whole, within a size and a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from services.gateway.http.denied import Denied, denied
+from tandem.gateway.v1 import errors_pb2 as errors
+
+WITHIN_S: Final = 30.0
+
+
+async def read(request: web.Request, bytes_max: int) -> bytes:
+    """Raises Denied for one that is too large, also before any of it is read, or that does not
+    come.
+    """
+    length = request.content_length
+    if length is not None and length > bytes_max:
+        raise _too_large(bytes_max)
+    if not request.body_exists:
+        return b""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > bytes_max:
+                    raise _too_large(bytes_max)
+                parts.append(part)
+    except TimeoutError as error:
+        reason, message = errors.ERROR_REASON_BODY_LATE, "the body of the request does not come"
+        raise denied(reason, message, within_s=f"{WITHIN_S:g}") from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(bytes_max: int) -> Denied:
+    message = "the body of the request is larger than the gateway reads"
+    return denied(errors.ERROR_REASON_BODY_TOO_LARGE, message, bytes_max=bytes_max)

@@ -1,0 +1,80 @@
+"""A face: paths, and how it tells who asks there that it will not be answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from services.gateway.http.denied import Denied
+
+PROBLEM: Final = "application/problem+json"
+# By whom, and why: `face.says(request, denied)`.
+Says = Callable[[web.Request, Denied], web.Response]
+
+
+def problem(_request: web.BaseRequest | None, said: Denied) -> web.Response:
+    """As RFC 9457 has it, with what a gRPC caller would be told besides."""
+    return web.Response(
+        status=said.http_status,
+        body=json.dumps(problem_value(said)).encode(),
+        content_type=PROBLEM,
+        headers=denied_headers(said),
+    )
+
+
+def problem_value(said: Denied) -> dict[str, object]:
+    """The same as a value, for where a problem stands in something else."""
+    status = said.http_status
+    try:
+        title = HTTPStatus(status).phrase
+    except ValueError:
+        title = said.code
+    value: dict[str, object] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": said.message,
+        "code": said.code,
+        "reason": said.reason,
+        "domain": said.domain,
+    }
+    if said.metadata:
+        value["metadata"] = dict(said.metadata)
+    if said.violations:
+        items = said.violations.items()
+        value["violations"] = [{"field": one, "description": text} for one, text in items]
+    if said.retry_after_s is not None:
+        value["retryAfter"] = f"{said.retry_after_s:g}s"
+    return value
+
+
+def denied_headers(said: Denied) -> dict[str, str]:
+    """What stands beside the body, whatever its form is."""
+    headers = dict(said.headers)
+    if said.retry_after_s is not None:
+        # Whole seconds, and no caller is asked to come too soon.
+        headers["Retry-After"] = str(max(1, -int(-said.retry_after_s // 1)))
+    if said.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+@dataclass(frozen=True)
+class Face:
+    """Everything at or below `path`. `routes` are asked in their order; `open_paths` are answered
+    without a token, so they tell no secret. Handlers may raise Denied.
+    """
+
+    path: str
+    summary: str
+    routes: tuple[web.RouteDef, ...]
+    says: Says = problem
+    open_paths: frozenset[str] = frozenset()
+
+    def has(self, path: str) -> bool:
+        return path == self.path or path.startswith(f"{self.path.rstrip('/')}/")

@@ -1,0 +1,66 @@
+"""What every face of the gateway is given: who asks, whom the fleet has, and calls of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+from aiohttp import web
+
+from services.gateway.http import asking
+from services.gateway.http.asking import Asked
+from services.gateway.http.denied import Denied
+from services.gateway.http.directory import Directory
+from tandemkit.core.clock import Clock
+from tandemkit.hosting.relay import Order, Relay
+from tandemkit.rpc.contract import Method
+from tandemkit.rpc.remote import CallFailed
+
+_ASKED: Final = web.RequestKey("asked", Asked)
+
+
+class Front:
+    """Calls made here are made with what the caller showed, so they can do no more than it can."""
+
+    def __init__(self, relay: Relay, clock: Clock) -> None:
+        self._relay, self._clock = relay, clock
+        self.directory = Directory(relay.methods, clock)
+
+    def asked(self, request: web.Request) -> Asked:
+        """Who asks, and how. Raises Denied for who may not, and for what cannot be understood."""
+        found = request.get(_ASKED)
+        if found is None:
+            found = request[_ASKED] = asking.asked(request, self._relay, self._clock)
+        return found
+
+    async def call(self, asked: Asked, method: Method, message: Any) -> Any:
+        """The response. `message` is of the method's request type, or an async iterator of such
+        where the method takes a stream. Whoever leaves cancels the call at the agent too. Raises
+        Denied.
+        """
+        try:
+            return await self._relay.call(self._order(asked, method), message)
+        except CallFailed as error:
+            raise Denied.of(error.found) from error
+
+    async def stream(self, asked: Asked, method: Method, message: Any) -> AsyncGenerator[Any, None]:
+        """The responses of a method that streams them, as they come. Raises Denied, also after
+        some. Closing it cancels the call at the agent.
+        """
+        try:
+            async with aclosing(self._relay.stream(self._order(asked, method), message)) as found:
+                async for response in found:
+                    yield response
+        except CallFailed as error:
+            raise Denied.of(error.found) from error
+
+    def _order(self, asked: Asked, method: Method) -> Order:
+        return Order(method, asked.shown, self._left_s(asked, method), asked.headers)
+
+    def _left_s(self, asked: Asked, method: Method) -> float | None:
+        """What the contract allows where the caller asked for no less."""
+        if asked.due_s is None:
+            return method.deadline_s
+        left_s = max(0.0, asked.due_s - self._clock.monotonic_s())
+        return left_s if method.deadline_s is None else min(left_s, method.deadline_s)
