@@ -9,15 +9,19 @@ import psycopg
 import pytest
 import redis as redis_client
 
-from tandemkit.core.environment import Environment
+from tandemkit.cli.parts import PARTS
+from tandemkit.core.environment import EVERY_PART, EVERY_SLOW_PART, Environment
 from tandemkit.supervise.processes import Command, run_process
 from tandemkit.testing.moved_clock import moved_clock
 from tandemkit.testing.parts import demand, fetch
+from tandemkit.testing.parts_language import llama_cpp_server
 from tandemkit.testing.parts_network import HttpServer, RabbitmqServer
 from tandemkit.testing.parts_storage import NatsServer, PostgresServer, RedisServer
+from tandemkit.testing.scripted_model import write_model
 from tests.cluster.eventually import eventually
 
 pytestmark = pytest.mark.cluster
+SCRIPT = "The quick brown fox jumps over the lazy dog."
 
 
 def output_of(*argv: str | Path, told: str | None = None) -> str:
@@ -55,6 +59,16 @@ async def test_nats_keeps_what_was_published(nats: NatsServer) -> None:
         assert message.data == b"payload"
     finally:
         await client.close()
+
+
+async def test_llama_cpp_says_its_script(tmp_path: Path) -> None:
+    """The server of llama.cpp loads a model that a test wrote, and says what that says."""
+    model = write_model(tmp_path / "model.gguf", SCRIPT)
+    asked = {"messages": [{"role": "user", "content": "Well?"}]}
+    async with llama_cpp_server(model) as server:
+        body = json.dumps(asked).encode()
+        answer = await fetch(f"{server.url}/chat/completions", method="POST", body=body)
+    assert json.loads(answer)["choices"][0]["message"]["content"] == SCRIPT
 
 
 async def test_envoy_is_live(envoy: HttpServer) -> None:
@@ -154,5 +168,7 @@ def test_faketime_moves_the_wall_clock(tmp_path: Path) -> None:
 
 def test_demanded_parts_are_here() -> None:
     """What TANDEM_REQUIRE names is found, so that no misspelt name demands nothing."""
-    for part in Environment.read().required - {"all"}:
+    required = Environment.read().required
+    slow = {part.name for part in PARTS if part.slow and EVERY_SLOW_PART in required}
+    for part in (required | slow) - {EVERY_PART, EVERY_SLOW_PART}:
         demand(part)

@@ -37,5 +37,5 @@ Exit codes:
 Environment:
   TANDEM_HOME      where agents keep their state (~/.local/state/tandem)
   XDG_CACHE_HOME   where environments, stubs and tools are kept (~/.cache)
-  TANDEM_REQUIRE   parts that tests must find, comma-separated, or all
+  TANDEM_REQUIRE   parts that tests must find, comma-separated; all (but slow ones), slow
 """

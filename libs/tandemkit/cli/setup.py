@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tandemkit.cli import edge, embedding_model, machine_learning
+from tandemkit.cli import edge, embedding_model, machine_learning, slow_tools
 from tandemkit.cli.checkout import cache_of, root_of
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, emit, examples
 from tandemkit.cli.parts import PARTS, Part, Source, find
@@ -22,6 +22,7 @@ from tandemkit.cli.tools import Tools, obtain
 from tandemkit.core.environment import Environment
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_HERE = "all parts for tests are here, but for those that --slow builds."
 # 101: "action not allowed". A package's server then does not start by being installed.
 _NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
@@ -87,11 +88,16 @@ def setup() -> None:
 @setup.command(
     "test",
     short_help="Install the Debian parts and build the tools.",
-    epilog=examples("./tandem setup test --dry-run", "sudo -v && ./tandem setup test"),
+    epilog=examples(
+        "./tandem setup test --dry-run",
+        "sudo -v && ./tandem setup test",
+        "./tandem setup test --slow",
+    ),
 )
+@click.option("--slow", is_flag=True, help="Build those that take minutes too: Ollama.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @as_json
-def for_tests(*, dry_run: bool, as_json: bool) -> None:
+def for_tests(*, slow: bool, dry_run: bool, as_json: bool) -> None:
     """Install the Debian parts with apt-get (as root, or by sudo), fetch what stands apart, and
     build Consul and grpcurl.
 
@@ -99,6 +105,8 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
     """
     environment = Environment.read()
     packages = missing_packages(environment)
+    if slow:
+        packages += slow_tools.missing_headers(root_of(environment), environment)
     if dry_run:
         commands = plan(packages, Path("policy-rc.d")) if packages else []
         said = [shlex.join(command) for command in commands]
@@ -106,7 +114,7 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
         said += [
             f"uv pip install --require-hashes --no-deps -r {part.provider}" for part in _pinned()
         ]
-        said += ["./tandem tools"]
+        said += ["./tandem tools", *(["go build github.com/ollama/ollama"] if slow else [])]
         emit({"commands": said}, as_json=as_json, text=lambda: "\n".join(said))
         return
     steps = Steps(sys.stderr, cache_of(environment))
@@ -114,6 +122,8 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
         if packages:
             asyncio.run(_install(packages, _way_to_root(environment, packages), steps))
         found = asyncio.run(_fetched(environment, steps))
+        if slow:
+            asyncio.run(slow_tools.obtain(environment, steps))
     except StepFailure as failure:
         raise Refusal(f"{failure.step} failed: {failure.reason}", EXIT_NO) from failure
     value = {
@@ -121,7 +131,7 @@ def for_tests(*, dry_run: bool, as_json: bool) -> None:
         "parts": [part.name for part in PARTS if find(part, environment)],
         "tools": {name: str(path) for name, path in found.programs.items()},
     }
-    emit(value, as_json=as_json, text=lambda: "all parts for tests are here.")
+    emit(value, as_json=as_json, text=lambda: "all parts for tests are here." if slow else _HERE)
 
 
 async def _fetched(environment: Environment, steps: Steps) -> Tools:

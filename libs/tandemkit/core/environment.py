@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-EVERY_PART = "all"
+# Those that are slow to get are demanded by a word of their own.
+EVERY_PART, EVERY_SLOW_PART = "all", "slow"
 _STAT = Path("/proc/self/stat")
 # Fields behind the program's name: where the kernel keeps what the process was started with.
 _ENVIRONMENT_BEGINS, _ENVIRONMENT_ENDS = 47, 48
@@ -57,6 +58,11 @@ class Environment:
         return self.cache / "tools"
 
     @property
+    def slow_tools(self) -> Path:
+        """Where `tandem setup test --slow` keeps what it built, a folder for each part."""
+        return self.cache / "slow-tools"
+
+    @property
     def otlp_endpoint(self) -> str:
         """Where spans are sent by OpenTelemetry's own variables; empty for nowhere."""
         if self.variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -70,9 +76,12 @@ class Environment:
         """Whether a terminal may be shown colours: by NO_COLOR's own rule, and where it has any."""
         return not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb"
 
-    def requires(self, part: str) -> bool:
-        """Whether a test that lacks `part` must fail instead of skipping."""
-        return EVERY_PART in self.required or part in self.required
+    def requires(self, part: str, *, slow: bool = False) -> bool:
+        """Whether a test that lacks `part` must fail instead of skipping. `slow`: it takes minutes
+        to get, which `all` does not ask for.
+        """
+        every = EVERY_SLOW_PART if slow else EVERY_PART
+        return not self.required.isdisjoint((every, part))
 
 
 def hand_to_libraries(changes: Mapping[str, str | None]) -> None:

@@ -33,7 +33,7 @@ def demand(name: str, environment: Environment | None = None) -> Mapping[str, Pa
     if found := find(part, known):
         return found
     absent = f"{name} is absent: {part.how_to_get}"
-    if known.requires(name):
+    if known.requires(name, slow=part.slow):
         pytest.fail(f"TANDEM_REQUIRE demands a part, and {absent}", pytrace=False)
     pytest.skip(absent)
 

@@ -38,6 +38,13 @@ def test_all_requires_every_part() -> None:
     assert Environment.read({"TANDEM_REQUIRE": "all"}).requires("anything")
 
 
+def test_all_requires_no_part_that_is_slow_to_get() -> None:
+    """Those have a word of their own, which asks for no other."""
+    every, slow = (Environment.read({"TANDEM_REQUIRE": word}) for word in ("all", "slow"))
+    assert (every.requires("big", slow=True), slow.requires("big", slow=True)) == (False, True)
+    assert not slow.requires("anything")
+
+
 def test_libraries_see_what_they_are_handed() -> None:
     """So do the processes that start from here; what is taken back is gone."""
 

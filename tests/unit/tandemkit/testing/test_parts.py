@@ -45,6 +45,17 @@ def test_demanding_another_part_leaves_a_skip_a_skip(tmp_path: Path) -> None:
         demand("consul", bare(tmp_path, TANDEM_REQUIRE="redis"))
 
 
+@pytest.mark.parametrize(("demanded", "fails"), [("all", False), ("slow", True), ("ollama", True)])
+def test_a_part_that_is_slow_to_get_is_demanded_by_that_word(
+    tmp_path: Path, demanded: str, fails: bool
+) -> None:
+    """Nobody who demands all waits for minutes, and the skip says how to get it all the same."""
+    outcome = pytest.fail.Exception if fails else pytest.skip.Exception
+    with pytest.raises(outcome) as told:
+        demand("ollama", bare(tmp_path, TANDEM_REQUIRE=demanded))
+    assert "./tandem setup test --slow" in str(told.value)
+
+
 def test_what_the_tools_command_built_is_found(tmp_path: Path) -> None:
     """A part needs no PATH once `./tandem tools` has built it."""
     environment = built(tmp_path)

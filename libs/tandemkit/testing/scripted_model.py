@@ -1,0 +1,176 @@
+"""A language model of a few hundred kilobytes that says what it is told to: a file that real
+servers load, so that tests know what they must answer.
+
+A llama of one layer whose attention and feed-forward weights are 0: what comes next depends on the
+last token alone, by a table. A prompt is bytes, and behind a byte comes the script's first word.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONTEXT_TOKENS: Final = 2048
+_WIDTH: Final = 64
+_HEADS: Final = 2
+_ALIGNMENT: Final = 32
+# Of GGUF's kinds of values, and of a vocabulary's kinds of tokens.
+_UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
+_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+_END: Final = 2
+_BYTES: Final = range(3, 259)
+_WORDS: Final = re.compile(r"\s*\S+")
+# How much likelier the script's next word is than any other: sure, however warm, or a hint. What
+# was never said is as unlikely as that.
+_SURE, _HINT = 40.0, 2.0
+# Where a grammar forbids the script's next word, an answer in JSON comes to its end soon.
+_CLOSING: Final = {ord('"'): 55.0, ord("}"): 54.0, ord("]"): 53.0}
+_TEMPLATE: Final = (
+    "{% if tools %}tools: {{ tools | tojson }}\n{% endif %}"
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}"
+    "{% for call in message.tool_calls or [] %}<tool_call>"
+    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}'
+    "</tool_call>{% endfor %}\n{% endfor %}assistant:"
+)
+
+Value = bool | int | float | str | Sequence[int] | Sequence[float] | Sequence[str]
+Numbers = NDArray[np.float64]
+Weights = NDArray[np.float32]
+
+
+def write_model(
+    path: Path, script: str, *, endless: bool = False, varied: bool = False, seed: int = 1
+) -> Path:
+    """An answer is the script, and then the script again where it is `endless`. One that is
+    `varied` strays from it where the temperature is not 0.
+    """
+    pieces = pieces_of(script)
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
+    words = range(len(tokens), len(tokens) + len(pieces))
+    tokens += [piece.replace(" ", "▁") for piece in pieces]
+    kinds = [_UNKNOWN, _CONTROL, _CONTROL, *[_BYTE] * 256, *[_NORMAL] * (1 + len(pieces))]
+    order = [_BYTES[0], *words, words[0] if endless else _END]
+    tensors = _weights(len(tokens), order, _HINT if varied else _SURE, seed)
+    path.write_bytes(_file(_facts(tokens, kinds), tensors))
+    return path
+
+
+def pieces_of(script: str) -> list[str]:
+    """What the model says at a time: words, each with the blank before it. One that was said
+    already is said with the word behind it, for a token has one successor.
+    """
+    pieces: list[str] = []
+    pending = ""
+    for word in _WORDS.findall(script):
+        pending += word
+        if pending not in pieces:
+            pieces.append(pending)
+            pending = ""
+    if pending:
+        raise ValueError(f"a script cannot end as it went on before: {pending}")
+    return pieces
+
+
+def _weights(size: int, order: Sequence[int], loudness: float, seed: int) -> dict[str, Weights]:
+    draw = np.random.default_rng(seed)
+    # Random signs: any two tokens are as good as perpendicular.
+    embedding = draw.choice([-1.0, 1.0], size=(size, _WIDTH))
+    # Bytes are all alike. The first number is the same of all tokens.
+    embedding[: _BYTES.stop] = embedding[0]
+    embedding[:, 0] = 1.0
+    table = np.zeros((size, _WIDTH))
+    table[: _BYTES.stop + 1, 0] = -_SURE
+    table[_END, 0] = 0.0
+    for last, following in itertools.pairwise(order):
+        table[following] += embedding[last] * loudness / _WIDTH
+    for byte, bias in _CLOSING.items():
+        table[_BYTES[byte], 0] += bias / 4
+        table[_BYTES[byte]] += embedding[order[-2]] * bias * loudness / _SURE / _WIDTH
+    nothing, one = np.zeros((_WIDTH, _WIDTH)), np.ones(_WIDTH)
+    layer: dict[str, Numbers] = {f"attn_{name}": nothing for name in ("q", "k", "v", "output")}
+    layer |= {f"ffn_{name}": nothing for name in ("gate", "up", "down")}
+    layer |= {"attn_norm": one, "ffn_norm": one}
+    found: dict[str, Numbers] = {"output_norm": one, "token_embd": embedding, "output": table}
+    found |= {f"blk.0.{name}": value for name, value in layer.items()}
+    return {f"{name}.weight": value.astype(np.float32) for name, value in found.items()}
+
+
+def _facts(tokens: Sequence[str], kinds: Sequence[int]) -> dict[str, Value]:
+    llama: dict[str, Value] = {
+        "context_length": CONTEXT_TOKENS,
+        "embedding_length": _WIDTH,
+        "feed_forward_length": _WIDTH,
+        "block_count": 1,
+        "attention.head_count": _HEADS,
+        "attention.head_count_kv": _HEADS,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        "rope.dimension_count": _WIDTH // _HEADS,
+        "vocab_size": len(tokens),
+    }
+    vocabulary: dict[str, Value] = {
+        "model": "llama",
+        "tokens": tokens,
+        "scores": [0.0] * len(tokens),
+        "token_type": kinds,
+        "unknown_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": _END,
+        "add_bos_token": True,
+    }
+    return {
+        "general.architecture": "llama",
+        "general.name": "scripted",
+        "tokenizer.chat_template": _TEMPLATE,
+        **{f"llama.{name}": value for name, value in llama.items()},
+        **{f"tokenizer.ggml.{name}": value for name, value in vocabulary.items()},
+    }
+
+
+def _file(facts: Mapping[str, Value], tensors: Mapping[str, Weights]) -> bytes:
+    """GGUF, version 3."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts))
+    head += b"".join(_string(name) + _typed(value) for name, value in facts.items())
+    body = b""
+    for name, tensor in tensors.items():
+        shape = tensor.shape[::-1]
+        dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+        # Its kind is 0: 32-bit numbers.
+        head += _string(name) + dimensions + struct.pack("<IQ", 0, len(body))
+        body += _aligned(tensor.tobytes())
+    return _aligned(head) + body
+
+
+def _typed(value: Value) -> bytes:
+    match value:
+        case bool():
+            return struct.pack("<I?", _BOOL, value)
+        case int():
+            return struct.pack("<II", _UINT32, value)
+        case float():
+            return struct.pack("<If", _FLOAT32, value)
+        case str():
+            return struct.pack("<I", _STRING) + _string(value)
+    match value[0]:
+        case str():
+            kind, items = _STRING, b"".join(_string(str(item)) for item in value)
+        case int():
+            kind, items = _INT32, struct.pack(f"<{len(value)}i", *value)
+        case _:
+            kind, items = _FLOAT32, struct.pack(f"<{len(value)}f", *value)
+    return struct.pack("<IIQ", _ARRAY, kind, len(value)) + items
+
+
+def _string(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def _aligned(content: bytes) -> bytes:
+    return content + b"\0" * (-len(content) % _ALIGNMENT)
