@@ -11,11 +11,11 @@ from services.memory.answer.context import Context
 from tandem.memory.config.v1 import answer_pb2 as cfg
 from tandemkit.hosting.scope import Scope
 from tandemkit.ml.answering.generated import NOT_ANSWERED, cited, conversation, without_strangers
-from tandemkit.ml.embedding.remote import Server
+from tandemkit.ml.servers.server import Server
 from tandemkit.reach.failure import Refused
 
 if TYPE_CHECKING:
-    from tandemkit.ml.embedding.http import Http
+    from tandemkit.ml.servers.http import Http
 
 _WITHIN_S: Final = 20.0
 _TOKENS: Final = 512
@@ -66,7 +66,7 @@ async def writer(scope: Scope, settings: cfg.AnswerSettings) -> AsyncIterator[Wr
         yield None
         return
     # An HTTP client is 12 MB that nobody pays who has no model.
-    from tandemkit.ml.embedding.http import connected
+    from tandemkit.ml.servers.http import connected
 
     said = settings.writer
     secret = scope.secret(said.key_secret) if said.key_secret else None

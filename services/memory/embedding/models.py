@@ -23,9 +23,9 @@ from tandemkit.ml.embedding.remote import (
     OllamaApi,
     OpenaiApi,
     RemoteModel,
-    Server,
     remote_embedder,
 )
+from tandemkit.ml.servers.server import Server
 
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 _WAITING: Final = 4096

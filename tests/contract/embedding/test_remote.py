@@ -17,9 +17,9 @@ from tandemkit.ml.embedding.remote import (
     OpenaiApi,
     RemoteEmbedder,
     RemoteModel,
-    Server,
     remote_embedder,
 )
+from tandemkit.ml.servers.server import KeyDenied, NotThere, Server
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.testing.embedding_servers import (
     MODEL,
@@ -138,8 +138,8 @@ async def test_who_asks_for_a_long_pause_is_not_waited_for(server: EmbeddingServ
     ("status", "kind", "words"),
     [
         (400, TextRefused, "too long"),
-        (401, Refused, "denies the key"),
-        (404, Refused, "no such model"),
+        (401, KeyDenied, "denies the key"),
+        (404, NotThere, "no such model"),
         (302, Refused, "refuses the request"),
     ],
 )

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tandemkit.core.clock import Clock
-from tandemkit.ml.embedding.protocol import Embedded, Lane, Purpose, Space, Vector, of_length_1
+from tandemkit.ml.embedding.protocol import (
+    Embedded,
+    Lane,
+    Purpose,
+    Space,
+    TextRefused,
+    Vector,
+    of_length_1,
+)
+from tandemkit.ml.servers.server import RequestRefused, Server
 from tandemkit.reach.failure import Refused
 
 if TYPE_CHECKING:
-    from tandemkit.ml.embedding.http import Http
+    from tandemkit.ml.servers.http import Http
 
 _VERSION_CHARS = 12
 
@@ -26,17 +35,6 @@ class RemoteModel:
     batch_max: int
     # Written before a text, for models that want it.
     prefixes: Mapping[Purpose, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where it is, for how long one request may take with all its attempts, and the key that is
-    shown: asked for at each request.
-    """
-
-    base_url: str
-    within_s: float
-    key: Callable[[], str] | None = None
 
 
 class Api(Protocol):
@@ -88,6 +86,8 @@ class RemoteEmbedder:
         try:
             numbers = await self._api.numbers(self._http, self._model.theirs, texts)
             vectors = [of_length_1([float(one) for one in each]) for each in numbers]
+        except RequestRefused as error:
+            raise TextRefused("the server refuses a text", **error.metadata) from error
         except (LookupError, TypeError, ValueError) as error:
             raise Refused(
                 "the server's answer is no embeddings", model=self._model.theirs
@@ -107,7 +107,7 @@ async def remote_embedder(
 ) -> AsyncIterator[RemoteEmbedder]:
     """Connects when it is first asked."""
     # An HTTP client is 12 MB that no host pays whose models are its own.
-    from tandemkit.ml.embedding.http import connected
+    from tandemkit.ml.servers.http import connected
 
     async with connected(server, clock) as http:
         yield RemoteEmbedder(model, api, http)

@@ -6,7 +6,7 @@ answers are the contract's own messages, so that nothing is converted twice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -86,7 +86,9 @@ class Backend(Protocol):
     async def chat(self, model: str, asked: Conversation) -> pb.ChatResponse:
         """The answer, its usage and why it ended."""
 
-    def stream_chat(self, model: str, asked: Conversation) -> AsyncIterator[pb.StreamChatResponse]:
+    def stream_chat(
+        self, model: str, asked: Conversation
+    ) -> AsyncGenerator[pb.StreamChatResponse, None]:
         """The same in parts, the last with finish reason and usage."""
 
     async def complete(self, model: str, asked: Prompt) -> pb.CompleteResponse:
@@ -94,5 +96,5 @@ class Backend(Protocol):
 
     def stream_complete(
         self, model: str, asked: Prompt
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """The same in parts."""

@@ -5,7 +5,7 @@ conversation, the last question is asked of whoever has the documents.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,7 +70,7 @@ class QuotesBackend:
 
     async def stream_chat(
         self, model: str, asked: Conversation
-    ) -> AsyncIterator[pb.StreamChatResponse]:
+    ) -> AsyncGenerator[pb.StreamChatResponse, None]:
         quoted = await self._quoted(model, asked)
         text = quoted.text or UNANSWERED
         for word in _WORDS.findall(text):
@@ -86,7 +86,7 @@ class QuotesBackend:
 
     async def stream_complete(
         self, model: str, asked: Prompt
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         yield pb.StreamCompleteResponse(text=(await self.complete(model, asked)).text)
 
     async def _quoted(self, model: str, asked: Conversation) -> Quoted:

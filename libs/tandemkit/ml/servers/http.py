@@ -1,13 +1,11 @@
-"""Requests to a server that embeds: as often as helps, within their time. They change nothing
-there, so each may be made again.
-"""
+"""Requests to a server that has models. They change nothing there, so each may be made again."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -16,17 +14,17 @@ import aiohttp
 
 from tandemkit.core.clock import Clock
 from tandemkit.core.redaction import redacted
-from tandemkit.ml.embedding.protocol import TextRefused
-from tandemkit.ml.embedding.remote import Server
+from tandemkit.ml.servers.server import KeyDenied, NotThere, Passing, RequestRefused, Server
 from tandemkit.reach.failure import Refused, Unreachable
 
 _ATTEMPTS_MAX = 3
 _PAUSE_S = 0.2
 # Of a page that is no answer of such a server.
 _SAID_CHARS_MAX = 200
+_LINE_BYTES_MAX = 4 * 1024 * 1024
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_OF_THE_TEXT = frozenset(
+_OF_THE_REQUEST = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -35,18 +33,10 @@ _OF_THE_TEXT = frozenset(
 )
 
 
-class _MayPass(Unreachable):
-    """Worth another attempt, after what the server said or a moment."""
-
-    def __init__(
-        self, message: str, retry_after_s: float | None = None, **metadata: object
-    ) -> None:
-        super().__init__(message, **metadata)
-        self.retry_after_s = retry_after_s
-
-
 class Http:
-    """The one connection pool to a server, from `connected`."""
+    """The one connection pool to a server, from `connected`. All methods raise Passing, KeyDenied,
+    NotThere, RequestRefused, Refused; none of them shows the key.
+    """
 
     def __init__(
         self,
@@ -58,7 +48,9 @@ class Http:
         self._session, self._server, self._clock, self._draw = session, server, clock, draw
 
     async def ask(self, method: str, path: str, body: object = None) -> Mapping[str, Any]:
-        """Raises Unreachable, TextRefused, Refused; none of them shows the key."""
+        """The answer, after as many attempts as help within the server's time. Raises Unreachable
+        where none did.
+        """
         limit = asyncio.timeout(self._server.within_s)
         try:
             async with limit:
@@ -70,43 +62,72 @@ class Http:
                 within_s=self._server.within_s,
             ) from error
 
+    async def once(self, method: str, path: str, body: object = None) -> Mapping[str, Any]:
+        """The answer of one attempt."""
+        async with self._answer(method, path, body) as response:
+            return _parsed(await response.read(), self._server.base_url)
+
+    async def lines(self, method: str, path: str, body: object) -> AsyncGenerator[bytes, None]:
+        """The lines of an answer as they come, without their ends, of one attempt. Who stops before
+        the last closes the connection: the server need not go on.
+        """
+        async with self._answer(method, path, body) as response:
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _LINE_BYTES_MAX:
+                    raise Refused("the server's answer has no lines", address=self._server.base_url)
+                for line in lines:
+                    yield line.rstrip(b"\r")
+            if rest:
+                yield rest
+
     async def _asked(self, method: str, path: str, body: object) -> Mapping[str, Any]:
         attempt = 1
         while True:
             try:
-                return await self._once(method, path, body)
-            except _MayPass as error:
+                return await self.once(method, path, body)
+            except Passing as error:
                 if attempt == _ATTEMPTS_MAX:
                     raise Unreachable(error.message, **error.metadata, attempts=attempt) from error
                 usual_s = _PAUSE_S * 2.0**attempt * (0.5 + self._draw() / 2)
                 pause_s = usual_s if error.retry_after_s is None else error.retry_after_s
-                if pause_s >= self._server.within_s:
+                if self._server.within_s is not None and pause_s >= self._server.within_s:
                     raise Unreachable(error.message, **error.metadata, attempts=attempt) from error
             await self._clock.sleep(pause_s)
             attempt += 1
 
-    async def _once(self, method: str, path: str, body: object) -> Mapping[str, Any]:
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, path: str, body: object
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One that is no refusal."""
         headers = {"Authorization": f"Bearer {self._server.key()}"} if self._server.key else {}
         address = self._server.base_url
         try:
             async with self._session.request(
                 method, address + path, json=body, headers=headers, allow_redirects=False
             ) as response:
-                status, content = response.status, await response.read()
-                retry_after = response.headers.get("Retry-After", "")
+                if response.status != HTTPStatus.OK:
+                    raise _refusal(response, await response.read(), address)
+                yield response
         except aiohttp.ClientSSLError as error:
             raise Refused("no trust between us and the server", address=address) from error
+        except aiohttp.ServerTimeoutError as error:
+            raise Passing("the server is silent for too long", address=address) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _MayPass("the server gives no answer", address=address) from error
-        if status == HTTPStatus.OK:
-            return _parsed(content, address)
-        raise _refusal(status, content, retry_after, address)
+            raise Passing("the server gives no answer", address=address) from error
 
 
 @asynccontextmanager
 async def connected(server: Server, clock: Clock) -> AsyncIterator[Http]:
     """Opens no connection before the first request."""
-    async with aiohttp.ClientSession() as session:
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=server.connect_s, sock_read=server.silence_s
+    )
+    # Whoever asks says how often at a time.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         yield Http(session, server, clock)
 
 
@@ -116,25 +137,28 @@ def _parsed(content: bytes, address: str) -> Mapping[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise Refused("what answers is no server that embeds", address=address)
+        raise Refused("what answers is no server of models", address=address)
     return found
 
 
-def _refusal(status: int, content: bytes, retry_after: str, address: str) -> Exception:
-    metadata = {"address": address, "status": status, "said": _said(content)}
+def _refusal(response: aiohttp.ClientResponse, content: bytes, address: str) -> Exception:
+    status, retry_after = response.status, response.headers.get("Retry-After", "")
+    metadata = {"address": address, "status": status, "said": said(content)}
     if status in _MAY_PASS:
         wait_s = float(retry_after) if retry_after.isdecimal() else None
-        return _MayPass("the server cannot embed now", wait_s, **metadata)
+        is_crowded = status == HTTPStatus.TOO_MANY_REQUESTS
+        message = "the server cannot answer now"
+        return Passing(message, wait_s, is_crowded=is_crowded, **metadata)
     if status in _DENIED:
-        return Refused("the server denies the key", **metadata)
+        return KeyDenied("the server denies the key", **metadata)
     if status == HTTPStatus.NOT_FOUND:
-        return Refused("the server has no such model, or is none that embeds", **metadata)
-    if status in _OF_THE_TEXT:
-        return TextRefused("the server refuses a text", **metadata)
+        return NotThere("the server has no such model, or is none of this kind", **metadata)
+    if status in _OF_THE_REQUEST:
+        return RequestRefused("the server refuses what it is asked", **metadata)
     return Refused("the server refuses the request", **metadata)
 
 
-def _said(content: bytes) -> str:
+def said(content: bytes) -> str:
     """OpenAI's `{"error": {"message": ...}}`, Ollama's `{"error": ...}`, or the page itself."""
     try:
         found = json.loads(content)

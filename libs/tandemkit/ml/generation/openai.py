@@ -1,0 +1,202 @@
+"""Any server with OpenAI's HTTP API: vLLM, llama.cpp's, LiteLLM, a cloud's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tandem.models.v1 import chat_pb2 as chat
+from tandem.models.v1 import model_pb2 as nouns
+from tandem.models.v1 import model_service_pb2 as pb
+from tandemkit.core.clock import Clock
+from tandemkit.core.secret import SecretMissing
+from tandemkit.ml.generation import openai_form as form
+from tandemkit.ml.generation.protocol import (
+    ContextTooLong,
+    Conversation,
+    KeyMissing,
+    ModelCard,
+    ModelGone,
+    Nature,
+    Prompt,
+)
+from tandemkit.ml.generation.usage import estimated
+from tandemkit.ml.servers.server import NotThere, Passing, RequestRefused, Server
+from tandemkit.reach.failure import Refused
+
+if TYPE_CHECKING:
+    from tandemkit.ml.servers.http import Http
+
+_CHAT: Final = "/chat/completions"
+_COMPLETE: Final = "/completions"
+_FEATURES: Final = (
+    nouns.MODEL_FEATURE_CHAT,
+    nouns.MODEL_FEATURE_COMPLETION,
+    nouns.MODEL_FEATURE_TOOLS,
+    nouns.MODEL_FEATURE_JSON,
+)
+_DATA: Final = b"data:"
+_DONE: Final = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the settings say of a server: its models, none for all that it lists; whether its
+    answers are the same for the same seed.
+    """
+
+    models: Sequence[str] = ()
+    keeps_seed: bool = True
+
+
+class OpenaiBackend:
+    """`tandemkit.ml.generation.protocol.Backend`."""
+
+    def __init__(self, http: Http, address: str, offer: Offer) -> None:
+        self._http, self._offer = http, offer
+        resumable = (nouns.MODEL_FEATURE_RESUMABLE,) if offer.keeps_seed else ()
+        self.nature = Nature(nouns.BACKEND_KIND_OPENAI, address, True, (*_FEATURES, *resumable))
+
+    async def models(self) -> Sequence[ModelCard]:
+        if self._offer.models:
+            return [ModelCard(name) for name in self._offer.models]
+        with _asking(""):
+            listed = await self._http.once("GET", "/models")
+        return form.cards(listed)
+
+    async def chat(self, model: str, asked: Conversation) -> pb.ChatResponse:
+        body = form.conversation(model, asked)
+        with _asking(model):
+            said = await self._http.once("POST", _CHAT, body)
+            choice = said["choices"][0]
+            answer = pb.ChatResponse(
+                message=form.message(choice["message"]),
+                finish_reason=form.finish_reason(choice.get("finish_reason")),
+            )
+        text = answer.message.content
+        answer.usage.CopyFrom(form.usage(said.get("usage")) or estimated(_said(asked), text))
+        return answer
+
+    async def stream_chat(
+        self, model: str, asked: Conversation
+    ) -> AsyncGenerator[pb.StreamChatResponse, None]:
+        body = form.conversation(model, asked)
+        ending = _Ending()
+        async with aclosing(self._choices(model, _CHAT, body, ending)) as choices:
+            async for choice in choices:
+                delta = choice.get("delta") or {}
+                text = delta.get("content") or ""
+                calls = form.tool_call_deltas(delta.get("tool_calls"))
+                if text or calls:
+                    ending.chars += len(text)
+                    yield pb.StreamChatResponse(text=text, tool_calls=calls)
+        yield pb.StreamChatResponse(
+            finish_reason=ending.reason, usage=ending.usage or ending.estimated(_said(asked))
+        )
+
+    async def complete(self, model: str, asked: Prompt) -> pb.CompleteResponse:
+        with _asking(model):
+            said = await self._http.once("POST", _COMPLETE, form.prompt(model, asked))
+            choice = said["choices"][0]
+            answer = pb.CompleteResponse(
+                text=choice["text"], finish_reason=form.finish_reason(choice.get("finish_reason"))
+            )
+        answer.usage.CopyFrom(form.usage(said.get("usage")) or estimated(asked.prompt, answer.text))
+        return answer
+
+    async def stream_complete(
+        self, model: str, asked: Prompt
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        ending = _Ending()
+        body = form.prompt(model, asked)
+        async with aclosing(self._choices(model, _COMPLETE, body, ending)) as choices:
+            async for choice in choices:
+                if text := choice.get("text") or "":
+                    ending.chars += len(text)
+                    yield pb.StreamCompleteResponse(text=text)
+        yield pb.StreamCompleteResponse(
+            finish_reason=ending.reason, usage=ending.usage or ending.estimated(asked.prompt)
+        )
+
+    async def _choices(
+        self, model: str, path: str, body: dict[str, Any], ending: _Ending
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The first choice of each event; what they say of the end is noted."""
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        with _asking(model):
+            async with aclosing(self._http.lines("POST", path, body)) as lines:
+                async for line in lines:
+                    if not line.startswith(_DATA):
+                        continue
+                    content = line[len(_DATA) :].strip()
+                    if content == _DONE:
+                        break
+                    event = json.loads(content)
+                    if choice := ending.noted(event):
+                        yield choice
+        if not ending.reason:
+            raise Passing("the server broke its answer off", model=model)
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What a stream has said of how it ends."""
+
+    reason: chat.FinishReason.ValueType = chat.FINISH_REASON_UNSPECIFIED
+    usage: chat.Usage | None = None
+    chars: int = 0
+
+    def noted(self, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The event's choice, where it has one. Raises Passing for a failure in its midst."""
+        if error := event.get("error"):
+            message = error.get("message") if isinstance(error, dict) else error
+            raise Passing("the server failed in the midst of its answer", said=str(message)[:200])
+        self.usage = form.usage(event.get("usage")) or self.usage
+        choices = event.get("choices")
+        if not choices:
+            return None
+        choice: Mapping[str, Any] = choices[0]
+        if reason := choice.get("finish_reason"):
+            self.reason = form.finish_reason(reason)
+        return choice
+
+    def estimated(self, asked: str) -> chat.Usage:
+        return estimated(asked, " " * self.chars)
+
+
+@contextmanager
+def _asking(model: str) -> Iterator[None]:
+    """Refusals of a server, as those of a backend."""
+    try:
+        yield
+    except SecretMissing as error:
+        names = error.metadata["names"]
+        raise KeyMissing(form.KEY_MISSING, secret=names, hint=form.key_hint(names)) from error
+    except NotThere as error:
+        raise ModelGone(error.message, **error.metadata, model=model) from error
+    except RequestRefused as error:
+        if form.is_too_long(error.metadata["said"]):
+            message = "the conversation is longer than the model takes"
+            raise ContextTooLong(message, **error.metadata, model=model) from error
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Refused("the server's answer is no completion", model=model) from error
+
+
+def _said(asked: Conversation) -> str:
+    return "".join(one.content for one in asked.messages)
+
+
+@asynccontextmanager
+async def openai_backend(
+    server: Server, offer: Offer, clock: Clock
+) -> AsyncIterator[OpenaiBackend]:
+    """Connects when it is first asked."""
+    # An HTTP client is 12 MB that no host pays which has no server to ask.
+    from tandemkit.ml.servers.http import connected
+
+    async with connected(server, clock) as http:
+        yield OpenaiBackend(http, server.base_url, offer)
