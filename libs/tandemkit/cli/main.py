@@ -11,45 +11,9 @@ from click.shell_completion import CompletionItem
 
 from tandemkit.cli.help_text import HELP
 from tandemkit.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, Refusal
+from tandemkit.cli.summaries import SUMMARIES
 from tandemkit.core.environment import prefer_for_libraries
 
-SUMMARIES = {
-    "up": "Serve the fleet on this machine, from source.",
-    "down": "End the fleet of this home, in the reverse order of its start.",
-    "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
-    "status": "Say how hosts and agents are, on every machine of the fleet.",
-    "logs": "Show what an agent or a host writes.",
-    "start": "Start what was stopped.",
-    "stop": "Stop an agent, a host or a group.",
-    "restart": "Stop and start an agent, a host or a group.",
-    "drain": "Keep new calls from an agent, a host or a group.",
-    "return": "Let what was drained have calls again.",
-    "suspend": "Free the memory of an agent, a host or a group.",
-    "resume": "Let what was suspended serve again.",
-    "checkpoint": "Keep all that must come back; list and delete what was kept.",
-    "verify": "Prove a checkpoint, or the home as it is now.",
-    "restore": "Bring back what a checkpoint holds, and serve it.",
-    "rollback": "Go back to the last stable checkpoint, or undo the last restore.",
-    "events": "Show what happened: restarts, deployments, policy changes, commands.",
-    "call": "Call a method of an agent that serves.",
-    "why": "Say what decided where the calls of a trace went.",
-    "agents": "List the agents of the fleet, and how and where they are.",
-    "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
-    "token": "Show and change the token that callers of the fleet show.",
-    "forget": "Delete everything about somebody, everywhere.",
-    "export": "Print everything that the fleet keeps about somebody.",
-    "secret": "List, check and change the secrets that agents need.",
-    "clients": "Write a client package for another language.",
-    "audit": "Look for what a tree of sources should leave to the platform.",
-    "doctor": "Say what is present, what is missing and how to get it.",
-    "setup": "Install what tests, models or the edge need.",
-    "tools": "Build Consul and grpcurl once, or use those on PATH.",
-    "env": "Print what a shell needs to call the fleet as xds:///tandem.",
-    "completion": "Print what a shell needs to complete commands and calls.",
-    "bench": "Run the benchmarks of tests/bench.",
-    "pin": "Resolve third-party packages again and write pins.txt.",
-    "release": "Make the contracts of today the baseline; collect the change log.",
-}
 _OF_START = frozenset({"up", "down", "plan"})
 _OF_MACHINE = frozenset(
     {"status", "logs", "start", "stop", "restart", "drain", "return", "suspend", "resume"}
@@ -57,6 +21,8 @@ _OF_MACHINE = frozenset(
 _OF_STATE = frozenset({"checkpoint", "verify", "restore", "rollback"})
 _OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token", "secret"})
 _OF_MEMORY = frozenset({"forget", "export"})
+_OF_LANGUAGE = frozenset({"ask", "chat"})
+_SPEAKING = _OF_MACHINE | _OF_STATE | _OF_FLEET | _OF_MEMORY | _OF_LANGUAGE
 
 
 class LazyGroup(click.Group):
@@ -66,7 +32,7 @@ class LazyGroup(click.Group):
         return list(SUMMARIES)
 
     def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _OF_MACHINE | _OF_STATE | _OF_FLEET | _OF_MEMORY:
+        if cmd_name in _SPEAKING:
             # gRPC reads it as it is imported, and would tell of each connection that fails.
             prefer_for_libraries("GRPC_VERBOSITY", "NONE")
         return load(cmd_name) if cmd_name in SUMMARIES else None
@@ -97,6 +63,8 @@ def load(name: str) -> click.Command:
         return _of_fleet(name)
     if name in _OF_MEMORY:
         return _of_memory(name)
+    if name in _OF_LANGUAGE:
+        return _of_language(name)
     return _of_repository(name)
 
 
@@ -194,6 +162,18 @@ def _of_memory(name: str) -> click.Command:
             from tandemkit.cli import export
 
             return export.export
+
+
+def _of_language(name: str) -> click.Command:
+    match name:
+        case "ask":
+            from tandemkit.cli import ask
+
+            return ask.ask
+        case _:
+            from tandemkit.cli import chat
+
+            return chat.chat
 
 
 def _of_repository(name: str) -> click.Command:

@@ -19,7 +19,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tandem.utility.v1 import toolbox_service_pb2
 from tandemkit.cli import completion, names_cache
-from tandemkit.cli.main import SUMMARIES, tandem
+from tandemkit.cli.main import tandem
+from tandemkit.cli.summaries import SUMMARIES
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
 from tandemkit.hosting.host import Place, Placed, hosting

@@ -7,8 +7,9 @@ import click
 import pytest
 
 from tandemkit.cli import main as entry
+from tandemkit.cli.summaries import SUMMARIES
 
-COMMANDS = list(entry.SUMMARIES)
+COMMANDS = list(SUMMARIES)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -40,7 +41,7 @@ def test_every_command_can_answer_in_json(name: str) -> None:
 
 def test_the_list_says_what_each_command_says_of_itself() -> None:
     """The summaries that spare the imports do not drift from the commands."""
-    assert {name: entry.load(name).short_help for name in COMMANDS} == entry.SUMMARIES
+    assert {name: entry.load(name).short_help for name in COMMANDS} == SUMMARIES
 
 
 def test_help_loads_no_command(

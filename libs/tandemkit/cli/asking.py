@@ -1,0 +1,92 @@
+"""A request to the coordinator, as `ask` and `chat` make it and show what is answered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+import grpc
+
+from tandem.language.v1 import answer_pb2 as nouns
+from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandem.language.v1 import request_coordinator_service_pb2_grpc as rpc
+from tandemkit.cli import harmless
+from tandemkit.cli.answer_text import shortfall_line
+from tandemkit.cli.failure import FailedCall, describe
+
+WITHIN_S: Final = 30.0
+_ADVICE: Final = {
+    "UNAVAILABLE": "start the fleet with ./tandem up, or see ./tandem status for what is missing",
+    "DEADLINE_EXCEEDED": "ask again with more time (--within-s), or see ./tandem status",
+    "UNIMPLEMENTED": "the fleet is older than this command; restart it with ./tandem up",
+    "RESOURCE_EXHAUSTED": "it has more to do than it can; ask again in a moment",
+}
+_PREFIX: Final = "ROUTE_"
+_ANY: Final = "UNSPECIFIED"
+ROUTES: Final = tuple(
+    name.removeprefix(_PREFIX).lower() for name, number in nouns.Route.items() if number
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How everything is asked. Empty, or None, is as the coordinator has it."""
+
+    route: str | None = None
+    namespace: str = ""
+    model: str = ""
+    session: str = ""
+    within_s: float = WITHIN_S
+
+    def request(self, text: str) -> pb.StreamAskRequest:
+        return pb.StreamAskRequest(
+            text=text,
+            namespace=self.namespace,
+            model=self.model,
+            session=self.session,
+            route=nouns.Route.Value(f"{_PREFIX}{(self.route or _ANY).upper()}"),
+        )
+
+
+async def answered(
+    channel: grpc.aio.Channel, text: str, wanted: Wanted, show: Callable[[str], None]
+) -> pb.AskResponse:
+    """Shows the text as it comes, harmless; who has no part in it is said on stderr. Raises
+    grpc.RpcError.
+    """
+    finished = pb.AskResponse()
+    async for event in _events(channel, wanted.request(text), wanted.within_s):
+        match event.WhichOneof("event"):
+            case "piece":
+                show(harmless.lines(event.piece.text))
+            case "shortfall":
+                click.echo(f"tandem: {shortfall_line(event.shortfall)}", err=True)
+            case "finished":
+                finished = event.finished
+    return finished
+
+
+async def _events(
+    channel: grpc.aio.Channel, request: pb.StreamAskRequest, within_s: float
+) -> AsyncIterator[pb.StreamAskResponse]:
+    stub: Any = rpc.RequestCoordinatorServiceStub(channel)
+    async for event in stub.StreamAsk(request, timeout=within_s):
+        yield event
+
+
+def said(text: str) -> None:
+    """On stdout, at once."""
+    click.echo(text, nl=False)
+    sys.stdout.flush()
+
+
+def failed(error: grpc.RpcError) -> FailedCall:
+    """The failure, with what to do about it."""
+    told = describe(error)
+    advice = _ADVICE.get(told.code, "")
+    if advice and "./tandem" not in told.message:
+        told.message = f"{told.message}; {advice}"
+    return told

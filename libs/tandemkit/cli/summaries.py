@@ -1,0 +1,45 @@
+"""The commands of `./tandem`, each in one line: known without an import of any."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SUMMARIES: Final = {
+    "up": "Serve the fleet on this machine, from source.",
+    "down": "End the fleet of this home, in the reverse order of its start.",
+    "plan": "Show what would run where: hosts, ports, memory, GPUs, order of starting.",
+    "status": "Say how hosts and agents are, on every machine of the fleet.",
+    "logs": "Show what an agent or a host writes.",
+    "start": "Start what was stopped.",
+    "stop": "Stop an agent, a host or a group.",
+    "restart": "Stop and start an agent, a host or a group.",
+    "drain": "Keep new calls from an agent, a host or a group.",
+    "return": "Let what was drained have calls again.",
+    "suspend": "Free the memory of an agent, a host or a group.",
+    "resume": "Let what was suspended serve again.",
+    "checkpoint": "Keep all that must come back; list and delete what was kept.",
+    "verify": "Prove a checkpoint, or the home as it is now.",
+    "restore": "Bring back what a checkpoint holds, and serve it.",
+    "rollback": "Go back to the last stable checkpoint, or undo the last restore.",
+    "events": "Show what happened: restarts, deployments, policy changes, commands.",
+    "call": "Call a method of an agent that serves.",
+    "ask": "Ask the fleet something, in your own words.",
+    "chat": "Talk with the fleet: it knows what was said before.",
+    "why": "Say what decided where the calls of a trace went.",
+    "agents": "List the agents of the fleet, and how and where they are.",
+    "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",
+    "token": "Show and change the token that callers of the fleet show.",
+    "forget": "Delete everything about somebody, everywhere.",
+    "export": "Print everything that the fleet keeps about somebody.",
+    "secret": "List, check and change the secrets that agents need.",
+    "clients": "Write a client package for another language.",
+    "audit": "Look for what a tree of sources should leave to the platform.",
+    "doctor": "Say what is present, what is missing and how to get it.",
+    "setup": "Install what tests, models or the edge need.",
+    "tools": "Build Consul and grpcurl once, or use those on PATH.",
+    "env": "Print what a shell needs to call the fleet as xds:///tandem.",
+    "completion": "Print what a shell needs to complete commands and calls.",
+    "bench": "Run the benchmarks of tests/bench.",
+    "pin": "Resolve third-party packages again and write pins.txt.",
+    "release": "Make the contracts of today the baseline; collect the change log.",
+}
