@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tandemkit.audit.syntax import Module
-from tandemkit.core.names import AgentName
+from tandemkit.core.names import FAMILY_OF_OTHERS, AgentName
 from tools.rules.tree import Tree
 
-_CONTRACT = re.compile(r"protos/(?P<stem>tandem/[a-z0-9_]+/v[0-9]+/[a-z0-9_]+_service)\.proto")
+# Packages of contracts: ours, and those of others' protocols.
+_PACKAGES = "|".join((r"tandem\.[a-z0-9_]+\.v[0-9]+", *map(re.escape, FAMILY_OF_OTHERS)))
+_CONTRACT = re.compile(r"protos/[a-z0-9_/]+_service\.proto")
 _PACKAGE = re.compile(r"^package\s+([\w.]+);", re.MULTILINE)
 _SERVICE = re.compile(r"^service\s+(\w+)", re.MULTILINE)
 _PLUMBING = re.compile(r"^\s*option \(tandem\.options\.v1\.plumbing\) = true;", re.MULTILINE)
-_STUB = re.compile(r"(?P<stem>tandem\.[a-z0-9_]+\.v[0-9]+\.[a-z0-9_]+_service)_pb2(_grpc)?(\.|$)")
+_STUB = re.compile(rf"(?P<stem>({_PACKAGES})\.[a-z0-9_]+_service)_pb2(_grpc)?(\.|$)")
 
 
 @dataclass(frozen=True, slots=True)

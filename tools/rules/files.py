@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator
 
 from tandemkit.audit.finding import Finding
+from tandemkit.core.names import FAMILY_OF_OTHERS
 from tools.rules.tree import Tree
 
 _STUB = re.compile(r"_pb2(_grpc)?\.pyi?$|\.pb\.(go|cc|h)$|_pb\.(js|d\.ts)$")
 _FOREIGN_FOLDER = re.compile(
     r"(^|/)(vendor|vendored|_vendor|third_party|3rdparty|node_modules|site-packages)/"
 )
-_FOREIGN_PROTO = re.compile(r"^protos/(?!tandem/|BUILD$|baseline\.binpb$)")
+# What is written here of others' protocols are facts in our words.
+_OURS = "|".join(f"{package.replace('.', '/')}/" for package in ("tandem", *FAMILY_OF_OTHERS))
+_FOREIGN_PROTO = re.compile(rf"^protos/(?!{_OURS}|BUILD$|baseline\.binpb$)")
 _PACKED = re.compile(r"\.(whl|egg|jar|zip|tar|tgz|gz|xz|bz2|7z|so|dll|dylib|a|o|exe|pex|min\.js)$")
 _FOREIGN_NOTICE = re.compile(
     r"^\W*(copyright\s+(\(c\)|©|[0-9]{4})|spdx-license-identifier|licensed under the)",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tandemkit.audit.finding import Finding
 from tandemkit.audit.syntax import Import, Module
+from tandemkit.core.names import FAMILY_OF_OTHERS
 from tools.rules import agents
 from tools.rules.tree import Tree
 
@@ -56,7 +57,7 @@ def _called_packages(tree: Tree) -> dict[str, frozenset[str]]:
     """For each agent's module or folder, the proto packages of the agents that it calls."""
     return {
         _own_folder(item.module): frozenset(
-            ".".join(contract.split("/")[:3]) for contract in (*item.calls, *item.soft_calls)
+            _package(contract.replace("/", ".")) for contract in (*item.calls, *item.soft_calls)
         )
         for item in agents.declarations(tree)
     }
@@ -114,7 +115,7 @@ def _objection_in_service(module: Module, item: Import, called: frozenset[str]) 
         return "an agent never imports another agent's Python; call its stub"
     if item.origin.startswith("tandemkit.") and _layer(item.origin) not in _OPEN_TO_SERVICES:
         return f"services do not import tandemkit.{_layer(item.origin)}"
-    if item.origin.startswith("tandem.") and not _is_known_contract(module, item.origin, called):
+    if _package(item.origin) and not _is_known_contract(module, item.origin, called):
         return f"`{item.origin}` belongs to another family whose agents are not in `calls`"
     if item.origin.split(".")[0] in {"grpc", "grpc_status"} and _is_core_of_agent(module):
         return "the core of an agent knows no grpc; only agent.py and servicer.py do"
@@ -126,12 +127,20 @@ def _own_folder(module: Module) -> str:
     return ".".join(parts[:3]) if len(parts) > 3 else module.name
 
 
+def _package(origin: str) -> str:
+    """The proto package that something is imported from; empty where it is no contract's."""
+    if origin.startswith("tandem."):
+        return ".".join(origin.split(".")[:3])
+    return next((one for one in FAMILY_OF_OTHERS if origin.startswith(f"{one}.")), "")
+
+
 def _is_known_contract(module: Module, origin: str, called: frozenset[str]) -> bool:
     """Its own family, what all share, and the messages that go to the agents it calls."""
     family = module.name.split(".")[1]
     if f"{origin}.".startswith((f"tandem.{family}.", *_SHARED_PROTOS)):
         return True
-    return ".".join(origin.split(".")[:3]) in called
+    package = _package(origin)
+    return FAMILY_OF_OTHERS.get(package) == family or package in called
 
 
 def _is_core_of_agent(module: Module) -> bool:

@@ -124,9 +124,9 @@ class Contract:
         """The family's `ErrorReason`; None where no module of the family's errors is loaded, so
         none can be raised.
         """
-        file = self.service.file
+        pool = self.service.file.pool
         try:
-            reasons: EnumDescriptor = file.pool.FindEnumTypeByName(f"{file.package}.ErrorReason")
+            reasons: EnumDescriptor = pool.FindEnumTypeByName(f"{self.name.package}.ErrorReason")
         except KeyError:
             return None
         return reasons

@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 
 from tandem.options.v1 import options_pb2
 from tandemkit.core.environment import Environment
+from tandemkit.core.names import FAMILY_OF_OTHERS
 
 # tools/stubs.py writes it beside the stubs, and a package that asks for it has it there too.
 IMAGE = "contracts.binpb"
@@ -41,7 +42,7 @@ class Comments:
         self._texts = {
             name: text
             for file in image.file
-            if file.package.startswith("tandem.")
+            if file.package.startswith("tandem.") or file.package in FAMILY_OF_OTHERS
             for name, text in _comments(file)
         }
 

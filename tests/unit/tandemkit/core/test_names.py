@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandemkit.core.names import AgentName
+from tandem.control.v1 import registration_pb2 as registration
+from tandem.control.v1 import traffic_policy_pb2 as policies
+from tandem.fleet.v1 import stanza_pb2 as stanzas
+from tandemkit.core.names import OF_OTHERS, AgentName
+from tandemkit.rpc import validation
 
 FAMILIES = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
 WORDS = st.lists(st.from_regex(r"[A-Z][a-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=4)
@@ -43,6 +47,27 @@ def test_every_name_derives_from_the_service(family: str, words: list[str], vers
     assert name.owns(name.short)
     assert name.owns(f"{name.short}-archive")
     assert not name.owns(f"{name.short}archive")
+
+
+@pytest.mark.parametrize("service", OF_OTHERS)
+def test_a_contract_of_others_has_a_name_of_ours_besides(service: str) -> None:
+    """It is called by its own name, and everything else derives from ours: docs/adr/0039."""
+    name, ours = AgentName.of(service), AgentName.of(OF_OTHERS[service])
+    assert name.service == service
+    assert (name.short, name.module, name.target) == (ours.short, ours.module, ours.target)
+    assert name.package == OF_OTHERS[service].rpartition(".")[0]
+    assert name.proto.startswith(f"{service.rpartition('.')[0].replace('.', '/')}/")
+
+
+@pytest.mark.parametrize("service", OF_OTHERS)
+def test_a_contract_of_others_stands_wherever_agents_are_named(service: str) -> None:
+    """In the fleet's files, in a host's registration, and in the traffic policy."""
+    placement = registration.Placement(service=service, serving=True)
+    stanza = stanzas.Stanza(name=AgentName.of(service).short, service=service)
+    policy = policies.ServicePolicy(service=service, concurrent_calls_max=1)
+    for message in (placement, stanza, policy):
+        wrong = [one for one in validation.violations(message) if one.field == "service"]
+        assert not wrong
 
 
 @given(text=st.text())

@@ -1,0 +1,69 @@
+"""What the agent refuses. Clients of the protocol show the message alone, so it names what varies;
+programs find that in the metadata.
+"""
+
+from __future__ import annotations
+
+from tandem.gateway.v1 import errors_pb2 as errors
+from tandemkit.core.errors import CallerError, TransientError
+
+_RETRY_S = 1.0
+
+
+def unknown(name: str) -> CallerError:
+    return CallerError(
+        errors.ERROR_REASON_INFERENCE_MODEL_UNKNOWN,
+        f"there is no model `{name}`; RepositoryIndex says which there are",
+        field="model_name",
+        model=name,
+    )
+
+
+def another_version(name: str, asked: str, there: str) -> CallerError:
+    return CallerError(
+        errors.ERROR_REASON_INFERENCE_MODEL_UNKNOWN,
+        f"model `{name}` has version `{there}`, and `{asked}` was asked for",
+        field="model_version",
+        model=name,
+        version=asked,
+        there=there,
+    )
+
+
+def untold(name: str, causes: str) -> TransientError:
+    """It may be a model of an agent that does not say which it has."""
+    return TransientError(
+        errors.ERROR_REASON_INFERENCE_MODELS_UNTOLD,
+        f"whether there is a model `{name}` is not known now: {causes}",
+        retry_after_s=_RETRY_S,
+        model=name,
+        causes=causes,
+    )
+
+
+def unloaded(name: str) -> TransientError:
+    return TransientError(
+        errors.ERROR_REASON_INFERENCE_MODEL_UNLOADED,
+        f"model `{name}` was unloaded here; RepositoryModelLoad gives it back",
+        retry_after_s=_RETRY_S,
+        model=name,
+    )
+
+
+def bad_tensor(message: str, tensor: str, field: str = "inputs", **metadata: object) -> CallerError:
+    return CallerError(
+        errors.ERROR_REASON_TENSOR_INVALID, message, field=field, tensor=tensor, **metadata
+    )
+
+
+def bad_parameter(message: str, parameter: str) -> CallerError:
+    return CallerError(
+        errors.ERROR_REASON_INFERENCE_PARAMETER_INVALID,
+        message,
+        field="parameters",
+        parameter=parameter,
+    )
+
+
+def unsupported(message: str, feature: str) -> CallerError:
+    return CallerError(errors.ERROR_REASON_INFERENCE_FEATURE_UNSUPPORTED, message, feature=feature)
