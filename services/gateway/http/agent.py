@@ -10,10 +10,15 @@ from services.gateway.http import health, listening, rest
 from services.gateway.http.face import Face
 from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard
+from services.gateway.http.openai import routes as openai
 from services.gateway.http.servicer import Gateway
 from services.gateway.http.serving import serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandem.gateway.v1 import http_service_pb2 as pb
+from tandem.language.v1 import request_coordinator_service_pb2 as answering
+from tandem.memory.v1 import embedding_service_pb2 as embedding
+from tandem.models.v1 import model_service_pb2 as models
+from tandemkit.core.clock import Clock
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 
@@ -23,7 +28,7 @@ _BODY_BYTES: Final = 8 * 1024 * 1024
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gateway]:
     front = Front(scope.relay(), scope.clock)
-    faces = _faces(front, settings)
+    faces = _faces(front, scope.clock, settings)
     held = listening.held(settings.address, scope.state_dir)
     address = listening.address_of(held)
     guard = Guard(front, faces, (*settings.names, address.rpartition(":")[0].strip("[]")))
@@ -33,14 +38,21 @@ async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gatew
         yield Gateway(url, faces, front.directory)
 
 
-def _faces(front: Front, settings: cfg.HttpSettings) -> tuple[Face, ...]:
+def _faces(front: Front, clock: Clock, settings: cfg.HttpSettings) -> tuple[Face, ...]:
     """All that the gateway has."""
     body_bytes_max = settings.body_bytes_max or _BODY_BYTES
     return (
         health.face(),
         rest.face(front, body_bytes_max),
+        openai.face(front, clock, body_bytes_max),
     )
 
 
-AGENT = Agent(contract=pb.DESCRIPTOR, settings=cfg.HttpSettings, calls_any=True, build=build)
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.HttpSettings,
+    calls_any=True,
+    soft_calls=(answering.DESCRIPTOR, embedding.DESCRIPTOR, models.DESCRIPTOR),
+    build=build,
+)
 main = AGENT.main

@@ -1,0 +1,74 @@
+"""Server-sent events as OpenAI's clients read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from services.gateway.http.denied import Denied
+from services.gateway.http.openai import errors
+from tandemkit.supervise.errands import Errands
+
+DONE: Final = "data: [DONE]\n\n"
+# Both official clients pass over comments; what stands between them and us cuts what is silent.
+COMMENT: Final = ": it goes on\n\n"
+QUIET_S: Final = 15.0
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    # Proxies of the nginx kind then hand on each event as it comes.
+    "X-Accel-Buffering": "no",
+}
+
+
+class Events:
+    """One answer that was begun."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self.response = response
+        self._errands = Errands()
+        self._loop = asyncio.get_running_loop()
+        self._said_s = self._loop.time()
+        self._timer = self._loop.call_later(QUIET_S, self._look)
+
+    async def say(self, events: str) -> None:
+        """No event, one, or several."""
+        if events:
+            self._said_s = self._loop.time()
+            await self.response.write(events.encode())
+
+    async def end(self) -> None:
+        """Nothing comes by itself any more."""
+        self._timer.cancel()
+        await self._errands.end(0)
+
+    def _look(self) -> None:
+        """Whether it was silent for too long."""
+        next_s = self._said_s + QUIET_S
+        if next_s <= self._loop.time():
+            self._errands.start(self.say(COMMENT))
+            next_s = self._loop.time() + QUIET_S
+        self._timer = self._loop.call_at(next_s, self._look)
+
+
+@asynccontextmanager
+async def events(request: web.Request, headers: Mapping[str, str]) -> AsyncIterator[Events]:
+    """Ends with `[DONE]`; what is denied meanwhile is the last event instead, of which clients make
+    an exception.
+    """
+    response = web.StreamResponse(headers={**_HEADERS, **headers})
+    await response.prepare(request)
+    told = Events(response)
+    try:
+        yield told
+    except Denied as denied:
+        await told.say(f"data: {errors.of(denied).body}\n\n")
+    else:
+        await told.say(DONE)
+    finally:
+        await told.end()
+    await response.write_eof()
