@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 from services.language.request_coordinator.coordinator import Coordinator, Desks
 from services.language.request_coordinator.fleet import Fleet
 from services.language.request_coordinator.knowledge import Knowledge
+from services.language.request_coordinator.language_model import LanguageModel
 from services.language.request_coordinator.memories import Memories
 from services.language.request_coordinator.servicer import RequestCoordinator
+from services.language.request_coordinator.tool import Tool
 from tandem.control.v1 import fleet_status_service_pb2 as status
 from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
 from tandem.language.v1 import answer_pb2 as nouns
@@ -22,6 +24,10 @@ from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
 from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as memory_rpc
+from tandem.models.v1 import model_service_pb2 as models
+from tandem.models.v1 import model_service_pb2_grpc as models_rpc
+from tandem.utility.v1 import toolbox_service_pb2 as toolbox
+from tandem.utility.v1 import toolbox_service_pb2_grpc as toolbox_rpc
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 
@@ -36,6 +42,8 @@ async def build(scope: Scope, _settings: None) -> AsyncIterator[RequestCoordinat
     desks: Desks = {
         nouns.ROUTE_KNOWLEDGE: documents,
         nouns.ROUTE_MEMORY: memories,
+        nouns.ROUTE_CHAT: LanguageModel(scope.stub(models_rpc.ModelServiceStub), documents),
+        nouns.ROUTE_TOOL: Tool(scope.stub(toolbox_rpc.ToolboxServiceStub), scope.clock),
         nouns.ROUTE_FLEET: Fleet(scope.stub(status_rpc.FleetStatusServiceStub)),
     }
     yield RequestCoordinator(Coordinator(desks))
@@ -47,7 +55,9 @@ AGENT = Agent(
         answering.DESCRIPTOR,
         knowledge.DESCRIPTOR,
         memory.DESCRIPTOR,
+        models.DESCRIPTOR,
         status.DESCRIPTOR,
+        toolbox.DESCRIPTOR,
     ),
     build=build,
 )

@@ -6,11 +6,14 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import TypeAlias
 
-from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece
+from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece, Said
+from services.language.request_coordinator.tool import TOOLBOX
 from tandem.language.v1 import answer_pb2 as nouns
+from tandem.language.v1 import errors_pb2 as errors
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandemkit.core import log
 from tandemkit.core.clock import stopwatch_s
+from tandemkit.core.errors import CallerError
 
 _LOGGER = logging.getLogger(__name__)
 Desks: TypeAlias = Mapping[nouns.Route.ValueType, Desk]
@@ -28,7 +31,7 @@ class Coordinator:
         begun_s = stopwatch_s()
         whole = pb.AskResponse(routing=asked.routing, correlation_id=asked.correlation_id)
         yield pb.Started(routing=asked.routing, correlation_id=asked.correlation_id)
-        async for said in self._desks[asked.routing.route].answer(asked):
+        async for said in self._said(asked):
             if isinstance(said, Answer):
                 whole.answer, whole.is_answered = said.text, bool(said.text)
                 whole.answerer.CopyFrom(said.answerer)
@@ -42,6 +45,19 @@ class Coordinator:
         whole.took.FromNanoseconds(int(took_s * 1e9))
         _note(whole, took_s)
         yield whole
+
+    async def _said(self, asked: Asked) -> AsyncIterator[Said]:
+        """By the route's own desk, or by the documents' where a rule took it for what it is not."""
+        try:
+            async for said in self._desks[asked.routing.route].answer(asked):
+                yield said
+        except CallerError as error:
+            is_asked = asked.routing.basis == nouns.ROUTE_BASIS_ASKED
+            if is_asked or error.reason != errors.ERROR_REASON_ROUTE_UNFIT:
+                raise
+            yield nouns.Shortfall(service=TOOLBOX, cause=error.message)
+            async for said in self._desks[nouns.ROUTE_KNOWLEDGE].answer(asked):
+                yield said
 
 
 def _note(whole: pb.AskResponse, took_s: float) -> None:

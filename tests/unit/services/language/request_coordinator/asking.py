@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from services.language.request_coordinator.agent import AGENT
+from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandem.control.v1 import fleet_status_service_pb2 as status
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandem.language.v1 import request_coordinator_service_pb2_grpc as rpc
@@ -17,11 +18,17 @@ from tandem.memory.v1 import citation_pb2 as citation
 from tandem.memory.v1 import errors_pb2 as errors
 from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
+from tandem.models.v1 import chat_pb2 as chat
+from tandem.models.v1 import errors_pb2 as model_errors
+from tandem.models.v1 import model_service_pb2 as models
 from tandemkit.core.errors import TransientError
+from tandemkit.hosting.agent import Agent
 from tandemkit.testing.agents import fake_agent, serving
 
 Method: TypeAlias = Callable[[Any, Any], Any]
+Stream: TypeAlias = Callable[[Any, Any], AsyncIterator[Any]]
 AWAY_S = 5.0
+SAID = "Pumps are fine machines."
 TEXT = "A pump is primed with water. Wax closes a leak."
 
 
@@ -36,6 +43,8 @@ class Beside:
         self.memories: Method = self.recall_nothing
         self.fleet: Method = self.list_agents
         self.keep: Method = self.add_memory
+        self.model: Stream = self.speak
+        self.conversations: list[models.StreamChatRequest] = []
 
     async def find_passage(self, request: knowledge.AskRequest, context: Any) -> Any:
         self.asked.append(request)
@@ -73,6 +82,29 @@ class Beside:
         found.agents.add(service="tandem.tale.v1.PaintService", short_name="tale-paint")
         return found
 
+    async def speak(self, request: models.StreamChatRequest, _context: Any) -> AsyncIterator[Any]:
+        self.conversations.append(request)
+        answerer = chat.Answerer(backend="parrot", model="grey", is_generative=True)
+        yield models.StreamChatResponse(answerer=answerer, resume_token="0")
+        for number, word in enumerate(SAID.split(" ")):
+            text = f"{' ' if number else ''}{word}"
+            yield models.StreamChatResponse(text=text, resume_token=str(number + 1))
+        yield models.StreamChatResponse(finish_reason=chat.FINISH_REASON_STOP, resume_token="end")
+
+    async def break_off(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
+        yield models.StreamChatResponse(text="Half of", resume_token="1")
+        raise _no_backend()
+
+    async def say_nothing(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+        if request is not None:
+            raise _no_backend()
+        yield
+
+
+def _no_backend() -> TransientError:
+    reason = model_errors.ERROR_REASON_BACKEND_UNREACHABLE
+    return TransientError(reason, "the model's server is away", retry_after_s=AWAY_S)
+
 
 async def away(_request: Any, _context: Any) -> Any:
     reason = errors.ERROR_REASON_STORE_UNREACHABLE
@@ -96,12 +128,18 @@ def _whoever(beside: Beside, name: str) -> Method:
 async def coordinating(
     folder: Path, beside: Beside
 ) -> AsyncIterator[rpc.RequestCoordinatorServiceAsyncStub]:
-    agents = (
+    agents: tuple[Agent, ...] = (
         fake_agent(knowledge.DESCRIPTOR, Ask=_whoever(beside, "documents")),
         fake_agent(answering.DESCRIPTOR, AnswerQuestion=_whoever(beside, "memories")),
         fake_agent(memory.DESCRIPTOR, AddMemory=_whoever(beside, "keep")),
         fake_agent(status.DESCRIPTOR, ListAgents=_whoever(beside, "fleet")),
     )
+
+    async def stream_chat(request: Any, context: Any) -> AsyncIterator[Any]:
+        async for part in beside.model(request, context):
+            yield part
+
+    agents += (fake_agent(models.DESCRIPTOR, StreamChat=stream_chat), TOOLBOX)
     async with serving(AGENT, beside=agents, state_dir=folder) as channel:
         yield rpc.RequestCoordinatorServiceStub(channel)
 

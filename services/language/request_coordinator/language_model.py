@@ -1,0 +1,127 @@
+"""Answers by a language model, or by whatever stands in for one where none is configured."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece, Said, share_s
+from services.language.request_coordinator.calling import (
+    Unanswered,
+    headers,
+    nobody_answered,
+    unanswered,
+)
+from tandem.language.v1 import answer_pb2 as nouns
+from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandem.models.v1 import chat_pb2 as chat
+from tandem.models.v1 import model_service_pb2 as models
+from tandem.models.v1 import model_service_pb2_grpc as models_rpc
+from tandemkit.core.errors import TransientError
+from tandemkit.rpc.remote import CallFailed, calling
+
+MODELS: Final = "tandem.models.v1.ModelService"
+_SHARE: Final = 0.95
+# Where the models are away, what is left is for who answers instead.
+_WITHIN_S: Final = 29.0
+_ROLES: Final = {
+    pb.SPEAKER_USER: chat.CHAT_ROLE_USER,
+    pb.SPEAKER_ASSISTANT: chat.CHAT_ROLE_ASSISTANT,
+    pb.SPEAKER_SYSTEM: chat.CHAT_ROLE_SYSTEM,
+}
+_CHARS_MAX: Final = 60_000
+
+
+class LanguageModel:
+    """Streams. Documents answer where no model can be asked, and it is said that they stand in."""
+
+    def __init__(self, models: models_rpc.ModelServiceAsyncStub, documents: Desk) -> None:
+        self._models, self._documents = models, documents
+
+    async def answer(self, asked: Asked) -> AsyncIterator[Said]:
+        request = models.StreamChatRequest(
+            model=asked.model, messages=_messages(asked), namespace=asked.namespace
+        )
+        request.resume_token = asked.model_token
+        told = _Told()
+        try:
+            async for part in self._parts(request, asked):
+                told.take(part)
+                if part.text:
+                    yield Piece(part.text, part.resume_token)
+        except Unanswered as error:
+            yield error.shortfall
+            if not told.text and not asked.model_token:
+                async for said in self._instead(asked, error):
+                    yield said
+                return
+        yield told.answer
+
+    async def _parts(
+        self, request: models.StreamChatRequest, asked: Asked
+    ) -> AsyncIterator[models.StreamChatResponse]:
+        """Raises Unanswered, also in the middle."""
+        stream = self._models.StreamChat(
+            request, timeout=share_s(_SHARE, _WITHIN_S), metadata=headers(asked)
+        )
+        try:
+            with calling():
+                async for part in stream:
+                    yield part
+        except CallFailed as error:
+            raise unanswered(MODELS, error.found) from error
+
+    async def _instead(self, asked: Asked, missing: Unanswered) -> AsyncIterator[Said]:
+        try:
+            async for said in self._documents.answer(asked):
+                if isinstance(said, Answer):
+                    said.answerer.is_fallback = True
+                yield said
+        except TransientError as error:
+            raise nobody_answered([missing]) from error
+
+
+class _Told:
+    """What a stream has said so far."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.answer = Answer(answerer=nouns.Answerer(service=MODELS))
+
+    def take(self, part: models.StreamChatResponse) -> None:
+        self.text += part.text
+        self.answer.text = self.text
+        if part.HasField("answerer"):
+            said, answerer = part.answerer, self.answer.answerer
+            answerer.backend, answerer.model = said.backend, said.model
+            answerer.is_generative, answerer.is_fallback = said.is_generative, said.is_fallback
+        if part.sources:
+            self.answer.citations = _citations(part.sources)
+
+
+def _messages(asked: Asked) -> list[chat.ChatMessage]:
+    """As much of what was said before as fits, the latest of it, and what is asked now."""
+    messages = [chat.ChatMessage(role=chat.CHAT_ROLE_USER, content=asked.text)]
+    left = _CHARS_MAX - len(asked.text)
+    for turn in reversed(asked.history):
+        left -= len(turn.text)
+        if left < 0:
+            break
+        messages.append(chat.ChatMessage(role=_ROLES[turn.speaker], content=turn.text))
+    return messages[::-1]
+
+
+def _citations(sources: Iterable[chat.QuotedSource]) -> list[nouns.Citation]:
+    return [
+        nouns.Citation(
+            number=one.number,
+            name=one.name,
+            title=one.headings[0] if one.headings else "",
+            uri=one.uri,
+            quote=one.quote,
+            start_char=one.start_char,
+            end_char=one.end_char,
+            headings=one.headings,
+        )
+        for one in sources
+    ]

@@ -1,0 +1,70 @@
+"""Requests for a language model: as it says it, and by whoever stands in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tandem.language.v1 import answer_pb2 as nouns
+from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandem.models.v1 import chat_pb2 as chat
+from tests.unit.services.language.request_coordinator.asking import (
+    SAID,
+    TEXT,
+    Beside,
+    coordinating,
+    events,
+)
+
+MODELS = "tandem.models.v1.ModelService"
+
+
+@pytest.fixture
+def beside() -> Beside:
+    return Beside()
+
+
+def _request(**more: Any) -> pb.StreamAskRequest:
+    return pb.StreamAskRequest(text="Praise pumps.", route=nouns.ROUTE_CHAT, **more)
+
+
+async def test_a_language_model_is_heard_word_by_word(tmp_path: Path, beside: Beside) -> None:
+    """And named, with the backend that it is at."""
+    history = [
+        pb.Turn(speaker=pb.SPEAKER_USER, text="Hello."),
+        pb.Turn(speaker=pb.SPEAKER_ASSISTANT, text="Hello!"),
+    ]
+    async with coordinating(tmp_path, beside) as agent:
+        told = await events(agent.StreamAsk(_request(history=history, model="parrot/grey")))
+    words = [one.piece.text for one in told if one.WhichOneof("event") == "piece"]
+    assert "".join(words) == told[-1].finished.answer == SAID
+    assert len(words) == len(SAID.split())
+    wanted = nouns.Answerer(service=MODELS, backend="parrot", model="grey", is_generative=True)
+    assert told[-1].finished.answerer == wanted
+    (asked,) = beside.conversations
+    assert asked.model == "parrot/grey"
+    assert [one.content for one in asked.messages] == ["Hello.", "Hello!", "Praise pumps."]
+    assert asked.messages[1].role == chat.CHAT_ROLE_ASSISTANT
+
+
+async def test_documents_stand_in_for_models_that_are_away(tmp_path: Path, beside: Beside) -> None:
+    """And say that they do."""
+    beside.model = beside.say_nothing
+    async with coordinating(tmp_path, beside) as agent:
+        told = await events(agent.StreamAsk(_request()))
+    finished = told[-1].finished
+    assert TEXT in finished.answer
+    assert (finished.answerer.backend, finished.answerer.is_fallback) == ("extractive", True)
+    assert finished.shortfalls[0].service == MODELS
+
+
+async def test_an_answer_that_broke_off_is_a_partial_one(tmp_path: Path, beside: Beside) -> None:
+    """What came stays, and who broke it off is named; nothing else is mixed into it."""
+    beside.model = beside.break_off
+    async with coordinating(tmp_path, beside) as agent:
+        told = await events(agent.StreamAsk(_request()))
+    finished = told[-1].finished
+    assert finished.answer == "Half of"
+    assert (finished.shortfalls[0].service, finished.shortfalls[0].code) == (MODELS, "UNAVAILABLE")
