@@ -19,6 +19,21 @@ OPEN_S_MAX = 8.0
 _LOGGER = logging.getLogger("tandemkit.rpc")
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many failures in a row, over how long, open a breaker, and for how long: twice as long
+    each time that the probe fails too.
+    """
+
+    failures_min: int = FAILURES_MIN
+    row_s_min: float = ROW_S_MIN
+    open_s_min: float = OPEN_S_MIN
+    open_s_max: float = OPEN_S_MAX
+
+
+_USUAL = Patience()
+
+
 class State(enum.StrEnum):
     CLOSED = enum.auto()
     OPEN = enum.auto()
@@ -45,6 +60,7 @@ class Breaker:
     __slots__ = (
         "_clock",
         "_open_s",
+        "_patience",
         "_since_s",
         "_until_s",
         "failures",
@@ -53,14 +69,15 @@ class Breaker:
         "target",
     )
 
-    def __init__(self, target: str, method: str, clock: Clock) -> None:
+    def __init__(self, target: str, method: str, clock: Clock, patience: Patience = _USUAL) -> None:
         self.target, self.method = target, method
         self.state = State.CLOSED
         self.failures = 0
         self._clock = clock
         self._since_s = 0.0
         self._until_s = 0.0
-        self._open_s = OPEN_S_MIN
+        self._patience = patience
+        self._open_s = patience.open_s_min
 
     def refused_for_s(self) -> float:
         """How long the next call has to wait; 0 lets it through. The one that is let through when
@@ -81,7 +98,7 @@ class Breaker:
         """The target did its part, whatever it said."""
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
-            self._open_s = OPEN_S_MIN
+            self._open_s = self._patience.open_s_min
             self._say(logging.INFO, "breaker.closed")
         self.failures = 0
 
@@ -92,12 +109,12 @@ class Breaker:
             self._since_s = now_s
         self.failures += 1
         if self.state is State.HALF_OPEN:
-            self._open_s = min(self._open_s * 2, OPEN_S_MAX)
+            self._open_s = min(self._open_s * 2, self._patience.open_s_max)
             self._open(now_s, cause)
         elif (
             self.state is State.CLOSED
-            and self.failures >= FAILURES_MIN
-            and now_s - self._since_s >= ROW_S_MIN
+            and self.failures >= self._patience.failures_min
+            and now_s - self._since_s >= self._patience.row_s_min
         ):
             self._open(now_s, cause)
 

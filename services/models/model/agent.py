@@ -9,23 +9,25 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from services.models.model.catalog import Catalog
+from services.models.model.backends import catalog
+from services.models.model.figures import families
 from services.models.model.quoting import Documents, quoting
 from services.models.model.servicer import Models
 from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
+from tandem.models.config.v1 import model_pb2 as cfg
 from tandem.models.v1 import model_service_pb2 as pb
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
-from tandemkit.ml.generation.quotes import QuotesBackend
 from tandemkit.reach.failure import Unreachable
 
 
 @asynccontextmanager
-async def build(scope: Scope, _settings: None) -> AsyncIterator[Models]:
+async def build(scope: Scope, settings: cfg.ModelSettings) -> AsyncIterator[Models]:
     documents = scope.stub(knowledge_rpc.KnowledgeBaseServiceStub)
-    catalog = Catalog({"extractive": QuotesBackend(quoting(_asking(documents)))})
-    yield Models(catalog, scope.clock)
+    async with catalog(settings, scope, quoting(_asking(documents))) as found:
+        scope.measure(lambda: families(found.places.values()))
+        yield Models(found, scope.clock)
 
 
 def _asking(documents: knowledge_rpc.KnowledgeBaseServiceAsyncStub) -> Documents:
@@ -40,5 +42,10 @@ def _asking(documents: knowledge_rpc.KnowledgeBaseServiceAsyncStub) -> Documents
     return ask
 
 
-AGENT = Agent(contract=pb.DESCRIPTOR, soft_calls=(knowledge.DESCRIPTOR,), build=build)
+AGENT = Agent(
+    contract=pb.DESCRIPTOR,
+    settings=cfg.ModelSettings,
+    soft_calls=(knowledge.DESCRIPTOR,),
+    build=build,
+)
 main = AGENT.main

@@ -2,68 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from tandem.models.v1 import chat_pb2 as chat
+from services.models.model.place import Place
+from services.models.model.tries import Chain, Seat
 from tandem.models.v1 import model_pb2 as nouns
-from tandem.models.v1 import model_service_pb2 as pb
-from tandemkit.ml.generation.protocol import Backend, ModelGone
+from tandemkit.ml.generation.protocol import ModelCard, ModelGone
 from tandemkit.ml.generation.quotes import MODEL
+from tandemkit.reach.failure import Refused, Unreachable
 
-DEFAULT = "default"
-_QUOTES = f"extractive/{MODEL}"
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A model at its backend."""
-
-    backend: str
-    model: str
-    at: Backend
-
-    def answerer(self) -> chat.Answerer:
-        is_generative = self.at.nature.is_generative
-        return chat.Answerer(backend=self.backend, model=self.model, is_generative=is_generative)
+DEFAULT: Final = "default"
+EXTRACTIVE: Final = "extractive"
 
 
 class Catalog:
-    """Over the backends by name."""
+    """Over the backends by name, `extractive` the last of them, and the names of the settings."""
 
-    def __init__(self, backends: Mapping[str, Backend]) -> None:
-        self._backends = backends
+    def __init__(self, places: Mapping[str, Place], names: Mapping[str, Sequence[str]]) -> None:
+        self.places, self._names = places, names
+        self._quotes = Seat(places[EXTRACTIVE], MODEL)
 
-    async def seat(self, name: str) -> Seat:
+    async def chain(self, name: str) -> Chain:
         """Who answers under that name. Raises ModelGone."""
-        wanted = _QUOTES if name in {"", DEFAULT} else name
-        backend, _, model = wanted.partition("/")
-        at = self._backends.get(backend)
-        if at is None or not model:
-            raise ModelGone("there is no such model; ListModels says which there are", model=name)
-        return Seat(backend, model, at)
+        name = name or DEFAULT
+        if name in self._names:
+            return Chain([self._seat(one) for one in self._names[name]])
+        if name == DEFAULT:
+            return await self._default()
+        return Chain([self._seat(name)])
 
     async def models(self) -> dict[str, nouns.Model]:
-        """All by name."""
+        """All by name. A backend that does not answer has none."""
+        listed = await asyncio.gather(*(_cards(place) for place in self.places.values()))
         found: dict[str, nouns.Model] = {}
-        for name, backend in self._backends.items():
-            for card in await backend.models():
-                full = f"{name}/{card.name}"
-                found[full] = nouns.Model(
-                    name=full,
-                    answerers=[full],
-                    is_generative=backend.nature.is_generative,
-                    features=backend.nature.features,
-                    context_tokens_max=card.context_tokens_max,
-                )
-        default = nouns.Model()
-        default.CopyFrom(found[_QUOTES])
-        default.name = DEFAULT
-        return {DEFAULT: default, **found}
+        for place, (cards, _) in zip(self.places.values(), listed, strict=True):
+            for card in cards:
+                name = f"{place.name}/{card.name}"
+                found[name] = _model(name, [Seat(place, card.name)], card.context_tokens_max)
+        for name in (DEFAULT, *self._names):
+            seats = (await self.chain(name)).seats
+            known = found.get(seats[0].name, nouns.Model())
+            found[name] = _model(name, seats, known.context_tokens_max)
+        return found
 
-    def backends(self) -> pb.ListBackendsResponse:
-        """How each is."""
-        answer = pb.ListBackendsResponse()
-        for name, backend in self._backends.items():
-            answer.backends.add(name=name, kind=backend.nature.kind, address=backend.nature.address)
-        return answer
+    def _seat(self, name: str) -> Seat:
+        place, _, model = name.partition("/")
+        if place not in self.places or not model:
+            raise ModelGone("there is no such model; ListModels says which there are", model=name)
+        return Seat(self.places[place], model)
+
+    async def _default(self) -> Chain:
+        """The first model of the first backend that has one; quotes come last."""
+        causes: list[str] = []
+        for place in self.places.values():
+            if place is self._quotes.place:
+                continue
+            cards, cause = await _cards(place)
+            if cards:
+                seats = [Seat(place, cards[0].name), self._quotes]
+                return Chain(seats, "; ".join(causes))
+            causes.append(f"{place.name}: {cause or 'it has no models'}")
+        return Chain([self._quotes], "; ".join(causes))
+
+
+async def _cards(place: Place) -> tuple[Sequence[ModelCard], str]:
+    """Those of a backend, or why there are none."""
+    try:
+        return await place.cards(), ""
+    except (Unreachable, Refused) as error:
+        return (), error.message
+
+
+def _model(name: str, seats: Sequence[Seat], context_tokens_max: int) -> nouns.Model:
+    nature = seats[0].place.backend.nature
+    return nouns.Model(
+        name=name,
+        answerers=[one.name for one in seats],
+        is_generative=nature.is_generative,
+        features=nature.features,
+        context_tokens_max=context_tokens_max,
+    )

@@ -12,12 +12,12 @@ from tandemkit.hosting import access
 from tandemkit.ml.generation.protocol import (
     ContextTooLong,
     ConversationRefused,
-    Crowded,
     KeyMissing,
     ModelGone,
     SchemaRefused,
     Unsupported,
 )
+from tandemkit.ml.servers.server import Crowded, Passing
 from tandemkit.reach.failure import Refused, Unreachable
 
 _AGAIN_S: Final = 5.0
@@ -36,15 +36,15 @@ def answering() -> Iterator[None]:
     """What backends raise."""
     try:
         yield
-    except Crowded as error:
-        reason = errors.ERROR_REASON_BACKEND_BUSY
-        raise TransientError(
-            reason, error.message, retry_after_s=_AGAIN_S, **error.metadata
-        ) from error
     except Unreachable as error:
-        reason = errors.ERROR_REASON_BACKEND_UNREACHABLE
+        is_busy, wait_s = isinstance(error, Crowded), _AGAIN_S
+        if isinstance(error, Passing) and error.retry_after_s is not None:
+            wait_s = error.retry_after_s
+        reason = (
+            errors.ERROR_REASON_BACKEND_BUSY if is_busy else errors.ERROR_REASON_BACKEND_UNREACHABLE
+        )
         raise TransientError(
-            reason, error.message, retry_after_s=_AGAIN_S, **error.metadata
+            reason, error.message, retry_after_s=wait_s, **error.metadata
         ) from error
     except Refused as error:
         reason = _REASONS.get(type(error), errors.ERROR_REASON_BACKEND_REFUSED)

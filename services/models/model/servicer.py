@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from services.models.model.catalog import DEFAULT, Catalog
 from services.models.model.refusal import answering
+from services.models.model.tries import Tries, answered, streamed
 from tandem.models.v1 import errors_pb2 as errors
 from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
@@ -49,46 +51,65 @@ class Models(rpc.ModelServiceServicer):
     async def ListBackends(
         self, _request: pb.ListBackendsRequest, _context: Context
     ) -> pb.ListBackendsResponse:
-        return self._catalog.backends()
+        found = (place.look() for place in self._catalog.places.values())
+        return pb.ListBackendsResponse(backends=found)
 
     async def Chat(self, request: pb.ChatRequest, _context: Context) -> pb.ChatResponse:
+        created = self._clock.now()
         with answering():
-            seat = await self._catalog.seat(request.model)
-            answer = await seat.at.chat(seat.model, request)
-        answer.answerer.CopyFrom(seat.answerer())
+            answer = await answered(
+                await self._tries(request.model),
+                lambda seat: seat.place.backend.chat(seat.model, request),
+            )
         answer.response_id = _name("chat")
-        answer.created.FromDatetime(self._clock.now())
+        answer.created.FromDatetime(created)
         return answer
 
     async def StreamChat(
         self, request: pb.StreamChatRequest, _context: Context
     ) -> AsyncIterator[pb.StreamChatResponse]:
-        is_first = True
+        created, name = self._clock.now(), _name("chat")
         with answering():
-            seat = await self._catalog.seat(request.model)
-            async for part in seat.at.stream_chat(seat.model, request):
-                if is_first:
-                    part.answerer.CopyFrom(seat.answerer())
-                    part.response_id, is_first = _name("chat"), False
-                    part.created.FromDatetime(self._clock.now())
-                yield part
+            parts = streamed(
+                await self._tries(request.model),
+                lambda seat: seat.place.backend.stream_chat(seat.model, request),
+            )
+            async with aclosing(parts):
+                async for part in parts:
+                    if part.HasField("answerer"):
+                        part.response_id = name
+                        part.created.FromDatetime(created)
+                    yield part
 
     async def Complete(self, request: pb.CompleteRequest, _context: Context) -> pb.CompleteResponse:
+        created = self._clock.now()
         with answering():
-            seat = await self._catalog.seat(request.model)
-            answer = await seat.at.complete(seat.model, request)
-        answer.answerer.CopyFrom(seat.answerer())
+            answer = await answered(
+                await self._tries(request.model),
+                lambda seat: seat.place.backend.complete(seat.model, request),
+            )
         answer.response_id = _name("text")
-        answer.created.FromDatetime(self._clock.now())
+        answer.created.FromDatetime(created)
         return answer
 
     async def StreamComplete(
         self, request: pb.StreamCompleteRequest, _context: Context
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
+        created, name = self._clock.now(), _name("text")
         with answering():
-            seat = await self._catalog.seat(request.model)
-            async for part in seat.at.stream_complete(seat.model, request):
-                yield part
+            parts = streamed(
+                await self._tries(request.model),
+                lambda seat: seat.place.backend.stream_complete(seat.model, request),
+            )
+            async with aclosing(parts):
+                async for part in parts:
+                    if part.HasField("answerer"):
+                        part.response_id = name
+                        part.created.FromDatetime(created)
+                    yield part
+
+    async def _tries(self, model: str) -> Tries:
+        return Tries(await self._catalog.chain(model), self._clock)
 
 
 def _name(kind: str) -> str:

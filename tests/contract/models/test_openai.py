@@ -11,7 +11,7 @@ import pytest
 from tandem.models.v1 import chat_pb2 as chat
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.secret import SecretMissing
-from tandemkit.ml.generation.openai import Offer, OpenaiBackend, openai_backend
+from tandemkit.ml.generation.openai import OpenaiBackend, openai_backend
 from tandemkit.ml.generation.protocol import KeyMissing
 from tandemkit.ml.servers.server import KeyDenied, Server
 from tandemkit.reach.failure import Refused, Unreachable
@@ -40,7 +40,7 @@ def backend(
     server: ModelServer, key: str = KEY, silence_s: float = 5.0
 ) -> AbstractAsyncContextManager[OpenaiBackend]:
     where = Server(f"{server.address}/v1", None, lambda: key, silence_s)
-    return openai_backend(where, Offer(), SystemClock())
+    return openai_backend(where, SystemClock())
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_m063_a_missing_key_is_told_in_the_quoted_words(server: ModelServe
         raise SecretMissing("openai_api_key")
 
     where = Server(f"{server.address}/v1", None, nothing)
-    async with openai_backend(where, Offer(), SystemClock()) as made:
+    async with openai_backend(where, SystemClock()) as made:
         with pytest.raises(KeyMissing, match="Missing required API key") as raised:
             await made.chat(MODEL, asked(QUESTION))
     assert raised.value.metadata["secret"] == "openai_api_key"

@@ -42,27 +42,15 @@ _DATA: Final = b"data:"
 _DONE: Final = b"[DONE]"
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the settings say of a server: its models, none for all that it lists; whether its
-    answers are the same for the same seed.
-    """
-
-    models: Sequence[str] = ()
-    keeps_seed: bool = True
-
-
 class OpenaiBackend:
     """`tandemkit.ml.generation.protocol.Backend`."""
 
-    def __init__(self, http: Http, address: str, offer: Offer) -> None:
-        self._http, self._offer = http, offer
-        resumable = (nouns.MODEL_FEATURE_RESUMABLE,) if offer.keeps_seed else ()
+    def __init__(self, http: Http, address: str, *, keeps_seed: bool) -> None:
+        self._http = http
+        resumable = (nouns.MODEL_FEATURE_RESUMABLE,) if keeps_seed else ()
         self.nature = Nature(nouns.BACKEND_KIND_OPENAI, address, True, (*_FEATURES, *resumable))
 
     async def models(self) -> Sequence[ModelCard]:
-        if self._offer.models:
-            return [ModelCard(name) for name in self._offer.models]
         with _asking(""):
             listed = await self._http.once("GET", "/models")
         return form.cards(listed)
@@ -192,11 +180,13 @@ def _said(asked: Conversation) -> str:
 
 @asynccontextmanager
 async def openai_backend(
-    server: Server, offer: Offer, clock: Clock
+    server: Server, clock: Clock, *, keeps_seed: bool = True
 ) -> AsyncIterator[OpenaiBackend]:
-    """Connects when it is first asked."""
+    """Connects when it is first asked. `keeps_seed` says that its answers are the same for the same
+    seed.
+    """
     # An HTTP client is 12 MB that no host pays which has no server to ask.
     from tandemkit.ml.servers.http import connected
 
     async with connected(server, clock) as http:
-        yield OpenaiBackend(http, server.base_url, offer)
+        yield OpenaiBackend(http, server.base_url, keeps_seed=keeps_seed)

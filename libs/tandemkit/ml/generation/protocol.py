@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 from tandem.models.v1 import model_pb2 as nouns
 from tandem.models.v1 import model_service_pb2 as pb
-from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.reach.failure import Refused
 
 # The two of each are alike in all that a backend looks at.
 Conversation: TypeAlias = pb.ChatRequest | pb.StreamChatRequest
@@ -44,10 +44,6 @@ class Unsupported(Refused):
     """The backend has not what the request asks for."""
 
 
-class Crowded(Unreachable):
-    """It has too much to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model as its backend calls it. `context_tokens_max` is 0 where that does not say."""
@@ -70,10 +66,10 @@ class Backend(Protocol):
     """One place with models. Whoever stops waiting for an answer, or closes a stream, ends the work
     for it there.
 
-    All methods raise Unreachable where the same may work in a while, and Refused or one of its
-    kinds above where it will not. Answers have no answerer, id, time or token: those are the
-    agent's to say. A stream's first part may come late; what was delivered stays true when a later
-    one fails.
+    All methods raise Unreachable where the same may work in a while, of the kind Passing where
+    another attempt is worth its price, and Refused or one of its kinds above where it will not.
+    Answers have no answerer, id, time or token: those are the agent's to say. A stream's first part
+    may come late; what was delivered stays true when a later one fails.
     """
 
     @property

@@ -14,7 +14,14 @@ import aiohttp
 
 from tandemkit.core.clock import Clock
 from tandemkit.core.redaction import redacted
-from tandemkit.ml.servers.server import KeyDenied, NotThere, Passing, RequestRefused, Server
+from tandemkit.ml.servers.server import (
+    Crowded,
+    KeyDenied,
+    NotThere,
+    Passing,
+    RequestRefused,
+    Server,
+)
 from tandemkit.reach.failure import Refused, Unreachable
 
 _ATTEMPTS_MAX = 3
@@ -146,9 +153,8 @@ def _refusal(response: aiohttp.ClientResponse, content: bytes, address: str) -> 
     metadata = {"address": address, "status": status, "said": said(content)}
     if status in _MAY_PASS:
         wait_s = float(retry_after) if retry_after.isdecimal() else None
-        is_crowded = status == HTTPStatus.TOO_MANY_REQUESTS
-        message = "the server cannot answer now"
-        return Passing(message, wait_s, is_crowded=is_crowded, **metadata)
+        kind = Crowded if status == HTTPStatus.TOO_MANY_REQUESTS else Passing
+        return kind("the server cannot answer now", wait_s, **metadata)
     if status in _DENIED:
         return KeyDenied("the server denies the key", **metadata)
     if status == HTTPStatus.NOT_FOUND:

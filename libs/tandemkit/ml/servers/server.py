@@ -25,20 +25,17 @@ class Server:
 
 
 class Passing(Unreachable):
-    """Worth another attempt, after `retry_after_s` or a moment. `is_crowded` where the server has
-    too much to do, and is well otherwise.
-    """
+    """Worth another attempt, after `retry_after_s` or a moment."""
 
     def __init__(
-        self,
-        message: str,
-        retry_after_s: float | None = None,
-        *,
-        is_crowded: bool = False,
-        **metadata: object,
+        self, message: str, retry_after_s: float | None = None, **metadata: object
     ) -> None:
         super().__init__(message, **metadata)
-        self.retry_after_s, self.is_crowded = retry_after_s, is_crowded
+        self.retry_after_s = retry_after_s
+
+
+class Crowded(Passing):
+    """The server has too much to do, and is well otherwise."""
 
 
 class KeyDenied(Refused):

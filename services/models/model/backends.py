@@ -1,0 +1,69 @@
+"""The backends that the settings name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from services.models.model.catalog import EXTRACTIVE, Catalog
+from services.models.model.place import AT_ONCE, Place, Terms
+from tandem.models.config.v1 import model_pb2 as cfg
+from tandemkit.core import log
+from tandemkit.hosting.entrusted import FollowedSecret
+from tandemkit.hosting.scope import Scope
+from tandemkit.ml.generation.openai import openai_backend
+from tandemkit.ml.generation.openai_form import KEY_MISSING, key_hint
+from tandemkit.ml.generation.protocol import Backend
+from tandemkit.ml.generation.quotes import MODEL, Ask, QuotesBackend
+from tandemkit.ml.servers.server import Server
+
+_LOGGER: Final = logging.getLogger("tandem.models")
+_SILENCE_S: Final = 60.0
+_CONNECT_S: Final = 5.0
+_QUOTES_AT_ONCE: Final = 64
+
+
+@asynccontextmanager
+async def catalog(settings: cfg.ModelSettings, scope: Scope, ask: Ask) -> AsyncIterator[Catalog]:
+    """Quotes, which `ask` gives, come last."""
+    async with AsyncExitStack() as stack:
+        places: dict[str, Place] = {}
+        for said in settings.backends:
+            key = _key(said, scope)
+            if key is not None and not key.is_there:
+                hint = key_hint(key.name)
+                log.event(
+                    _LOGGER, logging.WARNING, "models.key_missing",
+                    backend=said.name, cause=KEY_MISSING, secret=key.name, hint=hint,
+                )  # fmt: skip
+            backend = await stack.enter_async_context(_backend(said, key, scope))
+            places[said.name] = Place(_terms(said, key), backend, scope.clock)
+        quotes = Terms(EXTRACTIVE, _QUOTES_AT_ONCE, (MODEL,))
+        places[EXTRACTIVE] = Place(quotes, QuotesBackend(ask), scope.clock)
+        yield Catalog(places, {one.name: list(one.answerers) for one in settings.names})
+
+
+def _key(said: cfg.ModelBackendSettings, scope: Scope) -> FollowedSecret | None:
+    return scope.secret(said.openai.key_secret) if said.openai.key_secret else None
+
+
+def _terms(said: cfg.ModelBackendSettings, key: FollowedSecret | None) -> Terms:
+    has_key: Callable[[], bool] = (lambda: True) if key is None else lambda: key.is_there
+    return Terms(said.name, said.at_once_max or AT_ONCE, list(said.openai.models), has_key)
+
+
+def _backend(
+    said: cfg.ModelBackendSettings, key: FollowedSecret | None, scope: Scope
+) -> AbstractAsyncContextManager[Backend]:
+    wanted = said.openai
+    silence_s = wanted.silence_max.ToTimedelta().total_seconds() or _SILENCE_S
+    server = Server(
+        base_url=wanted.base_url.rstrip("/"),
+        within_s=None,
+        key=key.reveal if key else None,
+        silence_s=silence_s,
+        connect_s=min(_CONNECT_S, silence_s),
+    )
+    return openai_backend(server, scope.clock, keeps_seed=not wanted.without_seed)
