@@ -47,5 +47,11 @@ class Turns:
         self._ended.set()
         self._ended = Event()
 
+    def now(self) -> Event:
+        """Set once the turn that is on now has ended. Whoever takes it before looking at what the
+        turns are about misses no end.
+        """
+        return self._ended
+
     async def next(self) -> None:
         await self._ended.wait()

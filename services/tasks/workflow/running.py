@@ -16,6 +16,7 @@ from tandem.tasks.v1 import workflow_pb2 as pb
 from tandemkit.core import log
 from tandemkit.core.errors import CallerError
 from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.supervise.alarm import Turns
 from tandemkit.supervise.errands import Errands
 from tandemkit.supervise.named_turns import NamedTurns
 
@@ -34,6 +35,8 @@ class Running:
         self._errands = Errands()
         # Who opens a workflow does it alone.
         self._turns = NamedTurns()
+        # Each ends with a workflow that runs, or runs no more.
+        self.comings_and_goings = Turns()
 
     async def resume(self) -> None:
         """What an earlier life left."""
@@ -122,6 +125,7 @@ class Running:
         outputs = await self._means.shelf.outputs(name)
         execution = Execution(workflow, outputs, self._means)
         self._open[name] = execution
+        self.comings_and_goings.tell()
         told = execution.told
         self._spawn(workflow.name, self._to_its_end(name, execution))
         return told
@@ -131,5 +135,6 @@ class Running:
             await execution.run()
         finally:
             del self._open[name]
+            self.comings_and_goings.tell()
         self._ended.append(ended_key(execution.workflow))
         self._has_ended.set()

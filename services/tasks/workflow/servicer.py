@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final
 
 from services.tasks.workflow import course
 from services.tasks.workflow.admission import admit
@@ -25,7 +24,6 @@ _PAGE, _PAGE_MAX = 20, 100
 _STORING = partial(
     refusing.storing, errors.ERROR_REASON_STORE_UNREACHABLE, errors.ERROR_REASON_STORE_DAMAGED
 )
-_LOOK_S: Final = 0.1
 
 
 class Workflows(rpc.WorkflowServiceServicer):
@@ -68,6 +66,7 @@ class Workflows(rpc.WorkflowServiceServicer):
     ) -> AsyncIterator[pb.WatchWorkflowResponse]:
         told = 0
         while True:
+            turn = self._running.comings_and_goings.now()
             workflow = await self._found(request.name)
             if workflow.version != told:
                 told = workflow.version
@@ -77,8 +76,8 @@ class Workflows(rpc.WorkflowServiceServicer):
             execution = self._running.get(id_of(request.name))
             if execution is not None:
                 await execution.changed(told)
-            else:  # it is about to run, or has just ended
-                await self._clock.sleep(_LOOK_S)
+            else:  # it is about to run, or has ended since it was looked at
+                await turn.wait()
 
     async def ListWorkflows(
         self, request: pb.ListWorkflowsRequest, _context: Context

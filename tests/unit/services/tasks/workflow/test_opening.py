@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.tasks.workflow import course
 from services.tasks.workflow.execution import Means
 from services.tasks.workflow.running import Running
+from services.tasks.workflow.servicer import Workflows
 from services.tasks.workflow.shelf import Shelf
 from tandem.tasks.v1 import agent_call_pb2 as calls
 from tandem.tasks.v1 import workflow_pb2 as pb
+from tandem.tasks.v1 import workflow_service_pb2 as service_pb
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.contract import Method
 from tandemkit.storage.state.owned import State
@@ -29,19 +32,25 @@ pytestmark = pytest.mark.timeout(30)
 
 
 class Lossy:
-    """A store whose writes wait while `holds` is not set; of some nobody hears that they are
-    there, and what is to go stays.
+    """A store whose writes wait while `holds` is not set, and whose next answer waits for `late`
+    if there is one; of some writes nobody hears that they are there, and what is to go stays.
     """
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self.holds = asyncio.Event()
         self.holds.set()
-        self.writing = asyncio.Event()
+        self.writing, self.asked = asyncio.Event(), asyncio.Event()
+        self.late: asyncio.Event | None = None
         self.unheard = self.refused = 0
 
     async def get(self, key: str) -> Stored | None:
-        return await self._store.get(key)
+        found = await self._store.get(key)
+        late, self.late = self.late, None
+        if late is not None:
+            self.asked.set()
+            await late.wait()
+        return found
 
     async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
         return await self._store.found(keys)
@@ -98,6 +107,13 @@ class Scene:
     async def start(self, name: str) -> pb.Workflow:
         plan = pb.WorkflowPlan(nodes=[undone("a")])
         return await self.running.start(course.begun(f"workflows/{name}", plan, self.clock.now()))
+
+    async def watch(self, name: str, told: list[pb.Workflow]) -> None:
+        """To the end."""
+        service = Workflows(self.running, self.shelf, self.callee, self.clock)
+        asked = service_pb.WatchWorkflowRequest(name=f"workflows/{name}")
+        context: Any = None
+        told.extend([one.workflow async for one in service.WatchWorkflow(asked, context)])
 
     async def ended(self, name: str) -> pb.Workflow:
         async with asyncio.timeout(10):
@@ -191,3 +207,24 @@ async def test_what_cannot_be_forgotten_now_is_forgotten_later(tmp_path: Path) -
             while await it.shelf.get("one") is not None:
                 await it.clock.advance(0.5)
         assert it.store.refused == 0
+
+
+async def test_a_watcher_hears_the_end_also_where_it_looks_at_an_older_state(
+    tmp_path: Path,
+) -> None:
+    """The workflow ends while the store answers how it was before."""
+    async with scene(tmp_path) as it:
+        begun = course.begun("workflows/w", pb.WorkflowPlan(nodes=[undone("a")]), it.clock.now())
+        begun.version = 1
+        await it.shelf.create(begun)
+        it.store.late = late = asyncio.Event()
+        told: list[pb.Workflow] = []
+        watching = Errands().start(it.watch("w", told))
+        async with asyncio.timeout(10):
+            await it.store.asked.wait()
+            await it.running.resume()
+            while it.running.get("w") is not None:
+                await asyncio.to_thread(lambda: None)
+            late.set()
+            await watching
+        assert (told[0].version, told[-1].state) == (1, pb.WORKFLOW_STATE_SUCCEEDED)
