@@ -51,7 +51,7 @@ class Allowed:
 
 async def _looked_up(host: str) -> list[Address]:
     try:
-        return [_plain(ipaddress.ip_address(host))]
+        return [plain(ipaddress.ip_address(host))]
     except ValueError:
         pass  # a name
     try:
@@ -60,7 +60,7 @@ async def _looked_up(host: str) -> list[Address]:
         raise Unreachable("its name leads nowhere", host=host) from error
     # With a scope, a link-local address of IPv6 is none that Python reads; nor one we would allow.
     numbers = dict.fromkeys(str(one[4][0]).partition("%")[0] for one in told)
-    return [_plain(ipaddress.ip_address(number)) for number in numbers]
+    return [plain(ipaddress.ip_address(number)) for number in numbers]
 
 
 async def _known(name: str) -> list[Address]:
@@ -70,7 +70,7 @@ async def _known(name: str) -> list[Address]:
         return []
 
 
-def _plain(address: Address) -> Address:
+def plain(address: Address) -> Address:
     """`::ffff:10.0.0.1` is 10.0.0.1 by another name."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
