@@ -60,6 +60,7 @@ def test_every_requirement_is_pinned_in_its_section(
         "pins-chroma.txt",
         "pins-llama-cpp.txt",
         "pins-openai.txt",
+        "pins-mcp.txt",
         "build-support/pants-pins.txt",
     ],
 )

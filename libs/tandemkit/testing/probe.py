@@ -58,6 +58,8 @@ def _declare() -> FileDescriptor:
             f".{PACKAGE}.ProbeRequest",
             f".{PACKAGE}.ProbeResponse",
         )
+        # The contract's rules would ask a stream for a deadline.
+        method.options.Extensions[options.tool] = not streams_in
         if name == "Echo":
             method.options.idempotency_level = MethodOptions.NO_SIDE_EFFECTS
         if name == "Collect":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from services.gateway.http import health, listening, rest
 from services.gateway.http.face import Face
 from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard
+from services.gateway.http.mcp import face as mcp
 from services.gateway.http.openai import routes as openai
 from services.gateway.http.servicer import Gateway
 from services.gateway.http.serving import serving
@@ -21,6 +22,7 @@ from tandem.models.v1 import model_service_pb2 as models
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
+from tandemkit.supervise.errands import Errands
 
 _BODY_BYTES: Final = 8 * 1024 * 1024
 
@@ -28,23 +30,29 @@ _BODY_BYTES: Final = 8 * 1024 * 1024
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gateway]:
     front = Front(scope.relay(), scope.clock)
-    faces = _faces(front, scope.clock, settings)
+    errands = Errands()
+    faces = _faces(front, scope.clock, errands, settings)
     held = listening.held(settings.address, scope.state_dir)
     address = listening.address_of(held)
     guard = Guard(front, faces, (*settings.names, address.rpartition(":")[0].strip("[]")))
     url = f"http://{address}"
-    async with serving(held, faces, guard):
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(errands.end, 0)
+        await stack.enter_async_context(serving(held, faces, guard))
         listening.note(scope.state_dir, url)
         yield Gateway(url, faces, front.directory)
 
 
-def _faces(front: Front, clock: Clock, settings: cfg.HttpSettings) -> tuple[Face, ...]:
+def _faces(
+    front: Front, clock: Clock, errands: Errands, settings: cfg.HttpSettings
+) -> tuple[Face, ...]:
     """All that the gateway has."""
     body_bytes_max = settings.body_bytes_max or _BODY_BYTES
     return (
         health.face(),
         rest.face(front, body_bytes_max),
         openai.face(front, clock, body_bytes_max),
+        mcp.face(front, clock, errands, body_bytes_max),
     )
 
 
