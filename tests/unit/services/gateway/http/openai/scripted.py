@@ -45,11 +45,11 @@ _DIMENSION = 4
 
 
 class Scripted:
-    """`asked` are the requests; `hung_up` says that nobody waits for the one that never ends."""
+    """`asked` are the requests; `gone` tells of each that never ended that nobody waits for it."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.hung_up = asyncio.Event()
+        self.gone: asyncio.Queue[str] = asyncio.Queue()
 
     @property
     def agents(self) -> tuple[Agent, ...]:
@@ -154,7 +154,7 @@ class Scripted:
             try:
                 await asyncio.Event().wait()
             finally:
-                self.hung_up.set()
+                self.gone.put_nowait(name)
 
     async def list_models(self, _request: Any, _context: Context) -> pb.ListModelsResponse:
         return pb.ListModelsResponse(models=[_MODEL])
@@ -225,7 +225,7 @@ _ANSWER = asking.AskResponse(
 
 def _fail(name: str) -> None:
     if name in {"away", "busy"}:
-        raise TransientError(FAILING[name], "not now", retry_after_s=1.5, backend="script")
+        raise TransientError(FAILING[name], "not now", retry_after_s=0.3, backend="script")
     if name in FAILING:
         raise CallerError(FAILING[name], "it cannot be", model=name)
     if name == "broken":
