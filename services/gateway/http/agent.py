@@ -9,9 +9,11 @@ from typing import Final
 from services.gateway.http import health, listening, rest
 from services.gateway.http.face import Face
 from services.gateway.http.front import Front
-from services.gateway.http.guard import Guard
+from services.gateway.http.guard import Guard, Terms
 from services.gateway.http.mcp import face as mcp
 from services.gateway.http.openai import routes as openai
+from services.gateway.http.origins import Origins
+from services.gateway.http.rates import Rates
 from services.gateway.http.servicer import Gateway
 from services.gateway.http.serving import serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
@@ -25,6 +27,8 @@ from tandemkit.hosting.scope import Scope
 from tandemkit.supervise.errands import Errands
 
 _BODY_BYTES: Final = 8 * 1024 * 1024
+# A process may have 1024 files where nobody says otherwise, and gRPC needs some.
+_CONNECTIONS: Final = 512
 
 
 @asynccontextmanager
@@ -34,11 +38,14 @@ async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gatew
     faces = _faces(front, scope.clock, errands, settings)
     held = listening.held(settings.address, scope.state_dir)
     address = listening.address_of(held)
-    guard = Guard(front, faces, (*settings.names, address.rpartition(":")[0].strip("[]")))
-    url = f"http://{address}"
+    names = (*settings.names, address.rpartition(":")[0].strip("[]"))
+    terms = Terms(names, Origins(settings.origins), Rates(settings, scope.clock))
+    guard, tls = Guard(front, faces, terms), listening.tls(settings)
+    url = f"{'https' if tls else 'http'}://{address}"
+    connections_max = settings.connections_max or _CONNECTIONS
     async with AsyncExitStack() as stack:
         stack.push_async_callback(errands.end, 0)
-        await stack.enter_async_context(serving(held, faces, guard))
+        await stack.enter_async_context(serving(held, faces, guard, connections_max, tls))
         listening.note(scope.state_dir, url)
         yield Gateway(url, faces, front.directory)
 

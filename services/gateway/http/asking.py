@@ -59,7 +59,10 @@ class Asked:
 def asked(request: web.Request, relay: Relay, clock: Clock) -> Asked:
     """Raises Denied."""
     headers = request.headers
-    shown = relay.shown(_bearer(request))
+    bearer = _bearer(request)
+    if _VALUE.fullmatch(bearer) is None:
+        raise _malformed(TOKEN_HEADER)
+    shown = relay.shown(bearer)
     if isinstance(shown, Refusal):
         raise Denied.of(RemoteFailure.said(shown))
     sent: tuple[tuple[str, str], ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.gateway.http.denied import Denied, denied
 from tandem.gateway.v1 import errors_pb2 as errors
@@ -19,9 +19,10 @@ async def read(request: web.Request, bytes_max: int) -> bytes:
     """
     length = request.content_length
     if length is not None and length > bytes_max:
-        raise _too_large(bytes_max)
+        raise too_large(bytes_max)
     if not request.body_exists:
         return b""
+    await invite(request)
     parts: list[bytes] = []
     size = 0
     try:
@@ -29,7 +30,7 @@ async def read(request: web.Request, bytes_max: int) -> bytes:
             async for part in request.content.iter_any():
                 size += len(part)
                 if size > bytes_max:
-                    raise _too_large(bytes_max)
+                    raise too_large(bytes_max)
                 parts.append(part)
     except TimeoutError as error:
         reason, message = errors.ERROR_REASON_BODY_LATE, "the body of the request does not come"
@@ -37,6 +38,14 @@ async def read(request: web.Request, bytes_max: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_large(bytes_max: int) -> Denied:
+async def invite(request: web.Request) -> None:
+    """Tells a caller to send its body that waits for a word (`Expect: 100-continue`)."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+def too_large(bytes_max: int) -> Denied:
+    """Of a body, or of a line of one."""
     message = "the body of the request is larger than the gateway reads"
     return denied(errors.ERROR_REASON_BODY_TOO_LARGE, message, bytes_max=bytes_max)

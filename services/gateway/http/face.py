@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -14,10 +14,11 @@ from services.gateway.http.denied import Denied
 
 PROBLEM: Final = "application/problem+json"
 # By whom, and why: `face.says(request, denied)`.
-Says = Callable[[web.Request, Denied], web.Response]
+Says = Callable[[web.BaseRequest, Denied], web.Response]
+Elsewhere = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 
-def problem(_request: web.BaseRequest | None, said: Denied) -> web.Response:
+def problem(_request: web.BaseRequest, said: Denied) -> web.Response:
     """As RFC 9457 has it, with what a gRPC caller would be told besides."""
     return web.Response(
         status=said.http_status,
@@ -67,7 +68,8 @@ def denied_headers(said: Denied) -> dict[str, str]:
 @dataclass(frozen=True)
 class Face:
     """Everything at or below `path`. `routes` are asked in their order; `open_paths` are answered
-    without a token, so they tell no secret. Handlers may raise Denied.
+    without a token, so they tell no secret. Handlers may raise Denied. `elsewhere` answers paths
+    that no face has a route for, or None.
     """
 
     path: str
@@ -75,6 +77,7 @@ class Face:
     routes: tuple[web.RouteDef, ...]
     says: Says = problem
     open_paths: frozenset[str] = frozenset()
+    elsewhere: Elsewhere | None = None
 
     def has(self, path: str) -> bool:
         return path == self.path or path.startswith(f"{self.path.rstrip('/')}/")

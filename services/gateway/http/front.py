@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -24,14 +25,14 @@ class Front:
     """Calls made here are made with what the caller showed, so they can do no more than it can."""
 
     def __init__(self, relay: Relay, clock: Clock) -> None:
-        self._relay, self._clock = relay, clock
+        self._relay, self.clock = relay, clock
         self.directory = Directory(relay.methods, clock)
 
     def asked(self, request: web.Request) -> Asked:
         """Who asks, and how. Raises Denied for who may not, and for what cannot be understood."""
         found = request.get(_ASKED)
         if found is None:
-            found = request[_ASKED] = asking.asked(request, self._relay, self._clock)
+            found = request[_ASKED] = asking.asked(request, self._relay, self.clock)
         return found
 
     async def call(self, asked: Asked, method: Method, message: Any) -> Any:
@@ -39,21 +40,32 @@ class Front:
         where the method takes a stream. Whoever leaves cancels the call at the agent too. Raises
         Denied.
         """
+        fed = _Fed(message) if method.client_streaming else None
         try:
-            return await self._relay.call(self._order(asked, method), message)
+            return await self._relay.call(self._order(asked, method), fed or message)
         except CallFailed as error:
-            raise Denied.of(error.found) from error
+            raise _said(fed) or Denied.of(error.found) from error
+        except asyncio.CancelledError as error:
+            if (said := _said(fed)) is not None:
+                raise said from error
+            raise
 
     async def stream(self, asked: Asked, method: Method, message: Any) -> AsyncGenerator[Any, None]:
         """The responses of a method that streams them, as they come. Raises Denied, also after
         some. Closing it cancels the call at the agent.
         """
+        fed = _Fed(message) if method.client_streaming else None
+        responses = self._relay.stream(self._order(asked, method), fed or message)
         try:
-            async with aclosing(self._relay.stream(self._order(asked, method), message)) as found:
+            async with aclosing(responses) as found:
                 async for response in found:
                     yield response
         except CallFailed as error:
-            raise Denied.of(error.found) from error
+            raise _said(fed) or Denied.of(error.found) from error
+        except asyncio.CancelledError as error:
+            if (said := _said(fed)) is not None:
+                raise said from error
+            raise
 
     def _order(self, asked: Asked, method: Method) -> Order:
         return Order(method, asked.shown, self._left_s(asked, method), asked.headers)
@@ -62,5 +74,27 @@ class Front:
         """What the contract allows where the caller asked for no less."""
         if asked.due_s is None:
             return method.deadline_s
-        left_s = max(0.0, asked.due_s - self._clock.monotonic_s())
+        left_s = max(0.0, asked.due_s - self.clock.monotonic_s())
         return left_s if method.deadline_s is None else min(left_s, method.deadline_s)
+
+
+class _Fed:
+    """A stream of requests that remembers why it broke: all that gRPC says then is that the call
+    was cancelled.
+    """
+
+    def __init__(self, requests: AsyncIterator[Any]) -> None:
+        self._requests = requests
+        self.said: Denied | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for one in self._requests:
+                yield one
+        except Denied as error:
+            self.said = error
+            raise
+
+
+def _said(fed: _Fed | None) -> Denied | None:
+    return fed.said if fed is not None else None

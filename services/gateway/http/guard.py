@@ -8,73 +8,125 @@ import ipaddress
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from services.gateway.http.denied import Denied, denied
-from services.gateway.http.face import Face, Says, problem
+from services.gateway.http.face import Face, problem
 from services.gateway.http.front import Front
+from services.gateway.http.origins import Origins
+from services.gateway.http.rates import Rates
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core import log
 
 _LOGGER = logging.getLogger("services.gateway")
-_HOST: Final = re.compile(
-    r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?P<port>:[0-9]{1,5})?"
-)
+_HOST: Final = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 _PATH_CHARS_MAX: Final = 200
+# A face may say otherwise of its pages.
+_HEADERS: Final = (
+    (hdrs.CACHE_CONTROL, "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+_ONLY_SECURE: Final = ("Strict-Transport-Security", "max-age=31536000")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Guard:
-    """`names` are those that may stand in `Host` besides the loopback's; pages of `origins` may
-    ask, and those that this gateway shows itself.
-    """
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whom the gateway answers: `names` may stand in `Host` besides the loopback's."""
 
-    def __init__(self, front: Front, faces: Sequence[Face], names: Collection[str]) -> None:
-        self._front, self._faces = front, faces
-        self._names = {"localhost", *(name.lower() for name in names if name)}
-        self._open = frozenset().union(*(face.open_paths for face in faces))
+    names: Collection[str]
+    origins: Origins
+    rates: Rates
+
+
+class Guard:
+    def __init__(self, front: Front, faces: Sequence[Face], terms: Terms) -> None:
+        self._front, self._faces, self._terms = front, faces, terms
+        self._names = {"localhost", *(name.lower() for name in terms.names if name)}
+        self._open = frozenset[str]().union(*(face.open_paths for face in faces))
+        # Browsers and clients repeat themselves.
+        self._own_hosts: set[str] = set()
 
     async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The answer of a face, or why there is none in the face's own form."""
-        try:
-            self._check(request)
-            return await handler(request)
-        except Denied as error:
-            said = error
-        except web.HTTPException as error:
-            said = _unrouted(error)
+        """The answer of a face. Raises Denied."""
+        return self._check(request) or await self._routed(request, handler)
+
+    def refuse(self, request: web.BaseRequest, said: Denied) -> web.Response:
+        """Says it as the face does whose path it is."""
+        path = request.path
         log.event(
             _LOGGER,
             logging.INFO,
             "http.refused",
-            path=request.path[:_PATH_CHARS_MAX],
+            path=path[:_PATH_CHARS_MAX],
             status=said.http_status,
             reason=said.reason,
             peer=str(request.remote),
         )
-        return self._says(request.path)(request, said)
+        says = next((face.says for face in self._faces if face.has(path)), problem)
+        response = says(request, said)
+        if not request.content.is_eof():
+            # What it still sends is nobody's to read.
+            response.force_close()
+        return response
 
-    def _check(self, request: web.Request) -> None:
+    async def sign(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """What every answer carries."""
+        headers = response.headers
+        headers[hdrs.SERVER] = "tandem"
+        for name, value in _HEADERS:
+            if name not in headers:
+                headers[name] = value
+        if request.secure:
+            headers[_ONLY_SECURE[0]] = _ONLY_SECURE[1]
+        self._terms.origins.mark(request, response)
+
+    async def _routed(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            for face in self._faces:
+                if face.elsewhere is not None and (found := await face.elsewhere(request)):
+                    return found
+            raise _unrouted(error) from error
+        except web.HTTPException as error:
+            raise _unrouted(error) from error
+
+    def _check(self, request: web.Request) -> web.Response | None:
+        """The answer to a browser that asks whether its page may; else None. Raises Denied."""
         if not self._is_own(request.headers.get(hdrs.HOST, "")):
             message = "the header `Host` is no name of this gateway; its settings may add one"
             raise denied(errors.ERROR_REASON_HOST_REFUSED, message)
-        if request.path not in self._open:
-            self._front.asked(request)
-
-    def _says(self, path: str) -> Says:
-        return next((face.says for face in self._faces if face.has(path)), problem)
+        terms = self._terms
+        terms.origins.check(request)
+        if request.path in self._open:
+            return None
+        if (preflight := terms.origins.preflight(request)) is not None:
+            return preflight
+        terms.rates.take(self._front.asked(request).caller)
+        return None
 
     def _is_own(self, host: str) -> bool:
+        if host in self._own_hosts:
+            return True
         found = _HOST.fullmatch(host.lower())
         if found is None:
             return False
         name = found["six"] or found["name"]
         try:
-            return name in self._names or ipaddress.ip_address(name).is_loopback
+            own = name in self._names or ipaddress.ip_address(name).is_loopback
         except ValueError:  # a name, of somebody else
             return False
+        if own and len(self._own_hosts) < _PATH_CHARS_MAX:
+            self._own_hosts.add(host)
+        return own
 
 
 def _unrouted(error: web.HTTPException) -> Denied:
@@ -82,12 +134,8 @@ def _unrouted(error: web.HTTPException) -> Denied:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         message = "the path is not asked with this HTTP method"
-        return denied(
-            errors.ERROR_REASON_VERB_NOT_ALLOWED,
-            message,
-            headers=((hdrs.ALLOW, allowed),),
-            allowed=allowed,
-        )
+        reason = errors.ERROR_REASON_VERB_NOT_ALLOWED
+        return denied(reason, message, headers=((hdrs.ALLOW, allowed),), allowed=allowed)
     if isinstance(error, web.HTTPNotFound):
         return denied(errors.ERROR_REASON_PATH_UNKNOWN, "no face of the gateway has the path")
     return denied(errors.ERROR_REASON_HTTP_INVALID, "the request cannot be understood")

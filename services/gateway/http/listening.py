@@ -5,10 +5,12 @@ free one where somebody has that. What it took is written down, and taken again 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Failure
 from tandemkit.hosting.http_port import HttpRefused, address_of, listening
@@ -35,6 +37,22 @@ def held(wanted: str, folder: Path) -> socket.socket:
         else:
             return found
     raise NoPort("the gateway can listen nowhere", why=str(errors[-1])) from errors[-1]
+
+
+def tls(settings: cfg.HttpSettings) -> ssl.SSLContext | None:
+    """By the certificate that the settings name. Raises CertificateRefused."""
+    if not settings.certificate_file:
+        return None
+    # It knows Envoy too, which is memory that nobody pays who has no certificate.
+    from tandemkit.hosting.edge import Certificate
+
+    certificate = Certificate(Path(settings.certificate_file), Path(settings.key_file))
+    certificate.check()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(certificate.chain, certificate.key)
+    return context
 
 
 def note(folder: Path, url: str) -> None:

@@ -2,19 +2,111 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 
+from services.gateway.http.denied import Denied, denied
 from services.gateway.http.face import Face
 from services.gateway.http.guard import Guard, Handler
+from tandem.gateway.v1 import errors_pb2 as errors
+from tandem.type.v1 import platform_error_pb2 as platform
+from tandemkit.core import ids
+from tandemkit.rpc import failure
+from tandemkit.rpc.remote import RemoteFailure
 
+_LOGGER = logging.getLogger("services.gateway")
+# A head comes within this, also on a connection that had requests before.
+HEAD_S: Final = 10.0
+# A connection without a request is closed then.
+IDLE_S: Final = 75.0
+HEADERS_MAX: Final = 100
+HEADER_BYTES_MAX: Final = 8190
 _GRACE_S: Final = 5.0
-_IDLE_S: Final = 75.0
+# What a caller sends that was refused is read and dropped for so long, that it reads the answer.
+_LINGER_S, _DROP_BYTES_MAX = 1.0, 1 << 20
+_HANDSHAKE_S: Final = 5.0
+_BACKLOG: Final = 1024
+_CONNECTION: Final[dict[str, Any]] = {
+    "keepalive_timeout": IDLE_S,
+    "max_headers": HEADERS_MAX,
+    "max_field_size": HEADER_BYTES_MAX,
+    "max_line_size": HEADER_BYTES_MAX,
+    "lingering_time": _LINGER_S,
+    # Agents log their calls themselves.
+    "access_log": None,
+}
+
+
+class Connection(web.RequestHandler):
+    """One caller's. aiohttp bounds how many headers there are and how long; this adds for how long
+    they may come, and answers in our words what is no HTTP.
+    """
+
+    def __init__(self, server: web.Server, guard: Guard, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop=loop, **_CONNECTION)
+        self._guard = guard
+        self._head: asyncio.TimerHandle | None = None
+        # How much of what was refused is still read, that its sender comes to read the answer.
+        self._drop_bytes: int | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in progress."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._head = self._loop.call_later(HEAD_S, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        if self._drop_bytes is not None:
+            self._drop_bytes -= len(data)
+            if self._drop_bytes < 0:
+                self.force_close()
+                return
+        super().data_received(data)
+        if self._messages or not self.is_idle:
+            if self._head is not None:
+                self._head.cancel()
+                self._head = None
+        elif self._head is None:
+            self._head = self._loop.call_later(HEAD_S, self._late)
+
+    def refused(self, request: web.BaseRequest) -> None:
+        """Whoever still sends the body of a request that was refused has little time and room."""
+        if not request.content.is_eof():
+            self._drop_bytes = _DROP_BYTES_MAX
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head is not None:
+            self._head.cancel()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Of what is no HTTP (400), and of a defect of a face."""
+        said = _malformed(exc) if status == 400 else _defect(request, exc)
+        response = self._guard.refuse(request, said)
+        response.force_close()
+        return response
+
+    def _late(self) -> None:
+        self._head = None
+        if self.is_idle:
+            self.force_close()
 
 
 @asynccontextmanager
@@ -22,28 +114,85 @@ async def serving(
     held: socket.socket,
     faces: Sequence[Face],
     guard: Guard,
+    connections_max: int,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[None]:
-    """Answers inside of the block."""
+    """Answers inside of the block. Behind it requests in progress have a few seconds more."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await guard.pass_on(request, handler)
+        try:
+            return await guard.pass_on(request, handler)
+        except Denied as said:
+            connection = request.protocol
+            if isinstance(connection, Connection):
+                connection.refused(request)
+            return guard.refuse(request, said)
 
     application = web.Application(middlewares=[guarded])
     for face in faces:
-        application.add_routes(face.routes)
+        application.add_routes(map(_unexpectant, face.routes))
+    application.on_response_prepare.append(guard.sign)
     runner = web.AppRunner(
-        application,
-        handle_signals=False,
-        access_log=None,
-        handler_cancellation=True,
-        keepalive_timeout=_IDLE_S,
-        shutdown_timeout=_GRACE_S,
+        application, handle_signals=False, handler_cancellation=True, shutdown_timeout=_GRACE_S
     )
     await runner.setup()
+    server, loop = runner.server, asyncio.get_running_loop()
+    assert server is not None
+
+    def admit() -> Connection:
+        """The oldest connection that asks nothing makes room for a new one."""
+        open_now: list[Any] = server.connections
+        if len(open_now) >= connections_max:
+            idle = next((one for one in open_now if one.is_idle), open_now[0])
+            idle.force_close()
+        return Connection(server, guard, loop)
+
+    listener = await loop.create_server(
+        admit,
+        sock=held,
+        ssl=tls,
+        backlog=_BACKLOG,
+        ssl_handshake_timeout=_HANDSHAKE_S if tls else None,
+    )
     try:
-        await web.SockSite(runner, held, ssl_context=tls).start()
         yield
     finally:
+        listener.close()
         await runner.cleanup()
+
+
+def _unexpectant(route: web.RouteDef) -> web.RouteDef:
+    """Whoever asks before it sends its body is told to by who reads that, or is refused."""
+    kwargs = {**route.kwargs, "expect_handler": _nothing}
+    return web.RouteDef(route.method, route.path, route.handler, kwargs)
+
+
+async def _nothing(_request: web.Request) -> None:
+    return
+
+
+def _malformed(error: BaseException | None) -> Denied:
+    said = str(error)
+    if isinstance(error, LineTooLong) or "Too many headers" in said:
+        message = "the head of the request is larger than the gateway reads"
+        return denied(
+            errors.ERROR_REASON_HEAD_TOO_LARGE,
+            message,
+            headers_max=HEADERS_MAX,
+            header_bytes_max=HEADER_BYTES_MAX,
+        )
+    return denied(errors.ERROR_REASON_HTTP_INVALID, "the request is no HTTP that we understand")
+
+
+def _defect(request: web.BaseRequest, error: BaseException | None) -> Denied:
+    """The caller learns an id, under which the log has the cause."""
+    incident = ids.incident_id()
+    fields = {"path": request.path[:200], "incident": incident}
+    _LOGGER.error("http.defect", exc_info=error, extra={"tandem_fields": fields})
+    refusal = failure.of_platform(
+        platform.PLATFORM_ERROR_REASON_INTERNAL,
+        "the gateway failed; its log has the cause under this incident",
+        incident=incident,
+    )
+    return Denied.of(RemoteFailure.said(refusal))

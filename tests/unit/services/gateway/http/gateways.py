@@ -54,7 +54,7 @@ class Probing:
         if request.text == "odd":
             raise CallerError(probe.TOO_ODD, "the text is odd", field="text", text=request.text)
         if request.text == "busy":
-            raise TransientError(probe.BUSY, "there is too much to do", retry_after_s=1.5)
+            raise TransientError(probe.BUSY, "there is too much to do", retry_after_s=0.1)
         if request.text == "broken":
             raise RuntimeError("a defect of the agent")
         return probe.ProbeResponse(text=request.text)

@@ -1,0 +1,51 @@
+"""How often a caller may ask: so much over time, and somewhat more at once after a pause."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.gateway.http.denied import denied
+from tandem.gateway.config.v1 import http_pb2 as cfg
+from tandem.gateway.v1 import errors_pb2 as errors
+from tandemkit.core.clock import Clock
+from tandemkit.rpc.callers import OPERATOR
+
+_KEY_RATE: Final = cfg.HttpRate(per_second=50, at_once=200)
+# Callers that have paused are forgotten then: they may do all at once again in any case.
+_KNOWN_MAX: Final = 1000
+
+
+class Rates:
+    """A bucket for each caller, which fills by itself: who has the token shares one."""
+
+    def __init__(self, settings: cfg.HttpSettings, clock: Clock) -> None:
+        self._of_key = settings.key_rate if settings.HasField("key_rate") else _KEY_RATE
+        self._of_token = settings.token_rate if settings.HasField("token_rate") else None
+        self._clock = clock
+        # What is left, and as of when.
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, caller: str) -> None:
+        """Counts one request. Raises Denied."""
+        rate = self._of_token if caller == OPERATOR else self._of_key
+        if rate is None:
+            return
+        now_s = self._clock.monotonic_s()
+        left, since_s = self._left.get(caller, (float(rate.at_once), now_s))
+        left = min(rate.at_once, left + (now_s - since_s) * rate.per_second)
+        if left < 1:
+            wait_s = (1 - left) / rate.per_second
+            raise denied(
+                errors.ERROR_REASON_RATE_EXCEEDED,
+                "the caller asks more often than it may",
+                retry_after_s=wait_s,
+                caller=caller,
+                per_second=f"{rate.per_second:g}",
+            )
+        if len(self._left) >= _KNOWN_MAX and caller not in self._left:
+            self._forget(now_s)
+        self._left[caller] = left - 1, now_s
+
+    def _forget(self, now_s: float) -> None:
+        full_s = self._of_key.at_once / self._of_key.per_second
+        self._left = {name: one for name, one in self._left.items() if now_s - one[1] < full_s}
