@@ -12,6 +12,8 @@ from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard, Terms
 from services.gateway.http.mcp import face as mcp
 from services.gateway.http.openai import routes as openai
+from services.gateway.http.openapi import face as openapi
+from services.gateway.http.openapi import page
 from services.gateway.http.origins import Origins
 from services.gateway.http.rates import Rates
 from services.gateway.http.servicer import Gateway
@@ -60,6 +62,8 @@ def _faces(
         rest.face(front, body_bytes_max),
         openai.face(front, clock, body_bytes_max),
         mcp.face(front, clock, errands, body_bytes_max),
+        openapi.face(front),
+        page.face(),
     )
 
 

@@ -41,6 +41,11 @@ _OWN_STATUS: Final[Mapping[int, int]] = {
 }
 
 
+def status_of(code: str) -> int:
+    """What HTTP calls a code of gRPC, by its name."""
+    return _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 @dataclass(eq=False)
 class Denied(Exception):
     """`code` is the name of gRPC's, and the words are those that a gRPC caller would be told.
@@ -62,7 +67,7 @@ class Denied(Exception):
 
     @property
     def http_status(self) -> int:
-        return self.status or _STATUS.get(self.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return self.status or status_of(self.code)
 
     @classmethod
     def of(cls, found: RemoteFailure) -> Denied:

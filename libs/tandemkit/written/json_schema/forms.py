@@ -37,6 +37,22 @@ def or_null(schema: Schema) -> Schema:
     return wider
 
 
+def without_null(schema: Schema) -> Schema:
+    """The same without what `or_null` added."""
+    if schema.get("anyOf", [])[1:] == [{"type": "null"}]:
+        beside = {name: one for name, one in schema.items() if name != "anyOf"}
+        only: Schema = schema["anyOf"][0]
+        return beside | only
+    kinds = schema.get("type")
+    if not isinstance(kinds, list) or "null" not in kinds:
+        return schema
+    left = [one for one in kinds if one != "null"]
+    narrower = schema | {"type": left[0] if len(left) == 1 else left}
+    if "enum" in schema:
+        narrower["enum"] = [one for one in schema["enum"] if one is not None]
+    return narrower
+
+
 def described(schema: Schema, *texts: str) -> Schema:
     """With what there is to say about it, if anything."""
     said = " ".join(text for text in texts if text)
