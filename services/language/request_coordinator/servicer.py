@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from services.language.request_coordinator.asked import Asked, Piece
 from services.language.request_coordinator.calling import CORRELATION_HEADER
 from services.language.request_coordinator.coordinator import Coordinator, Event
-from services.language.request_coordinator.routing import routed
+from services.language.request_coordinator.routing import routed, scored
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import errors_pb2 as errors
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
@@ -37,7 +37,12 @@ class RequestCoordinator(rpc.RequestCoordinatorServiceServicer):
             yield _told(event)
 
     async def Classify(self, request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyResponse:
-        return pb.ClassifyResponse(routing=routed(request.text, nouns.ROUTE_UNSPECIFIED))
+        return pb.ClassifyResponse(
+            routing=routed(request.text, nouns.ROUTE_UNSPECIFIED),
+            scores=[
+                pb.RouteScore(route=route, probability=one) for route, one in scored(request.text)
+            ],
+        )
 
 
 def _asked(request: pb.AskRequest | pb.StreamAskRequest, context: Context) -> Asked:

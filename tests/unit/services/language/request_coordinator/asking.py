@@ -27,7 +27,7 @@ from tandemkit.testing.agents import fake_agent, serving
 
 Method: TypeAlias = Callable[[Any, Any], Any]
 Stream: TypeAlias = Callable[[Any, Any], AsyncIterator[Any]]
-AWAY_S = 5.0
+AWAY_S = 0.05
 SAID = "Pumps are fine machines."
 TEXT = "A pump is primed with water. Wax closes a leak."
 

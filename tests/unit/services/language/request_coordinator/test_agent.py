@@ -15,6 +15,7 @@ from tandemkit.core.clock import stopwatch_s
 from tandemkit.testing.failures import failure_of
 from tests.unit.services.language.request_coordinator.asking import (
     AWAY_S,
+    SAID,
     TEXT,
     Beside,
     away,
@@ -76,7 +77,7 @@ async def test_nobody_who_answers_is_another_thing_than_no_answer(
     tmp_path: Path, beside: Beside
 ) -> None:
     """What nothing stored answers is said; where nobody could be asked the call fails."""
-    beside.documents = beside.find_no_passage
+    beside.documents, beside.model = beside.find_no_passage, beside.say_nothing
     async with coordinating(tmp_path, beside) as agent:
         answer = await agent.Ask(pb.AskRequest(text=QUESTION))
         assert (answer.is_answered, answer.answer) == (False, "")
@@ -146,6 +147,18 @@ async def test_how_the_fleet_is_is_told_by_control(tmp_path: Path, beside: Besid
     assert "1 of 2 agents serve" in every.answer
     assert "tale-paint" in every.answer
     assert one.answer == "tale-paint runs nowhere at present."
+
+
+async def test_what_documents_do_not_know_a_language_model_is_asked(
+    tmp_path: Path, beside: Beside
+) -> None:
+    """Where the route was a guess, and never where the caller named it."""
+    beside.documents = beside.find_no_passage
+    async with coordinating(tmp_path, beside) as agent:
+        guessed = await agent.Ask(pb.AskRequest(text=QUESTION))
+        named = await agent.Ask(pb.AskRequest(text=QUESTION, route=nouns.ROUTE_KNOWLEDGE))
+    assert (guessed.answer, guessed.answerer.is_fallback) == (SAID, True)
+    assert not named.is_answered
 
 
 async def test_a_session_of_another_namespace_is_refused(tmp_path: Path, beside: Beside) -> None:
