@@ -9,14 +9,17 @@ from pathlib import Path
 
 import click
 
+from tandem.control.v1.machine_pb2 import WantedMachine
 from tandemkit.cli import running, shells
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.credential import token_file
 from tandemkit.cli.output import Refusal, as_json, emit, examples
 from tandemkit.cli.parts import built_tools
 from tandemkit.core.environment import Environment
+from tandemkit.core.names import INFERENCE
 from tandemkit.core.token import FILE_VARIABLE as TOKEN_FILE_VARIABLE
 from tandemkit.hosting.membership import label
+from tandemkit.machine.home import Home
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE, Node, bootstrap
 
 _ANSWER_WITHIN_S = 0.5
@@ -30,6 +33,7 @@ _ANSWER_WITHIN_S = 0.5
         "./tandem env --address 10.0.0.1:8200,10.0.0.2:8200 --machine mainpc",
         "./tandem env --file bootstrap.json",
         '"$(./tandem env python)" -V      one value; --json has all of them',
+        "./tandem env kserve              where tritonclient finds the fleet's models",
     ),
 )
 @click.argument("name", required=False)
@@ -49,7 +53,7 @@ def env(
     """Print what a shell needs to call the fleet; or only the value of NAME, such as python."""
     environment = Environment.read()
     mesh = _mesh(environment, **client)
-    value = {**mesh, **_checkout(environment)}
+    value = {**mesh, "kserve": _inference(environment), **_checkout(environment)}
     if name is not None:
         if name not in value:
             raise Refusal(f"no value {name!r}; there are: {', '.join(value)}.")
@@ -68,6 +72,16 @@ def _mesh(
     node = node or f"shell-{machine}"
     text = bootstrap(Node(node, machine), controls)
     return {"controls": ",".join(controls), "machine": machine, "node": node, "bootstrap": text}
+
+
+def _inference(environment: Environment) -> str:
+    """Where clients of KServe find the fleet that know no xDS; empty where nothing runs."""
+    wanted = Home(environment.home).wanted or WantedMachine()
+    for machine in wanted.plan.machines:
+        for host in machine.hosts if machine.name == wanted.machine else ():
+            if any(one.service == INFERENCE for one in host.agents):
+                return f"{wanted.listen or machine.address}:{host.grpc_port}"
+    return ""
 
 
 def _checkout(environment: Environment) -> dict[str, str]:

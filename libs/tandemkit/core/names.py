@@ -13,10 +13,11 @@ _SERVICE = re.compile(
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z0-9]*|[A-Z]+")
 _INSTANCE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
 
+INFERENCE: Final = "inference.GRPCInferenceService"
 # Contracts of protocols that others made, and that their clients call by these very names. Each
 # bears a name of ours besides, of which all else derives: docs/adr/0039.
 OF_OTHERS: Final[Mapping[str, str]] = {
-    "inference.GRPCInferenceService": "tandem.gateway.v1.KserveService",
+    INFERENCE: "tandem.gateway.v1.KserveService",
 }
 
 

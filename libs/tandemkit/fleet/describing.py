@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tandem.fleet.v1 import plan_pb2 as pb
 from tandem.fleet.v1.resources_pb2 import MemoryPool
+from tandemkit.core.names import INFERENCE
 from tandemkit.fleet import asks
 from tandemkit.fleet.hosts import Part, WantedHost
 from tandemkit.fleet.limits import Limits
@@ -14,9 +15,11 @@ from tandemkit.fleet.placing import Room, on_cpu
 from tandemkit.fleet.stanzas import Stanza
 from tandemkit.written.marked import Mistake
 from tandemkit.written.pools import pool_name
-from tandemkit.written.ports import CONTROL, PortBook
+from tandemkit.written.ports import CONTROL, KSERVE, PortBook
 
 GRPC, HTTP = "grpc", "http"
+# What listens at a port of its own, by the name of that; the first counts for a host of both.
+_LOOKED_FOR = {CONTROL: REGISTRY, KSERVE: INFERENCE}
 
 
 class Describing:
@@ -78,17 +81,26 @@ class Describing:
 
     def _numbers(self, room: Room, hosts: Sequence[WantedHost], name: str) -> Iterator[int]:
         free = list(self._ports.free(name))
-        fixed = self._ports.fixed.get(CONTROL, 0) if name == GRPC else 0
-        control = next((one.name for one in hosts if fixed and _serves_registry(one)), "")
-        others = [one.name for one in hosts if one.name != control]
+        fixed = self._looked_for(hosts) if name == GRPC else {}
+        others = [one.name for one in hosts if one.name not in fixed]
         if len(others) > len(free):
             said = (
                 f"{room.machine.name} needs {len(others)} ports of `{name}`, and {len(free)} are "
                 f"free: make the range {len(others) - len(free)} longer"
             )
             self.mistakes.append(self._ports.short_of(name, said))
-        numbers = {**dict(zip(others, free, strict=False)), control: fixed}
+        numbers = {**dict(zip(others, free, strict=False)), **fixed}
         return (numbers.get(one.name, 0) for one in hosts)
+
+    def _looked_for(self, hosts: Sequence[WantedHost]) -> dict[str, int]:
+        """Hosts that clients who know no other find at one port, each with it."""
+        found: dict[str, int] = {}
+        for name, service in _LOOKED_FOR.items():
+            serving = (one.name for one in hosts if _serves(one, service))
+            host = next(serving, "")
+            if host and name in self._ports.fixed:
+                found.setdefault(host, self._ports.fixed[name])
+        return found
 
     def _host(self, room: Room, host: WantedHost, ports: tuple[int, int]) -> pb.PlannedHost:
         agents = [self._agent(room, host, part, one) for part in host.parts for one in part.members]
@@ -142,8 +154,8 @@ class Describing:
         return found
 
 
-def _serves_registry(host: WantedHost) -> bool:
-    return any(one.fields.service == REGISTRY for one in host.members)
+def _serves(host: WantedHost, service: str) -> bool:
+    return any(one.fields.service == service for one in host.members)
 
 
 def _without_gpu(rooms: Sequence[Room]) -> Iterator[str]:

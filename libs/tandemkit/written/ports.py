@@ -10,7 +10,7 @@ from tandemkit.written.marked import Entry, Mistake, Reader, read
 from tandemkit.written.near import hint
 from tandemkit.written.variables import Variables
 
-CONTROL = "control"
+CONTROL, KSERVE = "control", "kserve"
 
 
 @dataclass

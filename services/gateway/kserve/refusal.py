@@ -67,3 +67,12 @@ def bad_parameter(message: str, parameter: str) -> CallerError:
 
 def unsupported(message: str, feature: str) -> CallerError:
     return CallerError(errors.ERROR_REASON_INFERENCE_FEATURE_UNSUPPORTED, message, feature=feature)
+
+
+def no_memory() -> CallerError:
+    return unsupported("there is no shared memory here: send tensors in requests", "shared_memory")
+
+
+def no_settings() -> CallerError:
+    said = "there are no settings of logs and traces here: both are the fleet's"
+    return unsupported(said, "settings")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import Any, Final, NoReturn
@@ -15,7 +15,7 @@ from inference import model_config_pb2 as configs
 from services.gateway.kserve.desk import Desk
 from services.gateway.kserve.ledger import Ledger
 from services.gateway.kserve.models import Model
-from services.gateway.kserve.refusal import unsupported
+from services.gateway.kserve.refusal import no_memory, no_settings, unsupported
 from services.gateway.kserve.repository import Repository
 from services.gateway.kserve.tensors import BYTES, Form
 from tandemkit.core.errors import CallerError, Failure, TransientError
@@ -37,16 +37,16 @@ _DEPENDENTS: Final = "unload_dependents"
 _DATATYPES: Final = {BYTES: configs.TYPE_STRING}
 
 
-def _refusing(message: str, feature: str) -> Any:
+def _refusing(refusal: Callable[[], CallerError]) -> Any:
     """A method that the protocol has and this server does not."""
 
     async def refuse(_self: Kserve, _request: Message, _context: Context) -> NoReturn:
-        raise unsupported(message, feature)
+        raise refusal()
 
     return refuse
 
 
-_NO_MEMORY: Final = _refusing("there is no shared memory here: send tensors in requests", "memory")
+_NO_MEMORY: Final = _refusing(no_memory)
 
 
 class Kserve(rpc.GRPCInferenceServiceServicer):
@@ -156,8 +156,7 @@ class Kserve(rpc.GRPCInferenceServiceServicer):
     SystemSharedMemoryStatus = SystemSharedMemoryRegister = _NO_MEMORY
     SystemSharedMemoryUnregister = CudaSharedMemoryStatus = _NO_MEMORY
     CudaSharedMemoryRegister = CudaSharedMemoryUnregister = _NO_MEMORY
-    TraceSetting = _refusing("there are no trace settings here: traces are the fleet's", "trace")
-    LogSettings = _refusing("there are no log settings here: logs are the fleet's", "log")
+    TraceSetting = LogSettings = _refusing(no_settings)
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from inference import grpc_inference_service_pb2 as pb
 from inference.tensor_pb2 import InferTensorContents
-from services.gateway.kserve.refusal import bad_tensor, unsupported
+from services.gateway.kserve.refusal import bad_tensor, no_memory, unsupported
 
 ANY: Final = -1
 BYTES: Final = "BYTES"
@@ -104,8 +104,7 @@ def wanted(request: pb.ModelInferRequest, forms: Sequence[Form]) -> tuple[str, .
         if output.name not in known:
             said = f"the model has no output `{output.name}`; it gives {_listed(known)}"
             raise bad_tensor(said, output.name, "outputs")
-        for parameter in output.parameters:
-            raise unsupported(f"outputs take no parameter `{parameter}` here", parameter)
+        _check_bare(output.parameters, "outputs")
     return tuple(dict.fromkeys(one.name for one in request.outputs)) or tuple(known)
 
 
@@ -124,8 +123,7 @@ def write(
 def _elements(
     sent: pb.ModelInferRequest.InferInputTensor, form: Form, raw: bytes | None
 ) -> Sequence[Any]:
-    for parameter in sent.parameters:
-        raise unsupported(f"inputs take no parameter `{parameter}` here", parameter)
+    _check_bare(sent.parameters, "inputs")
     if sent.datatype != form.datatype:
         said = f"input `{form.name}` is {sent.datatype or 'of no datatype'}; it takes"
         raise bad_tensor(f"{said} {form.datatype}", form.name, datatype=sent.datatype)
@@ -139,6 +137,13 @@ def _elements(
         said = f"input `{form.name}` has {len(found)} elements, and its shape {list(sent.shape)}"
         raise bad_tensor(f"{said} asks for {math.prod(sent.shape)}", form.name)
     return found
+
+
+def _check_bare(parameters: Iterable[str], what: str) -> None:
+    for parameter in parameters:
+        if parameter.startswith("shared_memory"):
+            raise no_memory()
+        raise unsupported(f"{what} take no parameter `{parameter}` here", parameter)
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:

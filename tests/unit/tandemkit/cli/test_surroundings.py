@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tandem.control.v1.machine_pb2 import WantedMachine
 from tandemkit.cli import shells
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.surroundings import env
+from tandemkit.core.names import INFERENCE
 from tandemkit.machine.home import Home
 from tandemkit.mesh.bootstrap import FILE_VARIABLE, VARIABLE
 
@@ -46,6 +48,25 @@ def test_a_shell_evaluates_it_to_the_bootstrap() -> None:
     uris = [server["server_uri"] for server in told["xds_servers"]]
     assert uris == ["10.0.0.1:8200", "10.0.0.2:8200"]
     assert (told["node"]["id"], told["node"]["locality"]) == ("me", {"zone": "pc2"})
+
+
+def test_it_says_where_models_are_asked_without_xds(tmp_path: Path) -> None:
+    """The port that the host has, which need not be the one that was planned."""
+    home = Home(tmp_path)
+    assert invoke("kserve").output == "\n"
+    home.prepare()
+    wanted = WantedMachine(machine="pc2", listen="10.0.0.2")
+    for name in ("mainpc", "pc2"):
+        machine = wanted.plan.machines.add(name=name, address=name)
+        for host, service in (("control", "tandem.control.v1.RegistryService"), ("g", INFERENCE)):
+            machine.hosts.add(name=host, grpc_port=8001 + len(machine.hosts)).agents.add(
+                service=service
+            )
+    home.want(wanted)
+    assert invoke("kserve").output == "10.0.0.2:8002\n"
+    wanted.listen = ""
+    home.want(wanted)
+    assert invoke("kserve").output == "pc2:8002\n"
 
 
 def test_it_names_the_fleet_that_was_started_with_this_home(tmp_path: Path) -> None:

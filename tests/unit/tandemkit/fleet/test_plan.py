@@ -6,6 +6,7 @@ import pytest
 
 from tandem.fleet.v1 import resources_pb2 as kinds
 from tandem.fleet.v1.runtime_pb2 import RUNTIME_NODE, RUNTIME_UNSPECIFIED
+from tandemkit.core.names import INFERENCE
 from tandemkit.fleet.needs import Calls
 from tandemkit.fleet.plan import NoSuchProfile
 from tests.unit.tandemkit.fleet import planted
@@ -69,6 +70,20 @@ def test_ports_pass_over_what_is_fixed_or_reserved() -> None:
         ("look", 8201, 9102),
         ("text", 8202, 9103),
     ]
+
+
+def test_who_is_looked_for_at_one_port_has_that() -> None:
+    """Clients of another protocol know an address, wherever in the plan its server is."""
+    planted = (
+        Planted()
+        .changed("ports.yaml", "fixed:", "fixed:\n  - name: kserve\n    port: 8001")
+        .changed(FLEET, "name: text-guard", "name: gateway-kserve")
+        .changed(FLEET, GUARD, INFERENCE)
+        .changed(_GROUPS, "[text-*]", "[gateway-*, text-*]")
+    )
+    found = hosts(planted.plan())
+    assert (found["control"].grpc_port, found["text"].grpc_port) == (8200, 8001)
+    assert found["look"].grpc_port == 8201
 
 
 def test_a_group_says_its_runtime_and_where_its_ports_are_from() -> None:
