@@ -60,7 +60,7 @@ def _faces(
     return (
         health.face(),
         rest.face(front, body_bytes_max),
-        openai.face(front, clock, body_bytes_max),
+        openai.face(front, body_bytes_max),
         mcp.face(front, clock, errands, body_bytes_max),
         openapi.face(front),
         page.face(),

@@ -18,6 +18,7 @@ from tandemkit.cli.pinned import fresh_folder
 from tandemkit.cli.steps import Step, StepFailure, Steps
 from tandemkit.core.environment import Environment
 from tandemkit.testing.parts import demand
+from tests.unit.services.gateway.http.gateways import Gateway
 
 HERE = Path(__file__).resolve().parent
 _TIMEOUT_S = 60
@@ -68,3 +69,9 @@ async def run(argv: tuple[str, ...], folder: Path, variables: Mapping[str, str])
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def shown(it: Gateway) -> dict[str, str]:
+    """Where the gateway is, and what it asks for, as the clients read it."""
+    key = it.token.bearer.removeprefix("Bearer ")
+    return {"OPENAI_BASE_URL": f"{it.url}/v1", "OPENAI_API_KEY": key}

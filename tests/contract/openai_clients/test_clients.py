@@ -54,18 +54,13 @@ async def told(
 
 async def _python(it: Gateway) -> str:
     argv = (*await programs.python(), str(programs.HERE / "python" / "client.py"))
-    return await programs.run(argv, programs.HERE, _shown(it))
+    return await programs.run(argv, programs.HERE, programs.shown(it))
 
 
 async def _node(it: Gateway) -> str:
     folder, argv = await programs.node()
     shutil.copy2(programs.HERE / "node" / "client.mjs", folder)
-    return await programs.run((*argv, "client.mjs"), folder, _shown(it))
-
-
-def _shown(it: Gateway) -> dict[str, str]:
-    key = it.token.bearer.removeprefix("Bearer ")
-    return {"OPENAI_BASE_URL": f"{it.url}/v1", "OPENAI_API_KEY": key}
+    return await programs.run((*argv, "client.mjs"), folder, programs.shown(it))
 
 
 def test_a_client_chats(told: dict[str, Any]) -> None:

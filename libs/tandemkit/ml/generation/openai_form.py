@@ -47,7 +47,10 @@ def conversation(model: str, asked: Conversation) -> dict[str, Any]:
     if asked.tools:
         body["tools"] = [_tool(one) for one in asked.tools]
     if asked.HasField("tool_choice"):
-        body["tool_choice"] = _tool_choice(asked.tool_choice)
+        if asked.tool_choice.WhichOneof("choice"):
+            body["tool_choice"] = _tool_choice(asked.tool_choice)
+        if asked.tool_choice.one_at_a_time and asked.tools:
+            body["parallel_tool_calls"] = False
     if asked.HasField("form"):
         body["response_format"] = _response_format(asked.form)
     if asked.HasField("sampling"):
@@ -165,6 +168,8 @@ def _tool(said: chat.Tool) -> dict[str, Any]:
         function["description"] = said.description
     if said.parameters_schema:
         function["parameters"] = schema(said.parameters_schema, said.name)
+    if said.strict:
+        function["strict"] = True
     return {"type": "function", "function": function}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.gateway.http.openai import conversation, sampling
 from services.gateway.http.openai.errors import invalid
-from services.gateway.http.openai.fields import Setter, fill, flag, ignored, not_here, text
+from services.gateway.http.openai.fields import Setter, fill, ignored, not_here, text
 from services.gateway.http.openai.json_text import quoted
 from services.gateway.http.openai.quoting import (
     annotations_json,
@@ -38,15 +38,10 @@ def _namespace(request: Any, value: object) -> None:
     request.namespace = text(value, "namespace")
 
 
-def _parallel(_request: Any, value: object) -> None:
-    flag(value, "parallel_tool_calls")
-
-
 SETTERS: dict[str, Setter] = {
     **sampling.CHAT_SETTERS,
     **conversation.SETTERS,
     "namespace": _namespace,
-    "parallel_tool_calls": _parallel,
     "functions": not_here("functions", _OLDER, []),
     "function_call": not_here("function_call", _OLDER),
     "modalities": not_here("modalities", _NO_AUDIO, ["text"]),

@@ -120,6 +120,8 @@ def set_tools(request: Any, value: object) -> None:
         if (parameters := function.get("parameters")) is not None:
             where = f"{path}.function.parameters"
             tool.parameters_schema = encoded(mapping(parameters, where))
+        if (strict := function.get("strict")) is not None:
+            tool.strict = flag(strict, f"{path}.function.strict")
 
 
 def set_tool_choice(request: Any, value: object) -> None:
@@ -129,6 +131,11 @@ def set_tool_choice(request: Any, value: object) -> None:
         request.tool_choice.name = text(function.get("name"), f"{path}.function.name")
     else:
         request.tool_choice.use = choice(value, _USES, path)
+
+
+def set_parallel(request: Any, value: object) -> None:
+    if not flag(value, "parallel_tool_calls"):
+        request.tool_choice.one_at_a_time = True
 
 
 def set_form(request: Any, value: object) -> None:
@@ -161,5 +168,6 @@ SETTERS: dict[str, Setter] = {
     "messages": set_messages,
     "tools": set_tools,
     "tool_choice": set_tool_choice,
+    "parallel_tool_calls": set_parallel,
     "response_format": set_form,
 }

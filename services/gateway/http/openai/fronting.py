@@ -43,7 +43,7 @@ def request_of(body: dict[str, Any]) -> pb.AskRequest | pb.StreamAskRequest:
     said = chat.request_of({name: one for name, one in body.items() if name not in _OWN})
     streamed = isinstance(said, models.StreamChatRequest)
     request = pb.StreamAskRequest() if streamed else pb.AskRequest()
-    if said.tools or said.HasField("form") or said.HasField("tool_choice"):
+    if said.tools or said.HasField("form") or said.tool_choice.WhichOneof("choice"):
         name = "response_format" if said.HasField("form") else "tools"
         raise absent(f"'{name}' is not here for the model '{NAME}': ask a language model", name)
     *before, last = said.messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -26,16 +27,29 @@ def model_of(answerer: chat.Answerer) -> str:
 
 def beside(answerer: chat.Answerer, sources: Collection[chat.QuotedSource]) -> str:
     """The fields `answerer` and, where the answer stands on some, `sources`."""
+    told = _answerer_json(
+        answerer.backend,
+        answerer.model,
+        is_generative=answerer.is_generative,
+        is_fallback=answerer.is_fallback,
+        cause=answerer.fallback_cause,
+    )
+    return f'{told},"sources":{sources_json(sources)}' if sources else told
+
+
+@functools.lru_cache(maxsize=256)
+def _answerer_json(
+    backend: str, model: str, *, is_generative: bool, is_fallback: bool, cause: str
+) -> str:
+    """Few answer much."""
     said = {
-        "backend": answerer.backend,
-        "model": answerer.model,
-        "is_generative": answerer.is_generative,
-        "is_fallback": answerer.is_fallback,
+        "backend": backend,
+        "model": model,
+        "is_generative": is_generative,
+        "is_fallback": is_fallback,
+        **({"fallback_cause": cause} if cause else {}),
     }
-    if answerer.fallback_cause:
-        said["fallback_cause"] = answerer.fallback_cause
-    more = f',"sources":{sources_json(sources)}' if sources else ""
-    return f'"answerer":{encoded(said)}{more}'
+    return f'"answerer":{encoded(said)}'
 
 
 def sources_json(sources: Iterable[chat.QuotedSource]) -> str:

@@ -34,7 +34,6 @@ from tandem.language.v1 import request_coordinator_service_pb2 as asking
 from tandem.memory.v1 import embedding_service_pb2 as embedding_pb
 from tandem.models.v1 import chat_pb2
 from tandem.models.v1 import model_service_pb2 as pb
-from tandemkit.core.clock import Clock
 from tandemkit.rpc.contract import Method
 
 _METHODS = pb.DESCRIPTOR.services_by_name["ModelService"].methods_by_name
@@ -53,8 +52,8 @@ _EMBEDDING = embedding_pb.ListEmbeddingModelsRequest()
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def face(front: Front, clock: Clock, body_bytes_max: int) -> Face:
-    answers = _Answers(front, clock, body_bytes_max)
+def face(front: Front, body_bytes_max: int) -> Face:
+    answers = _Answers(front, body_bytes_max)
     routes = (
         web.post("/v1/chat/completions", _refusing(answers.chat)),
         web.post("/v1/completions", _refusing(answers.complete)),
@@ -74,8 +73,8 @@ def says(_request: web.BaseRequest, denied: Denied) -> web.Response:
 class _Answers:
     """One method for each path. Each raises Refused or Denied."""
 
-    def __init__(self, front: Front, clock: Clock, body_bytes_max: int) -> None:
-        self._front, self._clock, self._body_bytes_max = front, clock, body_bytes_max
+    def __init__(self, front: Front, body_bytes_max: int) -> None:
+        self._front, self._body_bytes_max = front, body_bytes_max
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         return body_of(await body.read(request, self._body_bytes_max))
@@ -107,7 +106,7 @@ class _Answers:
     async def _ask(
         self, request: web.Request, asked: Asked, said: dict[str, Any]
     ) -> web.StreamResponse:
-        message, created_s = fronting.request_of(said), int(self._clock.now().timestamp())
+        message, created_s = fronting.request_of(said), int(self._front.clock.now().timestamp())
         if isinstance(message, asking.AskRequest):
             answer = await self._front.call(asked, ASK, message)
             body = fronting.answer_json(answer, created_s)

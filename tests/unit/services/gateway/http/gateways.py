@@ -98,15 +98,21 @@ class Gateway:
             return told.status, await told.json(content_type=None)
 
 
+def _placed(agent: Agent) -> Placed:
+    return Placed(agent, agent.settings() if agent.settings else None)
+
+
 @asynccontextmanager
 async def gateway(
-    folder: Path, *beside: Agent, settings: cfg.HttpSettings | None = None
+    folder: Path, *beside: Agent | Placed, settings: cfg.HttpSettings | None = None
 ) -> AsyncIterator[Gateway]:
-    """With the token of `folder`, which its gRPC port asks for too."""
+    """With the token of `folder`, which its gRPC port asks for too. Agents have their default
+    settings where none are said.
+    """
     token = Token.kept(folder / "token")
     state = folder / "state"
     placed = Placed(AGENT, settings or cfg.HttpSettings(address=ADDRESS))
-    others = [Placed(one, one.settings() if one.settings else None) for one in beside]
+    others = [one if isinstance(one, Placed) else _placed(one) for one in beside]
     place = Place(f"unix:{folder}/grpc", state, SystemClock(), 0.0, token=token)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(hosting((placed, *others), place))
