@@ -17,7 +17,7 @@ from tandemkit.testing.parts import demand, fetch
 from tandemkit.testing.parts_language import llama_cpp_server
 from tandemkit.testing.parts_network import HttpServer, RabbitmqServer
 from tandemkit.testing.parts_storage import NatsServer, PostgresServer, RedisServer
-from tandemkit.testing.scripted_model import write_model
+from tandemkit.testing.scripted_model import Script, write_model
 from tests.cluster.eventually import eventually
 
 pytestmark = pytest.mark.cluster
@@ -63,7 +63,7 @@ async def test_nats_keeps_what_was_published(nats: NatsServer) -> None:
 
 async def test_llama_cpp_says_its_script(tmp_path: Path) -> None:
     """The server of llama.cpp loads a model that a test wrote, and says what that says."""
-    model = write_model(tmp_path / "model.gguf", SCRIPT)
+    model = write_model(tmp_path / "model.gguf", Script(SCRIPT))
     asked = {"messages": [{"role": "user", "content": "Well?"}]}
     async with llama_cpp_server(model) as server:
         body = json.dumps(asked).encode()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tandemkit.testing.parts_language import MODEL, ollama_server
-from tandemkit.testing.scripted_model import write_model
+from tandemkit.testing.scripted_model import Script, write_model
 
 pytestmark = pytest.mark.cluster
 SCRIPT = "The quick brown fox jumps over the lazy dog."
@@ -13,9 +13,9 @@ SCRIPT = "The quick brown fox jumps over the lazy dog."
 
 async def test_ollama_says_its_script(tmp_path: Path) -> None:
     """A model that a test wrote is loaded and kept; there is no network to pull others from."""
-    model = write_model(tmp_path / "model.gguf", SCRIPT)
+    model = write_model(tmp_path / "model.gguf", Script(SCRIPT))
     async with ollama_server() as server:
-        await server.add(MODEL, model, "{{ .Prompt }}")
+        await server.add(MODEL, model)
         asked = {"model": MODEL, "prompt": "Well?", "options": {"num_thread": 1}, "stream": False}
         assert (await server.ask("/api/generate", **asked))["response"] == SCRIPT
         (loaded,) = (await server.ask("/api/ps"))["models"]

@@ -14,6 +14,8 @@ def main(model: str, port: str, key: str) -> None:
     said.model.path, said.port = model, int(port)
     said.model_alias = {"scripted"}
     said.cpuparams.n_threads = said.cpuparams_batch.n_threads = 1
+    # A connection that is kept has one to itself for seconds.
+    said.n_threads_http = 16
     said.api_keys = [key] if key else []
     server = llama.Server(said)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

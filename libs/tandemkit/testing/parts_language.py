@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,14 @@ from tandemkit.testing import llama_server
 from tandemkit.testing.parts import demand, fetch, free_ports, short_folder
 
 MODEL = "scripted"
+# As a conversation becomes a prompt at Ollama, which also looks here for how a call is said.
+TEMPLATE = (
+    "{{ if .Tools }}tools: {{ .Tools }}\n{{ end }}"
+    "{{ range .Messages }}{{ .Role }}: {{ .Content }}"
+    "{{ if .ToolCalls }}{{ range .ToolCalls }}<tool_call>"
+    '{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}</tool_call>'
+    "{{ end }}{{ end }}\n{{ end }}assistant:"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +59,13 @@ class OllamaServer:
     url: str
     process: Process
 
-    async def add(self, name: str, model: Path, template: str) -> None:
-        """Gives it a model from a file, which turns conversations into prompts by `template`."""
+    async def add(self, name: str, model: Path) -> None:
+        """Gives it a model from a file."""
         content = await asyncio.to_thread(model.read_bytes)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         await fetch(f"{self.url}/api/blobs/{digest}", method="POST", body=content)
         files = {model.name: digest}
-        await self.ask("/api/create", model=name, files=files, template=template, stream=False)
+        await self.ask("/api/create", model=name, files=files, template=TEMPLATE, stream=False)
 
     async def ask(self, path: str, **body: Any) -> Any:
         """The answer to a POST; to a GET where nothing is said."""
@@ -66,7 +74,7 @@ class OllamaServer:
 
 
 @asynccontextmanager
-async def ollama_server(variables: Sequence[tuple[str, str]] = ()) -> AsyncIterator[OllamaServer]:
+async def ollama_server(variables: Mapping[str, str] | None = None) -> AsyncIterator[OllamaServer]:
     """Without models, in a home of its own. Skips where Ollama is absent."""
     program = demand("ollama")["ollama"]
     port, nobody = free_ports(2)
@@ -82,7 +90,7 @@ async def ollama_server(variables: Sequence[tuple[str, str]] = ()) -> AsyncItera
             "OLLAMA_HOST": f"127.0.0.1:{port}",
             # A pull fails at once.
             "HTTPS_PROXY": f"http://127.0.0.1:{nobody}",
-            **dict(variables),
+            **(variables or {}),
         }
         command = Command((str(program), "serve"), folder / "log", cwd=folder, env=env)
         async with supervised_process(command, ready=ready) as process:

@@ -11,13 +11,13 @@ import itertools
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONTEXT_TOKENS: Final = 2048
 _WIDTH: Final = 64
 _HEADS: Final = 2
 _ALIGNMENT: Final = 32
@@ -45,41 +45,49 @@ Numbers = NDArray[np.float64]
 Weights = NDArray[np.float32]
 
 
-def write_model(
-    path: Path, script: str, *, endless: bool = False, varied: bool = False, seed: int = 1
-) -> Path:
-    """An answer is the script, and then the script again where it is `endless`. One that is
-    `varied` strays from it where the temperature is not 0.
+@dataclass(frozen=True, slots=True)
+class Script:
+    """An answer is the text, and then the text again where it is `endless`. One that is `varied`
+    strays from it where the temperature is not 0.
     """
-    pieces = pieces_of(script)
+
+    text: str
+    endless: bool = False
+    varied: bool = False
+    context_tokens: int = 2048
+
+
+def write_model(path: Path, script: Script) -> Path:
+    """The file of the model, which is the same for the same script."""
+    pieces = pieces_of(script.text)
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
     words = range(len(tokens), len(tokens) + len(pieces))
     tokens += [piece.replace(" ", "▁") for piece in pieces]
     kinds = [_UNKNOWN, _CONTROL, _CONTROL, *[_BYTE] * 256, *[_NORMAL] * (1 + len(pieces))]
-    order = [_BYTES[0], *words, words[0] if endless else _END]
-    tensors = _weights(len(tokens), order, _HINT if varied else _SURE, seed)
-    path.write_bytes(_file(_facts(tokens, kinds), tensors))
+    order = [_BYTES[0], *words, words[0] if script.endless else _END]
+    tensors = _weights(len(tokens), order, _HINT if script.varied else _SURE)
+    path.write_bytes(_file(_facts(tokens, kinds, script.context_tokens), tensors))
     return path
 
 
-def pieces_of(script: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
     """What the model says at a time: words, each with the blank before it. One that was said
     already is said with the word behind it, for a token has one successor.
     """
     pieces: list[str] = []
     pending = ""
-    for word in _WORDS.findall(script):
+    for word in _WORDS.findall(text):
         pending += word
         if pending not in pieces:
             pieces.append(pending)
             pending = ""
     if pending:
-        raise ValueError(f"a script cannot end as it went on before: {pending}")
+        raise ValueError(f"a text cannot end as it went on before: {pending}")
     return pieces
 
 
-def _weights(size: int, order: Sequence[int], loudness: float, seed: int) -> dict[str, Weights]:
-    draw = np.random.default_rng(seed)
+def _weights(size: int, order: Sequence[int], loudness: float) -> dict[str, Weights]:
+    draw = np.random.default_rng(1)
     # Random signs: any two tokens are as good as perpendicular.
     embedding = draw.choice([-1.0, 1.0], size=(size, _WIDTH))
     # Bytes are all alike. The first number is the same of all tokens.
@@ -102,9 +110,9 @@ def _weights(size: int, order: Sequence[int], loudness: float, seed: int) -> dic
     return {f"{name}.weight": value.astype(np.float32) for name, value in found.items()}
 
 
-def _facts(tokens: Sequence[str], kinds: Sequence[int]) -> dict[str, Value]:
+def _facts(tokens: Sequence[str], kinds: Sequence[int], context: int) -> dict[str, Value]:
     llama: dict[str, Value] = {
-        "context_length": CONTEXT_TOKENS,
+        "context_length": context,
         "embedding_length": _WIDTH,
         "feed_forward_length": _WIDTH,
         "block_count": 1,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -112,9 +115,7 @@ class Http:
         headers = {"Authorization": f"Bearer {self._server.key()}"} if self._server.key else {}
         address = self._server.base_url
         try:
-            async with self._session.request(
-                method, address + path, json=body, headers=headers, allow_redirects=False
-            ) as response:
+            async with await self._sent(method, address + path, body, headers) as response:
                 if response.status != HTTPStatus.OK:
                     raise _refusal(response, await response.read(), address)
                 yield response
@@ -125,6 +126,34 @@ class Http:
         except (aiohttp.ClientError, OSError) as error:
             raise Passing("the server gives no answer", address=address) from error
 
+    async def _sent(
+        self, method: str, url: str, body: object, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        connection = _Connection()
+        send = functools.partial(
+            self._session.request, method, url, json=body, headers=headers, allow_redirects=False
+        )
+        try:
+            return await send(trace_request_ctx=connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # One that was kept may have been closed there just now, as servers do with those that
+            # are old: that says nothing of how the server is.
+            if not connection.was_kept:
+                raise
+            return await send()
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The one that a request went over."""
+
+    was_kept: bool = False
+
+
+async def _note(_session: object, context: SimpleNamespace, _parameters: object) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.was_kept = True
+
 
 @asynccontextmanager
 async def connected(server: Server, clock: Clock) -> AsyncIterator[Http]:
@@ -134,7 +163,11 @@ async def connected(server: Server, clock: Clock) -> AsyncIterator[Http]:
     )
     # Whoever asks says how often at a time.
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    traces = aiohttp.TraceConfig()
+    traces.on_connection_reuseconn.append(_note)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, trace_configs=[traces]
+    ) as session:
         yield Http(session, server, clock)
 
 

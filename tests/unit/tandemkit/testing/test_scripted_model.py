@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tandemkit.testing.scripted_model import pieces_of, write_model
+from tandemkit.testing.scripted_model import Script, pieces_of, write_model
 
 
 def test_no_two_pieces_are_alike() -> None:
@@ -22,6 +22,8 @@ def test_a_script_that_cannot_be_said_is_refused() -> None:
 
 def test_the_same_script_is_the_same_file(tmp_path: Path) -> None:
     """A server knows a model by its digest, and gets it in no time."""
-    one, other = (write_model(tmp_path / name, "one two three") for name in ("one", "other"))
+    one, other = (
+        write_model(tmp_path / name, Script("one two three")) for name in ("one", "other")
+    )
     assert one.read_bytes() == other.read_bytes()
     assert one.stat().st_size < 500_000
