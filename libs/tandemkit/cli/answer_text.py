@@ -13,6 +13,8 @@ from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandemkit.cli.harmless import one_line
 
+_ABOVE_CHARS_MAX = 120
+
 
 def value_of(answer: pb.AskResponse) -> dict[str, Any]:
     """For --json."""
@@ -24,10 +26,15 @@ def value_of(answer: pb.AskResponse) -> dict[str, Any]:
 def sources(answer: pb.AskResponse) -> Iterator[str]:
     """A line or two for each."""
     for one in answer.citations:
-        above = " > ".join(dict.fromkeys((one.title, *one.headings))) or one.name
-        span = f"characters {one.start_char} to {one.end_char}"
-        yield one_line(f"[{one.number}] {one.uri or one.name}: {above}")
-        yield one_line(f"    {one.name}, {span}")
+        is_memory = "/memories/" in one.name
+        above = " > ".join(dict.fromkeys((one.title, *one.headings))).strip(" >") or one.quote
+        place = one.uri or ("what was remembered" if is_memory else one.name)
+        yield one_line(f"[{one.number}] {place}: {_cut(above)}")
+        yield one_line(f"    {one.name}, characters {one.start_char} to {one.end_char}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _ABOVE_CHARS_MAX else f"{text[:_ABOVE_CHARS_MAX]}..."
 
 
 def footer(answer: pb.AskResponse) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.language.request_coordinator.coordinator import Coordinator, Desks
+from services.language.request_coordinator.dialogue import Dialogue
 from services.language.request_coordinator.fleet import Fleet
 from services.language.request_coordinator.knowledge import Knowledge
 from services.language.request_coordinator.language_model import LanguageModel
@@ -24,6 +25,8 @@ from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
 from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as memory_rpc
+from tandem.memory.v1 import session_memory_service_pb2 as sessions
+from tandem.memory.v1 import session_memory_service_pb2_grpc as sessions_rpc
 from tandem.models.v1 import model_service_pb2 as models
 from tandem.models.v1 import model_service_pb2_grpc as models_rpc
 from tandem.utility.v1 import toolbox_service_pb2 as toolbox
@@ -46,7 +49,8 @@ async def build(scope: Scope, _settings: None) -> AsyncIterator[RequestCoordinat
         nouns.ROUTE_TOOL: Tool(scope.stub(toolbox_rpc.ToolboxServiceStub), scope.clock),
         nouns.ROUTE_FLEET: Fleet(scope.stub(status_rpc.FleetStatusServiceStub)),
     }
-    yield RequestCoordinator(Coordinator(desks))
+    dialogue = Dialogue(scope.stub(sessions_rpc.SessionMemoryServiceStub))
+    yield RequestCoordinator(Coordinator(desks, dialogue))
 
 
 AGENT = Agent(
@@ -56,6 +60,7 @@ AGENT = Agent(
         knowledge.DESCRIPTOR,
         memory.DESCRIPTOR,
         models.DESCRIPTOR,
+        sessions.DESCRIPTOR,
         status.DESCRIPTOR,
         toolbox.DESCRIPTOR,
     ),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece, Said
+from services.language.request_coordinator.calling import Unanswered
+from services.language.request_coordinator.dialogue import Dialogue
 from services.language.request_coordinator.tool import TOOLBOX
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import errors_pb2 as errors
@@ -30,15 +33,15 @@ _SECOND: Final[Mapping[nouns.Route.ValueType, nouns.Route.ValueType]] = {
 class Coordinator:
     """Knows the desks, and keeps nothing."""
 
-    def __init__(self, desks: Desks) -> None:
-        self._desks = desks
+    def __init__(self, desks: Desks, dialogue: Dialogue) -> None:
+        self._desks, self._dialogue = desks, dialogue
 
     async def course(self, asked: Asked) -> AsyncIterator[Event]:
         """Started first, the whole answer last. Raises TransientError NOBODY_ANSWERED."""
         begun_s = stopwatch_s()
         whole = pb.AskResponse(routing=asked.routing, correlation_id=asked.correlation_id)
         yield pb.Started(routing=asked.routing, correlation_id=asked.correlation_id)
-        async for said in self._looked_up(asked):
+        async for said in self._in_dialogue(asked):
             if isinstance(said, Answer):
                 _close(whole, said)
             elif isinstance(said, nouns.Shortfall):
@@ -50,6 +53,24 @@ class Coordinator:
         whole.took.FromNanoseconds(int(took_s * 1e9))
         _note(whole, took_s)
         yield whole
+
+    async def _in_dialogue(self, asked: Asked) -> AsyncIterator[Said]:
+        """With what was said before, and kept for what is said next."""
+        if not asked.session:
+            async for said in self._looked_up(asked):
+                yield said
+            return
+        try:
+            before = await self._dialogue.before(asked)
+            asked = replace(asked, history=[*before, *asked.history])
+        except Unanswered as error:
+            yield error.shortfall
+        async for said in self._looked_up(asked):
+            if isinstance(said, Answer):
+                missing = await self._dialogue.keep(asked, said.text)
+                if missing is not None:
+                    yield missing
+            yield said
 
     async def _looked_up(self, asked: Asked) -> AsyncIterator[Said]:
         """Where nobody of a route that was guessed knows, the next likely one is asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -36,6 +37,7 @@ MEMORIES: Final = "tandem.memory.v1.AnswerService"
 _SHARE: Final = 0.6
 _WITHIN_S: Final = 10.0
 _QUESTION_CHARS_MAX: Final = 2000
+_MARK: Final = re.compile(r"\[(\d{1,3})\]")
 _LACKS: Final = {
     answering.ANSWER_LACK_SOURCE_UNREACHABLE: "a source that it asks did not answer",
     answering.ANSWER_LACK_LEXICAL_ONLY: "it searched by words and not by meaning",
@@ -49,7 +51,9 @@ _DEGRADED: Final = {
 
 
 class Knowledge:
-    """Both are asked at once. What documents say goes before what somebody remembered."""
+    """Both are asked at once. What documents say stands before what was remembered, and the answer
+    is by whoever has the first word in it.
+    """
 
     def __init__(
         self,
@@ -70,11 +74,10 @@ class Knowledge:
         for _answer, shortfalls in heard:
             for shortfall in shortfalls:
                 yield shortfall
-        answers = [answer for answer, _shortfalls in heard]
-        best = next((one for one in answers if one.text), answers[0])
-        for piece in pieces(best.text):
+        whole = _together([answer for answer, _shortfalls in heard])
+        for piece in pieces(whole.text):
             yield piece
-        yield best
+        yield whole
 
     async def of_memories(
         self, asked: Asked, within_s: float
@@ -112,6 +115,20 @@ class Knowledge:
         answer = Answer(said.answer, answerer, _citations(said.citations))
         causes = (_DEGRADED.get(one, "") for one in said.degraded)
         return answer, _shortfalls(DOCUMENTS, causes)
+
+
+def _together(answers: Sequence[Answer]) -> Answer:
+    """One behind the other, cited by numbers that go on."""
+    told = [one for one in answers if one.text]
+    whole = told[0] if told else answers[0]
+    for other in told[1:]:
+        count = len(whole.citations)
+        text = _MARK.sub(lambda mark, count=count: f"[{int(mark[1]) + count}]", other.text)
+        for citation_of in other.citations:
+            citation_of.number += count
+        whole.text = f"{whole.text}\n\n{text}"
+        whole.citations = [*whole.citations, *other.citations]
+    return whole
 
 
 def pieces(text: str) -> list[Piece]:

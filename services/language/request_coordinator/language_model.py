@@ -12,6 +12,7 @@ from services.language.request_coordinator.calling import (
     nobody_answered,
     unanswered,
 )
+from services.language.request_coordinator.knowledge import pieces
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandem.models.v1 import chat_pb2 as chat
@@ -47,7 +48,8 @@ class LanguageModel:
         try:
             async for part in self._parts(request, asked):
                 told.take(part)
-                if part.text:
+                # Quotes are heard when it is known that there are any: "no" is no answer.
+                if part.text and told.answer.answerer.is_generative:
                     yield Piece(part.text, part.resume_token)
         except Unanswered as error:
             yield error.shortfall
@@ -55,6 +57,10 @@ class LanguageModel:
                 async for said in self._instead(asked, error):
                     yield said
                 return
+        if not told.answer.answerer.is_generative:
+            told.answer.text = told.text if told.answer.citations else ""
+            for piece in pieces(told.answer.text):
+                yield piece
         yield told.answer
 
     async def _parts(

@@ -15,6 +15,7 @@ _KEEP: Final = re.compile(
 _RECALL: Final = re.compile(
     r"(?i)^\s*(?:what (?:did|have) (?:i|we) (?:tell|told|say|said|ask)|do you remember\b"
     r"|what do you (?:remember|know) about (?:me|my|us|our)\b|what have you (?:remembered|kept)\b)"
+    r"|\b(?:did|have) i (?:ever )?(?:tell|told|say|said|mention(?:ed)?)\b|\bi (?:have )?told you\b"
 )
 _WELL: Final = r"(?:healthy|up|running|serving|alive|down|unhealthy|not serving|dead|drained)"
 _FLEET: Final = re.compile(

@@ -91,8 +91,13 @@ class Beside:
             yield models.StreamChatResponse(text=text, resume_token=str(number + 1))
         yield models.StreamChatResponse(finish_reason=chat.FINISH_REASON_STOP, resume_token="end")
 
+    async def quote_nothing(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
+        yield models.StreamChatResponse(answerer=chat.Answerer(backend="extractive"))
+        yield models.StreamChatResponse(text="Nothing that is stored answers this.")
+
     async def break_off(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
-        yield models.StreamChatResponse(text="Half of", resume_token="1")
+        answerer = chat.Answerer(backend="parrot", model="grey", is_generative=True)
+        yield models.StreamChatResponse(text="Half of", resume_token="1", answerer=answerer)
         raise _no_backend()
 
     async def say_nothing(self, request: Any, _context: Any) -> AsyncIterator[Any]:
@@ -126,7 +131,7 @@ def _whoever(beside: Beside, name: str) -> Method:
 
 @asynccontextmanager
 async def coordinating(
-    folder: Path, beside: Beside
+    folder: Path, beside: Beside, *more: Agent
 ) -> AsyncIterator[rpc.RequestCoordinatorServiceAsyncStub]:
     agents: tuple[Agent, ...] = (
         fake_agent(knowledge.DESCRIPTOR, Ask=_whoever(beside, "documents")),
@@ -139,7 +144,7 @@ async def coordinating(
         async for part in beside.model(request, context):
             yield part
 
-    agents += (fake_agent(models.DESCRIPTOR, StreamChat=stream_chat), TOOLBOX)
+    agents += (fake_agent(models.DESCRIPTOR, StreamChat=stream_chat), TOOLBOX, *more)
     async with serving(AGENT, beside=agents, state_dir=folder) as channel:
         yield rpc.RequestCoordinatorServiceStub(channel)
 

@@ -161,6 +161,18 @@ async def test_what_documents_do_not_know_a_language_model_is_asked(
     assert not named.is_answered
 
 
+async def test_documents_and_memories_answer_together(tmp_path: Path, beside: Beside) -> None:
+    """Cited by numbers that go on, each for what stands at its mark."""
+    beside.memories = beside.recall
+    async with coordinating(tmp_path, beside) as agent:
+        answer = await agent.Ask(pb.AskRequest(text=QUESTION))
+    assert answer.answer == f"{TEXT} [1]\n\nThe wax is in the blue cupboard. [2]"
+    assert [(one.number, one.name.split("/")[2]) for one in answer.citations] == [
+        (1, "documents"),
+        (2, "memories"),
+    ]
+
+
 async def test_a_session_of_another_namespace_is_refused(tmp_path: Path, beside: Beside) -> None:
     """What one may read does not say where one may write."""
     request = pb.AskRequest(text=QUESTION, session="namespaces/team-a/sessions/one")

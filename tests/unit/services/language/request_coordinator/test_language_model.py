@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.memory.session_memory.agent import AGENT as SESSIONS
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandem.models.v1 import chat_pb2 as chat
@@ -68,3 +69,33 @@ async def test_an_answer_that_broke_off_is_a_partial_one(tmp_path: Path, beside:
     finished = told[-1].finished
     assert finished.answer == "Half of"
     assert (finished.shortfalls[0].service, finished.shortfalls[0].code) == (MODELS, "UNAVAILABLE")
+
+
+async def test_quotes_of_nothing_are_no_answer(tmp_path: Path, beside: Beside) -> None:
+    """Where no model is configured, what stands in for one says so in words: they are not passed
+    off as an answer.
+    """
+    beside.model = beside.quote_nothing
+    async with coordinating(tmp_path, beside) as agent:
+        told = await events(agent.StreamAsk(_request()))
+    assert [one.WhichOneof("event") for one in told] == ["started", "finished"]
+    assert not told[-1].finished.is_answered
+
+
+async def test_a_conversation_is_kept_and_gone_on_with(tmp_path: Path, beside: Beside) -> None:
+    """By the agent of sessions, once for each request; without it the answer says what it lacks."""
+    session = "namespaces/default/sessions/one"
+    request = _request(session=session, correlation_id="req-1")
+    async with coordinating(tmp_path, beside, SESSIONS) as agent:
+        for _ in range(2):
+            await events(agent.StreamAsk(request))
+        told = await events(agent.StreamAsk(_request(session=session)))
+    assert not told[-1].finished.shortfalls
+    before = [one.content for one in beside.conversations[-1].messages]
+    assert before == ["Praise pumps.", SAID, "Praise pumps."]
+    async with coordinating(tmp_path, beside) as agent:
+        alone = await events(agent.StreamAsk(request))
+    assert alone[-1].finished.answer == SAID
+    assert {one.service for one in alone[-1].finished.shortfalls} == {
+        "tandem.memory.v1.SessionMemoryService"
+    }
