@@ -42,8 +42,9 @@ class ModelServer:
     """`asked` are the bodies of requests, `shown` the keys that came with them. Of streams, `begun`
     counts those that began, `left` those whose client was gone before the end.
 
-    Each word takes `delay_s`. With a `gate`, streams stop before word `gate_at` until it is set.
-    `cut_at` breaks the connection before that word, `fails_at` sends a failure instead of it.
+    Each part of a stream has `words_at_once` and takes `delay_s`. With a `gate`, streams stop
+    before part `gate_at` until it is set. `cut_at` breaks the connection before that part,
+    `fails_at` sends a failure instead of it.
     """
 
     address: str = ""
@@ -55,6 +56,7 @@ class ModelServer:
     fails_at: int | None = None
     gate: asyncio.Event | None = None
     gate_at: int = 3
+    words_at_once: int = 1
     is_fickle: bool = False
     says_usage: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -134,12 +136,13 @@ class ModelServer:
         with_usage = self.says_usage and said.body.get("stream_options", {}).get("include_usage")
         is_over = False
         try:
-            for number, event in enumerate(said.events(with_usage=bool(with_usage))):
+            events = said.events(self.words_at_once, with_usage=bool(with_usage))
+            for number, event in enumerate(events):
                 if self.gate is not None and number == self.gate_at:
                     await self.gate.wait()
                 if number == self.cut_at:
                     assert request.transport is not None
-                    request.transport.abort()
+                    request.transport.close()
                 broken = {"error": {"message": "out of memory", "code": 500}}
                 told = json.dumps(broken if number == self.fails_at else event)
                 await SystemClock().sleep(self.delay_s)
@@ -170,10 +173,11 @@ class _Chat:
         answer = self._event([self._choice("".join(self.words)) | {"finish_reason": self.reason}])
         return answer | ({"usage": self._usage()} if with_usage else {})
 
-    def events(self, *, with_usage: bool) -> Iterator[dict[str, Any]]:
-        """As a stream tells it, word by word."""
-        for word in self.words:
-            yield self._event([self._delta({"content": word}, word)])
+    def events(self, at_once: int, *, with_usage: bool) -> Iterator[dict[str, Any]]:
+        """As a stream tells it, so many words at once."""
+        for at in range(0, len(self.words), at_once):
+            words = "".join(self.words[at : at + at_once])
+            yield self._event([self._delta({"content": words}, words)])
         for number, call in enumerate(self.calls):
             yield self._event([self._delta({"tool_calls": [_begun(number, call)]}, "")])
             for piece in _pieces(call["function"]["arguments"]):

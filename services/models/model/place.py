@@ -80,13 +80,18 @@ class Place:
             self._failed(error)
             raise
         except Refused:
-            self._answered()
+            self.answered()
             raise
         else:
-            self._answered()
+            self.answered()
         finally:
             self.figures.in_progress -= 1
             self._seats.release()
+
+    def answered(self) -> None:
+        """It did, if only with the first word of a stream."""
+        self._is_asked, self._cause = True, ""
+        self._breaker.answered()
 
     async def cards(self) -> Sequence[ModelCard]:
         """Its models, as it listed them within the last while. Raises as its backend does."""
@@ -144,11 +149,7 @@ class Place:
     def _failed(self, error: Unreachable) -> None:
         self.figures.failures += 1
         if isinstance(error, Crowded):
-            self._answered()
+            self.answered()
             return
         self._is_asked, self._cause, self._listed_s = True, str(error), None
         self._breaker.failed("UNAVAILABLE")
-
-    def _answered(self) -> None:
-        self._is_asked, self._cause = True, ""
-        self._breaker.answered()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Any
 
 from services.models.model.catalog import DEFAULT, Catalog
 from services.models.model.refusal import answering
-from services.models.model.tries import Tries, answered, streamed
+from services.models.model.resume import Resumable
+from services.models.model.tries import Part, Seat, Tries, answered, streamed
 from tandem.models.v1 import errors_pb2 as errors
 from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
@@ -68,18 +70,15 @@ class Models(rpc.ModelServiceServicer):
     async def StreamChat(
         self, request: pb.StreamChatRequest, _context: Context
     ) -> AsyncIterator[pb.StreamChatResponse]:
-        created, name = self._clock.now(), _name("chat")
-        with answering():
-            parts = streamed(
-                await self._tries(request.model),
-                lambda seat: seat.place.backend.stream_chat(seat.model, request),
-            )
-            async with aclosing(parts):
-                async for part in parts:
-                    if part.HasField("answerer"):
-                        part.response_id = name
-                        part.created.FromDatetime(created)
-                    yield part
+        resumable: Resumable[pb.StreamChatResponse] = Resumable(request, "chat", self._clock)
+        parts = self._streamed(
+            resumable,
+            request.model,
+            lambda seat, asked: seat.place.backend.stream_chat(seat.model, asked),
+        )
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
 
     async def Complete(self, request: pb.CompleteRequest, _context: Context) -> pb.CompleteResponse:
         created = self._clock.now()
@@ -95,17 +94,30 @@ class Models(rpc.ModelServiceServicer):
     async def StreamComplete(
         self, request: pb.StreamCompleteRequest, _context: Context
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
-        created, name = self._clock.now(), _name("text")
+        resumable: Resumable[pb.StreamCompleteResponse] = Resumable(request, "text", self._clock)
+        parts = self._streamed(
+            resumable,
+            request.model,
+            lambda seat, asked: seat.place.backend.stream_complete(seat.model, asked),
+        )
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+
+    async def _streamed(
+        self,
+        resumable: Resumable[Part],
+        model: str,
+        begin: Callable[[Seat, Any], AsyncGenerator[Part, None]],
+    ) -> AsyncGenerator[Part, None]:
+        if resumable.is_over:
+            return
         with answering():
-            parts = streamed(
-                await self._tries(request.model),
-                lambda seat: seat.place.backend.stream_complete(seat.model, request),
-            )
-            async with aclosing(parts):
+            tries = Tries(await resumable.chain(self._catalog, model), self._clock)
+            async with aclosing(streamed(tries, lambda: resumable.parts(tries, begin))) as parts:
                 async for part in parts:
                     if part.HasField("answerer"):
-                        part.response_id = name
-                        part.created.FromDatetime(created)
+                        resumable.sign(part)
                     yield part
 
     async def _tries(self, model: str) -> Tries:

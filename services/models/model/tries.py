@@ -24,6 +24,7 @@ PAUSE_S_MIN: Final = 4.0
 PAUSE_S_MAX: Final = 10.0
 # Longest time for a seat at the backend, for callers without a deadline.
 _SEAT_S: Final = 30.0
+_BROKEN_S: Final = 0.1
 # Another model may do what this one cannot for reasons of its own.
 _ITS_OWN: Final = (Unreachable, KeyMissing, KeyDenied, ModelGone)
 
@@ -142,7 +143,7 @@ async def answered(tries: Tries, ask: Callable[[Seat], Awaitable[Answer]]) -> An
 
 
 async def streamed(
-    tries: Tries, begin: Callable[[Seat], AsyncGenerator[Part, None]]
+    tries: Tries, begin: Callable[[], AsyncGenerator[Part, None]]
 ) -> AsyncGenerator[Part, None]:
     """The parts, who answers in the first. Once there was one nothing is tried again."""
     while True:
@@ -150,21 +151,29 @@ async def streamed(
         try:
             async with (
                 seat.place.attempt(rest_s() or _SEAT_S),
-                aclosing(begin(seat)) as parts,
+                aclosing(begin()) as parts,
             ):
                 async for part in parts:
                     if not is_begun:
                         part.answerer.CopyFrom(tries.answerer)
                         is_begun = True
+                        seat.place.answered()
                     if part.finish_reason:
                         noted(seat, part.usage)
                     yield part
         except Failure as error:
             if is_begun:
+                _hasten(error)
                 raise
             await tries.failed(error)
         else:
             return
+
+
+def _hasten(error: Failure) -> None:
+    """Who answered a moment ago is not away: the stream may be gone on with at once."""
+    if isinstance(error, Passing) and error.retry_after_s is None:
+        error.retry_after_s = _BROKEN_S
 
 
 def noted(seat: Seat, usage: chat.Usage) -> None:
