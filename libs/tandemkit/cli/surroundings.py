@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tandem.control.v1.machine_pb2 import WantedMachine
-from tandemkit.cli import running, shells
+from tandemkit.cli import gateway, running, shells
 from tandemkit.cli.checkout import root_of
 from tandemkit.cli.credential import token_file
 from tandemkit.cli.output import Refusal, as_json, emit, examples
@@ -93,6 +93,7 @@ def _checkout(environment: Environment) -> dict[str, str]:
         "cache": str(environment.cache),
         "home": str(environment.home),
         "token_file": str(token_file(environment)),
+        "gateway": gateway.url_of(environment.home),
         "tools": str(built_tools(environment) or ""),
         "required": ",".join(sorted(environment.required)),
     }
@@ -100,6 +101,8 @@ def _checkout(environment: Environment) -> dict[str, str]:
 
 def _variables(text: str, file: Path | None, environment: Environment) -> dict[str, str | None]:
     token: dict[str, str | None] = {TOKEN_FILE_VARIABLE: str(token_file(environment))}
+    if url := gateway.url_of(environment.home):
+        token[gateway.VARIABLE] = url
     if file is not None:
         file.write_text(json.dumps(json.loads(text), indent=2) + "\n")
         return {FILE_VARIABLE: str(file.resolve()), **token}

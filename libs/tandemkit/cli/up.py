@@ -12,7 +12,15 @@ from typing import Any
 import click
 
 from tandem.control.v1 import machine_pb2 as nouns
-from tandemkit.cli import deploying, edge, embedding_model, host_programs, registry_choice, starting
+from tandemkit.cli import (
+    deploying,
+    edge,
+    embedding_model,
+    gateway,
+    host_programs,
+    registry_choice,
+    starting,
+)
 from tandemkit.cli.boot import Asked, prepared, wanted
 from tandemkit.cli.checkout import cache_of
 from tandemkit.cli.ending import end_fleet
@@ -170,7 +178,8 @@ class _Run:
     ) -> None:
         value = {**value_of(machine), "changes": began.told, **standing.value}
         value["checkpoint"] = self._kept
-        text = screen(machine, began, detached=detached)
+        value["gateway"] = url = gateway.url_of(self._home.folder)
+        text = screen(machine, began, detached=detached) + gateway.screen(url)
         if self._kept:
             text += f"\n\nThe state before this is checkpoint {self._kept}."
         emit(value, as_json=self._as_json, text=lambda: text + standing.screen)

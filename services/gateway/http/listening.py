@@ -29,7 +29,7 @@ class NoPort(Failure):
 def held(wanted: str, folder: Path) -> socket.socket:
     """Raises NoPort."""
     errors: list[HttpRefused] = []
-    for address in (wanted,) if wanted else _usual(folder):
+    for address in _candidates(wanted, folder):
         try:
             found = listening(address)
         except HttpRefused as error:
@@ -60,13 +60,25 @@ def note(folder: Path, url: str) -> None:
     (folder / ADDRESS_FILE).write_text(url)
 
 
-def _usual(folder: Path) -> Iterator[str]:
+def _candidates(wanted: str, folder: Path) -> Iterator[str]:
+    """Where it was before comes first, for callers know that, unless the settings say a port."""
+    host, _, port = wanted.rpartition(":")
+    if wanted and int(port):
+        yield wanted
+        return
     try:
         before = (folder / ADDRESS_FILE).read_text().rpartition("/")[2]
     except OSError:
         before = ""
-    if before:
+    if before.rpartition(":")[0] == (host or _LOOPBACK):
         yield before
+    if wanted:
+        yield wanted
+    else:
+        yield from _usual()
+
+
+def _usual() -> Iterator[str]:
     root = Environment.read().root
     path = root / _FILE if root is not None else None
     if path is not None and path.exists():
