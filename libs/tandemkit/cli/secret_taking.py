@@ -13,7 +13,7 @@ from tandemkit.cli.plan import dotenv_of
 from tandemkit.core import environment as surroundings
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
-from tandemkit.core.secret import looks_secret, variable_of
+from tandemkit.core.secret import looks_secret, missing, variable_of
 from tandemkit.fleet.plan import Blueprint
 from tandemkit.machine.home import Home
 from tandemkit.machine.orders import planned_machine
@@ -91,7 +91,7 @@ class Taking:
                 if name not in search.found:
                     yield stanza.entry.mistake(
                         f"secrets[{index}]",
-                        f"Missing required secret `{name}` of {stanza.fields.name}: put it into a "
+                        f"{missing(name)} `{name}` of {stanza.fields.name}: put it into a "
                         f"provider (./tandem secret check), or export {variable_of(name)}",
                     )
 

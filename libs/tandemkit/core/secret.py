@@ -22,9 +22,9 @@ class SecretMissing(Failure, ValueError):
     """No provider has it, or none was asked yet."""
 
     def __init__(self, *names: str) -> None:
+        what = missing(*names)
         super().__init__(
-            "Missing required secret; ./tandem secret check says where it is looked for",
-            names=", ".join(names),
+            f"{what}; ./tandem secret check says where it is looked for", names=", ".join(names)
         )
 
 
@@ -68,6 +68,12 @@ class Secret:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a secret is not copied to where nobody asked for it: reveal() it there")
+
+
+def missing(*names: str) -> str:
+    """What is said of secrets without a value, in the words that the requirements quote (R091)."""
+    are_keys = all(name.endswith("api_key") for name in names)
+    return f"Missing required {'API key' if are_keys else 'secret'}"
 
 
 def looks_secret(variable: str) -> bool:

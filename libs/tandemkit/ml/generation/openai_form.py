@@ -38,7 +38,8 @@ _TOKENS_MAX: Final = 2**31 - 1
 
 
 def key_hint(secret: str) -> str:
-    return f"./tandem secret set {secret}, or {variable_of(secret)} in the environment"
+    """How whoever runs the fleet gives it a value."""
+    return f"./tandem secret check says where it is looked for; {variable_of(secret)} is one place"
 
 
 def conversation(model: str, asked: Conversation) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_what_is_missing_is_named_with_who_asks_for_it() -> None:
     value = json.loads(done.stdout)
     (missing,) = value["missing"]
     assert missing.startswith("deploy/fleet/utility.yaml:1:")
-    assert "Missing required secret `api_key` of utility-toolbox" in missing
+    assert "Missing required API key `api_key` of utility-toolbox" in missing
     assert [one["name"] for one in value["secrets"]] == ["api_key", "spare_key"]
 
 
