@@ -22,7 +22,7 @@ from tests.unit.services.memory.knowledge_base.asking import (
 )
 
 OWN_NAMESPACE = "tandem-docs"
-_ANSWERED = [
+ANSWERED = [
     ("How do I add an agent?", "CONTRIBUTING.md", "tools/new_agent.py"),
     ("How do I start it?", "README.md", "./tandem up"),
     ("Where is the token?", "docs/design/safety.md", "$TANDEM_HOME/token"),
@@ -45,7 +45,7 @@ _ANSWERED = [
     ("How are traces sampled?", "docs/design/tracing.md", "trace"),
     ("What happens to a call when an instance is suspended?", "docs/design/pools.md", "suspended"),
 ]
-_NOT_ANSWERED = [
+NOT_ANSWERED = [
     "What is the capital of France?",
     "How do I bake bread?",
     "Who won the world cup in 1998?",
@@ -86,12 +86,12 @@ async def test_who_is_new_gets_answers(tmp_path: Path) -> None:
         done = await last(base.stub.ResumeIngest(pb.ResumeIngestRequest(name=own.name)))
         assert (done.state, done.failed) == (nouns.INGEST_STATE_DONE, 0)
         missed = []
-        for question, page, words in _ANSWERED:
+        for question, page, words in ANSWERED:
             found = await ask(base, question)
             if page not in {one.uri for one in found.citations} or words not in found.answer:
                 missed.append((question, [one.uri for one in found.citations]))
         assert not missed
-        for question in _NOT_ANSWERED:
+        for question in NOT_ANSWERED:
             assert not (await ask(base, question)).is_answered
 
 
