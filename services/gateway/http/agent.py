@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from inference import grpc_inference_service_pb2 as inference
 from services.gateway.http import health, listening, rest
 from services.gateway.http.face import Face
 from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard, Terms
+from services.gateway.http.kserve import face as kserve
 from services.gateway.http.mcp import face as mcp
 from services.gateway.http.openai import routes as openai
 from services.gateway.http.openapi import face as openapi
@@ -61,6 +63,7 @@ def _faces(
         health.face(),
         rest.face(front, body_bytes_max),
         openai.face(front, body_bytes_max),
+        kserve.face(front, body_bytes_max),
         mcp.face(front, clock, errands, body_bytes_max),
         openapi.face(front),
         page.face(),
@@ -71,7 +74,12 @@ AGENT = Agent(
     contract=pb.DESCRIPTOR,
     settings=cfg.HttpSettings,
     calls_any=True,
-    soft_calls=(answering.DESCRIPTOR, embedding.DESCRIPTOR, models.DESCRIPTOR),
+    soft_calls=(
+        answering.DESCRIPTOR,
+        embedding.DESCRIPTOR,
+        inference.DESCRIPTOR,
+        models.DESCRIPTOR,
+    ),
     build=build,
 )
 main = AGENT.main

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,50 +21,17 @@ from inference import (
     statistics_pb2,
     tensor_pb2,
 )
-from services.gateway.kserve.agent import AGENT
-from tandem.memory.v1 import embedding_service_pb2 as embedding
-from tandem.models.v1 import model_service_pb2 as generating
-from tandemkit.core.clock import SystemClock
-from tandemkit.core.token import FILE_NAME, Token
-from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.ml.embedding.hashing import HashingEmbedder
-from tandemkit.testing.agents import fake_agent
-from tandemkit.testing.parts import demand
-from tests.unit.services.gateway.kserve.inferring import MODEL, Talker, Texts
+from tests.contract.kserve.running import ran, told_by
+from tests.unit.services.gateway.kserve.inferring import MODEL
 
 pytestmark = pytest.mark.real("tritonclient")
-_CLIENTS = Path(__file__).parent / "clients"
-
-
-def ran(client: str, *arguments: str) -> bytes:
-    """What the program writes in the client's own environment."""
-    python = demand("tritonclient")["python"]
-    argv = (str(python), "-I", str(_CLIENTS / client), *arguments)
-    done = subprocess.run(argv, capture_output=True, check=False, env={})
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the client says of everything that it was asked to do."""
-    return asyncio.run(_asked(tmp_path_factory.mktemp("kserve")))
-
-
-async def _asked(folder: Path) -> dict[str, Any]:
-    token, texts, talker = Token.kept(folder / FILE_NAME), Texts(), Talker()
-    agents = (
-        AGENT,
-        fake_agent(embedding.DESCRIPTOR, EmbedTexts=texts.embed, ListEmbeddingModels=texts.models),
-        fake_agent(generating.DESCRIPTOR, ListModels=talker.models, StreamChat=talker.stream),
-    )
-    place = Place("127.0.0.1:0", folder / "state", SystemClock(), 0.0, token=token)
-    async with hosting([Placed(one, None) for one in agents], place) as port:
-        address, shown = f"127.0.0.1:{port}", str(folder / FILE_NAME)
-        said: dict[str, Any] = json.loads(
-            await asyncio.to_thread(ran, "everything.py", address, shown)
-        )
-    return said
+    return told_by("everything.py", tmp_path_factory.mktemp("kserve"), over_http=False)
 
 
 def test_a_server_says_what_it_is_without_a_token(told: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from tandem.memory.v1 import embedding_service_pb2 as embedding
 from tandem.models.v1 import chat_pb2 as chats
 from tandem.models.v1 import model_service_pb2 as generating
 from tandemkit.core.clock import Clock
+from tandemkit.hosting.agent import Agent
 from tandemkit.ml.embedding.hashing import HashingEmbedder
 from tandemkit.rpc.priority import HEADER
 from tandemkit.testing.agents import fake_agent, serving
@@ -119,8 +120,14 @@ async def inferring(
     talker: Talker | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[rpc.GRPCInferenceServiceAsyncStub]:
-    texts, talker = texts or Texts(), talker or Talker()
-    beside = (
+    beside = fakes(texts or Texts(), talker or Talker())
+    async with serving(AGENT, beside=beside, state_dir=folder, clock=clock) as channel:
+        yield rpc.GRPCInferenceServiceStub(channel)
+
+
+def fakes(texts: Texts, talker: Talker) -> tuple[Agent, Agent]:
+    """The agents that have models."""
+    return (
         fake_agent(embedding.DESCRIPTOR, EmbedTexts=texts.embed, ListEmbeddingModels=texts.models),
         fake_agent(
             generating.DESCRIPTOR,
@@ -130,8 +137,6 @@ async def inferring(
             Complete=talker.complete,
         ),
     )
-    async with serving(AGENT, beside=beside, state_dir=folder, clock=clock) as channel:
-        yield rpc.GRPCInferenceServiceStub(channel)
 
 
 def packed(texts: Iterable[bytes]) -> bytes:
