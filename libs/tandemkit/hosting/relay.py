@@ -5,7 +5,8 @@ call, so an agent sees its true caller, who can do no more than by calling the a
 from __future__ import annotations
 
 import operator
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from tandemkit.rpc.client import Mesh
 from tandemkit.rpc.contract import Method
 from tandemkit.rpc.failure import Refusal
 from tandemkit.rpc.remote import CallFailed, RemoteFailure
+from tandemkit.rpc.resuming import is_resumable, resuming
 
 _MAKERS = {
     (False, False): "unary_unary",
@@ -95,17 +97,21 @@ class Relay:
             raise CallFailed(RemoteFailure.of(error)) from error
 
     async def stream(self, order: Order, message: Any) -> AsyncGenerator[Any, None]:
-        """The responses of a method that streams them, as they come. Closing it cancels the call.
-        Raises CallFailed.
+        """The responses of a method that streams them, as they come; where its contract says how,
+        they go on behind the loss of who served it. Closing it cancels the call. Raises CallFailed.
         """
-        call = self._way(order)(message, timeout=order.timeout_s, metadata=order.headers)
+        way = self._way(order)
+        options: dict[str, Any] = {"timeout": order.timeout_s, "metadata": order.headers}
+        if is_resumable(order.method):
+            responses = resuming(way, message, **options)
+        else:
+            responses = _once(way, message, **options)
         try:
-            async for response in call:
-                yield response
+            async with aclosing(responses):
+                async for response in responses:
+                    yield response
         except grpc.aio.AioRpcError as error:
             raise CallFailed(RemoteFailure.of(error)) from error
-        finally:
-            call.cancel()
 
     def _way(self, order: Order) -> Any:
         """What a stub has for the method. Raises CallFailed where the caller may not call it."""
@@ -126,3 +132,12 @@ class Relay:
             )
             found = self._ways[kind] = self._mesh.stub(make)
         return found
+
+
+async def _once(way: Callable[..., Any], message: Any, **options: Any) -> AsyncGenerator[Any, None]:
+    call = way(message, **options)
+    try:
+        async for response in call:
+            yield response
+    finally:
+        call.cancel()

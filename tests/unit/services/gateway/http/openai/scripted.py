@@ -42,6 +42,7 @@ _SOURCE = noun.QuotedSource(
 _USAGE = noun.Usage(prompt_tokens=3, completion_tokens=4)
 _CREATED_S = 1_700_000_000
 _DIMENSION = 4
+_LOST_AT = 4
 
 
 class Scripted:
@@ -90,7 +91,15 @@ class Scripted:
     async def stream_chat(
         self, request: Any, _context: Context
     ) -> AsyncIterator[pb.StreamChatResponse]:
+        """The model `moves` loses its server behind the third message, and goes on behind that."""
+        first, number = int(request.resume_token or 0), 0
         async for one in self._parts(request):
+            number += 1
+            if number <= first:
+                continue
+            if request.model == "moves" and number == _LOST_AT and not first:
+                _fail("away")
+            one.resume_token = str(number) if request.model == "moves" else ""
             yield one
 
     async def _parts(self, request: Any) -> AsyncIterator[pb.StreamChatResponse]:

@@ -68,6 +68,17 @@ async def test_what_breaks_in_the_midst_is_the_last_event(it: Gateway) -> None:
     assert events[-1]["error"]["type"] == "unavailable_error"
 
 
+async def test_a_stream_goes_on_behind_the_loss_of_who_served_it(
+    it: Gateway, scripted: Scripted
+) -> None:
+    """The client sees one: nothing twice, and nothing left out."""
+    events, _ = await _events(it, "/v1/chat/completions", model="moves", messages=ASKED)
+    *chunks, done = events
+    words = [one["choices"][0]["delta"].get("content") or "" for one in chunks]
+    assert ("".join(words), done) == ("You said: how far ", "[DONE]")
+    assert [one.resume_token for one in scripted.asked] == ["", "3"]
+
+
 @pytest.mark.parametrize(
     ("model", "status", "code"),
     [
