@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tandemkit.machine.home import Home
-
 VARIABLE = "TANDEM_GATEWAY"
-_AGENT, _FILE = "gateway-http", "address"
+# Below the home, as tandemkit.machine.home has it, whose import takes longer than `./tandem mcp`.
+_NOTE = Path("state", "gateway-http", "address")
 
 
 def url_of(home: Path) -> str:
     """Such as `http://127.0.0.1:10010`; empty where no gateway ever served there."""
     try:
-        return (Home(home).state / _AGENT / _FILE).read_text("utf-8")
+        return (home / _NOTE).read_text("utf-8")
     except OSError:
         return ""
 

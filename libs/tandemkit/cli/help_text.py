@@ -17,14 +17,15 @@ Examples:
   ./tandem checkpoint           keep all that must come back; ./tandem restore NAME
   eval "$(./tandem env)"        then any gRPC client calls xds:///tandem
   ./tandem call utility-toolbox/MeasureText '{"text": "hello"}'
+  ./tandem mcp                  the fleet's tools for an assistant that starts this
   ./tandem policy weigh utility-toolbox v1=90 v2=10
   ./tandem why 4bf92f3577b34da6a3ce929d0e0e4736   what decided where a call went
   ./tandem clients go ../tandem-go
   ./tandem doctor --json | jq '.parts[] | select(.state == "missing")'
 
 \b
-Every command takes --json: one JSON value on stdout, also for a failure; a line each for what
-goes on.
+Every command but mcp takes --json: one JSON value on stdout, also for a failure; a line each for
+what goes on.
 
 \b
 Exit codes:

@@ -21,7 +21,7 @@ _OF_MACHINE = frozenset(
 _OF_STATE = frozenset({"checkpoint", "verify", "restore", "rollback"})
 _OF_FLEET = frozenset({"call", "why", "agents", "policy", "events", "token", "secret"})
 _OF_MEMORY = frozenset({"forget", "export"})
-_OF_LANGUAGE = frozenset({"ask", "chat"})
+_OF_LANGUAGE = frozenset({"ask", "chat", "mcp"})
 _SPEAKING = _OF_MACHINE | _OF_STATE | _OF_FLEET | _OF_MEMORY | _OF_LANGUAGE
 
 
@@ -170,6 +170,10 @@ def _of_language(name: str) -> click.Command:
             from tandemkit.cli import ask
 
             return ask.ask
+        case "mcp":
+            from tandemkit.cli import mcp
+
+            return mcp.mcp
         case _:
             from tandemkit.cli import chat
 

@@ -25,6 +25,7 @@ SUMMARIES: Final = {
     "call": "Call a method of an agent that serves.",
     "ask": "Ask the fleet something, in your own words.",
     "chat": "Talk with the fleet: it knows what was said before.",
+    "mcp": "Be a server of the Model Context Protocol on stdin and stdout.",
     "why": "Say what decided where the calls of a trace went.",
     "agents": "List the agents of the fleet, and how and where they are.",
     "policy": "Show and change the fleet's traffic: canaries, faults, limits, drains.",

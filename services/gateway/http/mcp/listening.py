@@ -17,7 +17,7 @@ from services.gateway.http.mcp.tools import Catalogue, Tool
 from tandemkit.core.clock import Clock
 from tandemkit.supervise.errands import Errands
 
-_LOOK_S: Final = 5.0
+_LOOK_S: Final = 2.0
 _SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 _CHANGED: Final = "notifications/tools/list_changed"
 

@@ -18,6 +18,7 @@ from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.core.token import Token
+from tandemkit.hosting.adding import program_of
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.rpc.context import Context, time_left_s
@@ -104,16 +105,21 @@ def _placed(agent: Agent) -> Placed:
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, *beside: Agent | Placed, settings: cfg.HttpSettings | None = None
+    folder: Path,
+    *beside: Agent | Placed,
+    settings: cfg.HttpSettings | None = None,
+    spare: Agent | None = None,
 ) -> AsyncIterator[Gateway]:
     """With the token of `folder`, which its gRPC port asks for too. Agents have their default
-    settings where none are said.
+    settings where none are said; `spare` can be added later.
     """
     token = Token.kept(folder / "token")
     state = folder / "state"
     placed = Placed(AGENT, settings or cfg.HttpSettings(address=ADDRESS))
     others = [one if isinstance(one, Placed) else _placed(one) for one in beside]
-    place = Place(f"unix:{folder}/grpc", state, SystemClock(), 0.0, token=token)
+    known = [placed.agent, *(one.agent for one in others), *((spare,) if spare else ())]
+    address = f"unix:{folder}/grpc"
+    place = Place(address, state, SystemClock(), 0.0, token=token, program=program_of(known))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(hosting((placed, *others), place))
         url = (state / AGENT.name / listening.ADDRESS_FILE).read_text()
