@@ -40,16 +40,18 @@ async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gatew
     front = Front(scope.relay(), scope.clock)
     errands = Errands()
     faces = _faces(front, scope.clock, errands, settings)
-    held = listening.held(settings.address, scope.state_dir)
-    address = listening.address_of(held)
-    names = (*settings.names, address.rpartition(":")[0].strip("[]"))
-    terms = Terms(names, Origins(settings.origins), Rates(settings, scope.clock))
-    guard, tls = Guard(front, faces, terms), listening.tls(settings)
-    url = f"{'https' if tls else 'http'}://{address}"
-    connections_max = settings.connections_max or _CONNECTIONS
+    tls = listening.tls(settings)
     async with AsyncExitStack() as stack:
+        held = stack.enter_context(listening.held(settings.address, scope.state_dir))
+        address = listening.address_of(held)
+        names = (*settings.names, address.rpartition(":")[0].strip("[]"))
+        terms = Terms(names, Origins(settings.origins), Rates(settings, scope.clock))
+        guard = Guard(front, faces, terms)
         stack.push_async_callback(errands.end, 0)
+        connections_max = settings.connections_max or _CONNECTIONS
         await stack.enter_async_context(serving(held, faces, guard, connections_max, tls))
+        scope.measure(guard.measures.families)
+        url = f"{'https' if tls else 'http'}://{address}"
         listening.note(scope.state_dir, url)
         yield Gateway(url, faces, front.directory)
 

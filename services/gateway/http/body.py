@@ -22,12 +22,16 @@ async def read(request: web.Request, bytes_max: int) -> bytes:
         raise too_large(bytes_max)
     if not request.body_exists:
         return b""
+    content = request.content
+    if content.is_eof() and content.total_bytes <= bytes_max:
+        # It came with the head, as most do.
+        return content.read_nowait()
     await invite(request)
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(WITHIN_S):
-            async for part in request.content.iter_any():
+            async for part in content.iter_any():
                 size += len(part)
                 if size > bytes_max:
                     raise too_large(bytes_max)

@@ -80,4 +80,6 @@ class Face:
     elsewhere: Elsewhere | None = None
 
     def has(self, path: str) -> bool:
-        return path == self.path or path.startswith(f"{self.path.rstrip('/')}/")
+        return path.startswith(self.path) and (
+            self.path.endswith("/") or path[len(self.path) :][:1] in {"", "/"}
+        )

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from services.gateway.http.denied import Denied, denied
 from services.gateway.http.face import Face, problem
 from services.gateway.http.front import Front
+from services.gateway.http.measures import Measures
 from services.gateway.http.origins import Origins
 from services.gateway.http.rates import Rates
 from tandem.gateway.v1 import errors_pb2 as errors
@@ -49,6 +50,7 @@ class Terms:
 class Guard:
     def __init__(self, front: Front, faces: Sequence[Face], terms: Terms) -> None:
         self._front, self._faces, self._terms = front, faces, terms
+        self.measures = Measures()
         self._names = {"localhost", *(name.lower() for name in terms.names if name)}
         self._open = frozenset[str]().union(*(face.open_paths for face in faces))
         # Browsers and clients repeat themselves.
@@ -70,8 +72,8 @@ class Guard:
             reason=said.reason,
             peer=str(request.remote),
         )
-        says = next((face.says for face in self._faces if face.has(path)), problem)
-        response = says(request, said)
+        face = self._face(path)
+        response = face.says(request, said) if face else problem(request, said)
         if not request.content.is_eof():
             # What it still sends is nobody's to read.
             response.force_close()
@@ -87,6 +89,11 @@ class Guard:
         if request.secure:
             headers[_ONLY_SECURE[0]] = _ONLY_SECURE[1]
         self._terms.origins.mark(request, response)
+        face = self._face(request.path)
+        self.measures.answers[face.path if face else "", response.status] += 1
+
+    def _face(self, path: str) -> Face | None:
+        return next((face for face in self._faces if face.has(path)), None)
 
     async def _routed(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

@@ -64,6 +64,7 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._guard.measures.connections += 1
         self._head = self._loop.call_later(HEAD_S, self._late)
 
     def data_received(self, data: bytes) -> None:
@@ -88,6 +89,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._head is not None:
             self._head.cancel()
+        self._guard.measures.connections -= 1
         super().connection_lost(exc)
 
     def handle_error(

@@ -87,6 +87,22 @@ async def test_an_agent_of_another_host_answers(fleet: Checkout) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_its_host_tells_prometheus_what_was_answered(fleet: Checkout) -> None:
+    """By face and status."""
+    assert (await (await _asking(fleet)).post(MEASURE, {"text": "a"}))[0] == 200
+    hosts = (await fleet.told("up", "-d"))["hosts"]
+    (address,) = [one["http_address"] for one in hosts if one["host"] == "gateway"]
+    async with aiohttp.ClientSession() as client, client.get(f"http://{address}/metrics") as told:
+        lines = (await told.text()).splitlines()
+    assert any(
+        line.startswith("tandem_gateway_answers_total{")
+        and 'face="/api/"' in line
+        and 'status="200"' in line
+        for line in lines
+    )
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_key_of_a_caller_has_the_rights_that_rules_give_it(fleet: Checkout) -> None:
     """The agent sees the caller and not the gateway; what asks nobody, no key opens."""
     operator = await _asking(fleet)
