@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest_asyncio
 from google.api import annotations_pb2
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.message_factory import GetMessageClass
 
@@ -45,7 +44,7 @@ def _declare() -> Any:
         method: Any = service.method.add(name=name, **types)
         for key, value in rule.items():
             setattr(method.options.Extensions[annotations_pb2.http], key, value)
-    pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]  # so say its stubs
+    pool: Any = annotations_pb2.DESCRIPTOR.pool
     pool.AddSerializedFile(file.SerializeToString())
     return pool.FindFileByName(file.name)
 
