@@ -101,7 +101,8 @@ def for_tests(*, slow: bool, dry_run: bool, as_json: bool) -> None:
     """Install the Debian parts with apt-get (as root, or by sudo), fetch what stands apart, and
     build Consul and grpcurl.
 
-    Without it the tests that need these parts skip. Installed servers are not started.
+    Without it the tests that need these parts skip. Installed servers are not started. Parts that
+    take minutes to build are left out, and their tests skip, until --slow asks for them.
     """
     environment = Environment.read()
     packages = missing_packages(environment)

@@ -42,6 +42,7 @@ class OllamaEndpoint:
 
     address: str = ""
     models: tuple[str, ...] = (MODEL,)
+    embedders: tuple[str, ...] = ()
     context_tokens: int = 4096
     has_tools: bool = True
     gate: asyncio.Event | None = None
@@ -68,6 +69,12 @@ class OllamaEndpoint:
         """GET /api/tags."""
         self.asked.append(("/api/tags", {}))
         return web.json_response({"models": [_listed(name) for name in self.models]})
+
+    async def shown(self, request: web.Request) -> web.Response:
+        """POST /api/show."""
+        name = (await request.json())["model"].removesuffix(":latest")
+        able = ["embedding"] if name in self.embedders else ["completion", "tools"]
+        return web.json_response({"capabilities": able})
 
     async def loaded(self, _request: web.Request) -> web.Response:
         """GET /api/ps."""
@@ -125,7 +132,8 @@ class OllamaEndpoint:
 
 def _listed(name: str) -> dict[str, Any]:
     full = name if ":" in name else f"{name}:latest"
-    return {"name": full, "model": full, "size": 1, "digest": "0" * 64}
+    digest = hashlib.sha256(full.encode()).hexdigest()
+    return {"name": full, "model": full, "size": 1, "digest": digest}
 
 
 def _prompt(body: Mapping[str, Any]) -> str:
@@ -203,20 +211,21 @@ def _word(seed: str, number: int) -> str:
 
 @asynccontextmanager
 async def ollama_endpoint(
-    endpoint: OllamaEndpoint | None = None,
+    endpoint: OllamaEndpoint | None = None, port: int = 0
 ) -> AsyncIterator[OllamaEndpoint]:
-    """At an address of its own: `http://host:port`."""
+    """At a port of its own, unless one is said."""
     endpoint = endpoint or OllamaEndpoint()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/api/chat", endpoint.answer)
     app.router.add_post("/api/generate", endpoint.answer)
     app.router.add_get("/api/tags", endpoint.tags)
+    app.router.add_post("/api/show", endpoint.shown)
     app.router.add_get("/api/ps", endpoint.loaded)
     app.router.add_get("/api/version", endpoint.version)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         host, port = runner.addresses[0][:2]
         endpoint.address = f"http://{host}:{port}"
         yield endpoint

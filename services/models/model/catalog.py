@@ -63,7 +63,8 @@ class Catalog:
             if cards:
                 seats = [Seat(place, cards[0].name), self._quotes]
                 return Chain(seats, "; ".join(causes))
-            causes.append(f"{place.name}: {cause or 'it has no models'}")
+            if not (cause and place.is_optional):
+                causes.append(f"{place.name}: {cause or 'it has no models'}")
         return Chain([self._quotes], "; ".join(causes))
 
 

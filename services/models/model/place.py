@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from tandemkit.rpc.breaker import Breaker, Patience
 # The failures of one request open it: a backend that is away costs others nothing, and is asked
 # again by one request at a time. docs/design/models.md has the sums.
 PATIENCE: Final = Patience(failures_min=3, row_s_min=0.0, open_s_min=20.0, open_s_max=60.0)
+# One that nobody asked for is not there more often than not: that is no news, costs next to nothing
+# to learn, and is over when its user starts it.
+NO_END: Final = Patience(failures_min=sys.maxsize)
+_MISSED_S: Final = 2.0
 _LISTED_S: Final = 30.0
 AT_ONCE: Final = 32
 
@@ -30,13 +35,14 @@ class LeftAlone(Passing):
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What the settings say of a backend. `models` are all that it has, none where it lists them
-    itself; `has_key` says whether its key has a value.
+    itself; `has_key` says whether its key has a value. One that `is_optional` nobody asked for.
     """
 
     name: str
     at_once_max: int = AT_ONCE
     models: Sequence[str] = ()
     has_key: Callable[[], bool] = lambda: True
+    is_optional: bool = False
 
 
 @dataclass(slots=True)
@@ -57,11 +63,13 @@ class Place:
         self.name, self.backend, self.figures = terms.name, backend, Figures()
         self._terms, self._clock = terms, clock
         self._seats = asyncio.Semaphore(terms.at_once_max)
-        self._breaker = Breaker(terms.name, "model", clock, PATIENCE)
+        patience = NO_END if terms.is_optional else PATIENCE
+        self._breaker = Breaker(terms.name, "model", clock, patience)
         self._cause = ""
         self._is_asked = False
         self._cards: Sequence[ModelCard] = [ModelCard(one) for one in terms.models]
         self._listed_s: float | None = None
+        self._missed_s: float | None = None
         self._listing = asyncio.Lock()
 
     @asynccontextmanager
@@ -90,8 +98,13 @@ class Place:
 
     def answered(self) -> None:
         """It did, if only with the first word of a stream."""
-        self._is_asked, self._cause = True, ""
+        self._is_asked, self._cause, self._missed_s = True, "", None
         self._breaker.answered()
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether nobody misses it where it is not there."""
+        return self._terms.is_optional
 
     async def cards(self) -> Sequence[ModelCard]:
         """Its models, as it listed them within the last while. Raises as its backend does."""
@@ -99,6 +112,8 @@ class Place:
             return self._cards
         async with self._listing:
             now_s = self._clock.monotonic_s()
+            if self._missed_s is not None and now_s - self._missed_s < _MISSED_S:
+                raise Unreachable("it was not there a moment ago", backend=self.name)
             if self._listed_s is None or now_s - self._listed_s >= _LISTED_S:
                 async with self.attempt(_LISTED_S):
                     self._cards = await self.backend.models()
@@ -152,4 +167,5 @@ class Place:
             self.answered()
             return
         self._is_asked, self._cause, self._listed_s = True, str(error), None
+        self._missed_s = self._clock.monotonic_s() if self.is_optional else None
         self._breaker.failed("UNAVAILABLE")

@@ -209,3 +209,11 @@ async def test_a_loaded_model_says_how_long_its_context_is(endpoint: OllamaEndpo
     async with at(endpoint.address) as backend:
         listed = {one.name: one.context_tokens_max for one in await backend.models()}
     assert listed == {MODEL: 4096, "other:7b": 0}
+
+
+async def test_a_model_that_only_embeds_is_not_listed(endpoint: OllamaEndpoint) -> None:
+    """Whoever asks for whatever there is would be given it, and get no answer."""
+    endpoint.models, endpoint.embedders = ("all-minilm", MODEL), ("all-minilm",)
+    async with at(endpoint.address) as backend:
+        for _ in range(2):
+            assert [one.name for one in await backend.models()] == [MODEL]

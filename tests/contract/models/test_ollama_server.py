@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tandem.models.config.v1 import model_pb2 as cfg
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import model_service_pb2 as pb
 from tandemkit.core.clock import SystemClock
@@ -37,8 +38,10 @@ from tests.contract.models.suite import (
     as_stream,
     asked,
     streamed,
+    text_of,
     user,
 )
+from tests.unit.services.models.model.living import models
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -194,3 +197,18 @@ async def test_who_lacks_a_model_is_told_how_to_get_it(server: OllamaServer) -> 
     async with at(server) as backend:
         with pytest.raises(ModelGone, match=r"ollama pull llama3\.2"):
             await backend.chat("llama3.2", asked(QUESTION))
+
+
+async def test_m062_the_agent_finds_it_and_says_who_answered(
+    server: OllamaServer, tmp_path: Path
+) -> None:
+    """Over the wire, as an answer and as a stream, with nothing configured but its port."""
+    usual = cfg.OllamaBackendSettings(base_url=server.url, threads=1, models=[MODEL])
+    settings = cfg.ModelSettings(usual_ollama=usual)
+    async with models(settings, tmp_path) as stub:
+        request = pb.ChatRequest(messages=[user(QUESTION)])
+        answer = await stub.Chat(request)
+        parts = [part async for part in stub.StreamChat(as_stream(request))]
+    assert answer.message.content == text_of(parts) == ANSWER
+    who = chat.Answerer(backend="ollama", model=MODEL, is_generative=True)
+    assert answer.answerer == parts[0].answerer == who

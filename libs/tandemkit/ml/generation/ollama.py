@@ -4,6 +4,7 @@ layers on the GPU, the context, and for how long the model stays in memory.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -90,6 +91,7 @@ class OllamaBackend:
 
     def __init__(self, http: Http, address: str, wishes: Wishes) -> None:
         self._http, self._wishes = http, wishes
+        self._answering: dict[str, bool] = {}
         self.nature = Nature(nouns.BACKEND_KIND_OLLAMA, address, True, _FEATURES)
 
     async def models(self) -> Sequence[ModelCard]:
@@ -97,13 +99,28 @@ class OllamaBackend:
             listed = (await self._http.once("GET", "/api/tags")).get("models") or ()
             loaded = (await self._http.once("GET", "/api/ps")).get("models") or ()
             contexts = {one["name"]: int(one.get("context_length", 0)) for one in loaded}
+            answers = await asyncio.gather(
+                *(self._answers(one["name"], one.get("digest", "")) for one in listed)
+            )
             return [
                 ModelCard(
                     one["name"].removesuffix(":latest"),
                     self._wishes.context_tokens or contexts.get(one["name"], 0),
                 )
-                for one in listed
+                for one, does in zip(listed, answers, strict=True)
+                if does
             ]
+
+    async def _answers(self, name: str, digest: str) -> bool:
+        """Whether the model has something to say, as those that embed have not. Asked once."""
+        if digest not in self._answering:
+            try:
+                shown = await self._http.once("POST", "/api/show", {"model": name})
+            except NotThere:
+                return False
+            able = shown.get("capabilities")
+            self._answering[digest] = able is None or "completion" in able
+        return self._answering[digest]
 
     async def chat(self, model: str, asked: Conversation) -> pb.ChatResponse:
         body, demanded = self._conversation(model, asked)

@@ -21,7 +21,7 @@ QUESTION = "How is the pump of the mill closed?"
 
 def settings_for(*servers: ModelServer, at_once_max: int = 0) -> cfg.ModelSettings:
     """`first`, `second`, ... in their order; `chain` names all of them."""
-    settings = cfg.ModelSettings()
+    settings = cfg.ModelSettings(without_usual_ollama=True)
     chain = settings.names.add(name="chain")
     for name, server in zip(("first", "second", "third"), servers, strict=False):
         backend = settings.backends.add(name=name, at_once_max=at_once_max)

@@ -12,6 +12,7 @@ import pytest
 
 from services.models.model.agent import AGENT
 from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
+from tandem.models.config.v1 import model_pb2 as cfg
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
@@ -33,7 +34,9 @@ async def ask(request: knowledge.AskRequest, _context: Any) -> knowledge.AskResp
 @asynccontextmanager
 async def quoting(folder: Path, *, knows: bool = True) -> AsyncIterator[rpc.ModelServiceAsyncStub]:
     documents = fake_agent(knowledge.DESCRIPTOR, **({"Ask": ask} if knows else {}))
-    async with serving(AGENT, beside=(documents,), state_dir=folder) as channel:
+    # Whoever runs the tests may have one.
+    settings = cfg.ModelSettings(without_usual_ollama=True)
+    async with serving(AGENT, settings=settings, beside=(documents,), state_dir=folder) as channel:
         yield rpc.ModelServiceStub(channel)
 
 
