@@ -188,7 +188,8 @@ class _Way:
                 if len(exchange.response) > MESSAGE_BYTES_MAX:
                     ending = oversize("CLIENT", exchange.response)
             status = ending
-        except (grpc.aio.AbortError, asyncio.CancelledError):
-            status = STOPPED  # unless the abort or the caller has said how the call ends
+        except (grpc.aio.AbortError, grpc.aio.UsageError, asyncio.CancelledError):
+            # Unless the abort, which only the first of two is, or the caller has said how it ends.
+            status = STOPPED
         finally:
             exchange.finish(status)
