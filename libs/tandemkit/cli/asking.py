@@ -16,8 +16,11 @@ from tandem.language.v1 import request_coordinator_service_pb2_grpc as rpc
 from tandemkit.cli import harmless
 from tandemkit.cli.answer_text import shortfall_line
 from tandemkit.cli.failure import FailedCall, describe
+from tandemkit.rpc.resuming import Patience, resuming
 
 WITHIN_S: Final = 30.0
+# Where nobody is there at all, a person is told so at once.
+_PATIENCE: Final = Patience(beginnings_max=1)
 _ADVICE: Final = {
     "UNAVAILABLE": "start the fleet with ./tandem up, or see ./tandem status for what is missing",
     "DEADLINE_EXCEEDED": "ask again with more time (--within-s), or see ./tandem status",
@@ -73,7 +76,7 @@ async def _events(
     channel: grpc.aio.Channel, request: pb.StreamAskRequest, within_s: float
 ) -> AsyncIterator[pb.StreamAskResponse]:
     stub: Any = rpc.RequestCoordinatorServiceStub(channel)
-    async for event in stub.StreamAsk(request, timeout=within_s):
+    async for event in resuming(stub.StreamAsk, request, patience=_PATIENCE, timeout=within_s):
         yield event
 
 

@@ -105,9 +105,10 @@ class Course:
         if self._behind is not None and self._chars < self._behind.chars:
             raise Differs
 
-    def token(self, *, is_over: bool = False) -> str:
-        """Goes on behind all that was told."""
-        return Mark(self._asked, self._chars, _cut(self._hash), self._pinned, is_over).token
+    def token(self, *, is_over: bool = False, pinned: bytes | None = None) -> str:
+        """Goes on behind all that was told; `pinned` in place of what the stream began with."""
+        kept = self._pinned if pinned is None else pinned
+        return Mark(self._asked, self._chars, _cut(self._hash), kept, is_over).token
 
 
 def _cut(found: hashlib._Hash) -> bytes:

@@ -34,6 +34,8 @@ class Patience:
     """
 
     openings_max: int = 12
+    # The same before anything came at all, where somebody else can answer, or is told sooner.
+    beginnings_max: int = 12
     pause_s_min: float = 0.1
     pause_s_max: float = 2.0
     # Who is asked to wait for longer gives up instead.
@@ -112,12 +114,14 @@ class _Openings:
         if not brought and (_is_its_word(found) or (found.pushback_s or 0.0) < 0):
             return None
         self._in_vain = 0 if brought else self._in_vain + 1
-        if self._in_vain >= self._patience.openings_max:
+        patience = self._patience
+        most = patience.openings_max if self._brought_ever else patience.beginnings_max
+        if self._in_vain >= most:
             return None
-        usual_s = min(self._patience.pause_s_max, self._patience.pause_s_min * 2.0**self._in_vain)
+        usual_s = min(patience.pause_s_max, patience.pause_s_min * 2.0**self._in_vain)
         wait_s = max(usual_s, found.retry_after_s or 0.0)
         left_s = self.left_s()
-        if wait_s > self._patience.wait_s_max or (left_s is not None and wait_s >= left_s):
+        if wait_s > patience.wait_s_max or (left_s is not None and wait_s >= left_s):
             return None
         return wait_s
 

@@ -24,8 +24,6 @@ class Asked:
     history: Sequence[pb.Turn] = ()
     session: str = ""
     model: str = ""
-    # Of the stream that a language model's answer came by, where it broke.
-    model_token: str = ""
 
 
 @dataclass(slots=True)
@@ -39,10 +37,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """More of the answer's text. `model_token` goes on behind it at the language model."""
+    """More of the answer's text."""
 
     text: str
-    model_token: str = ""
 
 
 # What a desk says: pieces that make up the text, who has no part in it, and at last the answer.

@@ -52,7 +52,7 @@ class Dialogue:
         summary = [pb.Turn(speaker=pb.SPEAKER_SYSTEM, text=window.summary)]
         return [
             *(summary if window.summary else ()),
-            *(_turn(one) for one in (*window.recalled, *window.turns)),
+            *(_turn(one) for one in (*window.recalled, *window.turns) if not _is_of(one, asked)),
         ]
 
     async def keep(self, asked: Asked, answer: str) -> nouns.Shortfall | None:
@@ -81,6 +81,11 @@ class Dialogue:
             ),
             share_s(_SHARE, _WITHIN_S),
         )
+
+
+def _is_of(one: said.Turn, asked: Asked) -> bool:
+    """Whether an earlier attempt at the same request wrote it."""
+    return one.turn_id.startswith(f"{asked.correlation_id}:")
 
 
 def _turn(one: said.Turn) -> pb.Turn:

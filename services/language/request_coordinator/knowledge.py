@@ -123,12 +123,16 @@ def _together(answers: Sequence[Answer]) -> Answer:
     whole = told[0] if told else answers[0]
     for other in told[1:]:
         count = len(whole.citations)
-        text = _MARK.sub(lambda mark, count=count: f"[{int(mark[1]) + count}]", other.text)
+        text = _renumbered(other.text, count)
         for citation_of in other.citations:
             citation_of.number += count
         whole.text = f"{whole.text}\n\n{text}"
         whole.citations = [*whole.citations, *other.citations]
     return whole
+
+
+def _renumbered(text: str, count: int) -> str:
+    return _MARK.sub(lambda mark: f"[{int(mark[1]) + count}]", text)
 
 
 def pieces(text: str) -> list[Piece]:

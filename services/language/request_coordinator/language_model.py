@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
@@ -20,6 +21,7 @@ from tandem.models.v1 import model_service_pb2 as models
 from tandem.models.v1 import model_service_pb2_grpc as models_rpc
 from tandemkit.core.errors import TransientError
 from tandemkit.rpc.remote import CallFailed, calling
+from tandemkit.rpc.resuming import Patience, resuming
 
 MODELS: Final = "tandem.models.v1.ModelService"
 _SHARE: Final = 0.95
@@ -31,6 +33,8 @@ _ROLES: Final = {
     pb.SPEAKER_SYSTEM: chat.CHAT_ROLE_SYSTEM,
 }
 _CHARS_MAX: Final = 60_000
+# Who is not there at the beginning is not waited for: others can answer.
+_PATIENCE: Final = Patience(beginnings_max=1)
 
 
 class LanguageModel:
@@ -43,17 +47,18 @@ class LanguageModel:
         request = models.StreamChatRequest(
             model=asked.model, messages=_messages(asked), namespace=asked.namespace
         )
-        request.resume_token = asked.model_token
+        # Who asks for the same request again hears the same, where the backend keeps that.
+        request.sampling.seed = zlib.crc32(asked.correlation_id.encode())
         told = _Told()
         try:
             async for part in self._parts(request, asked):
                 told.take(part)
                 # Quotes are heard when it is known that there are any: "no" is no answer.
                 if part.text and told.answer.answerer.is_generative:
-                    yield Piece(part.text, part.resume_token)
+                    yield Piece(part.text)
         except Unanswered as error:
             yield error.shortfall
-            if not told.text and not asked.model_token:
+            if not told.text:
                 async for said in self._instead(asked, error):
                     yield said
                 return
@@ -66,9 +71,13 @@ class LanguageModel:
     async def _parts(
         self, request: models.StreamChatRequest, asked: Asked
     ) -> AsyncIterator[models.StreamChatResponse]:
-        """Raises Unanswered, also in the middle."""
-        stream = self._models.StreamChat(
-            request, timeout=share_s(_SHARE, _WITHIN_S), metadata=headers(asked)
+        """One stream, whatever host serves the end of it. Raises Unanswered, also in the middle."""
+        stream = resuming(
+            self._models.StreamChat,
+            request,
+            patience=_PATIENCE,
+            timeout=share_s(_SHARE, _WITHIN_S),
+            metadata=headers(asked),
         )
         try:
             with calling():

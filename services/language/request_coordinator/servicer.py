@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from services.language.request_coordinator.asked import Asked, Piece
+from services.language.request_coordinator.asked import Asked
 from services.language.request_coordinator.calling import CORRELATION_HEADER
-from services.language.request_coordinator.coordinator import Coordinator, Event
+from services.language.request_coordinator.coordinator import Coordinator
 from services.language.request_coordinator.routing import routed, scored
+from services.language.request_coordinator.telling import Telling
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import errors_pb2 as errors
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
@@ -33,8 +34,14 @@ class RequestCoordinator(rpc.RequestCoordinatorServiceServicer):
     async def StreamAsk(
         self, request: pb.StreamAskRequest, context: Context
     ) -> AsyncIterator[pb.StreamAskResponse]:
-        async for event in self._coordinator.course(_asked(request, context)):
-            yield _told(event)
+        telling = Telling(request)
+        asked = _asked(request, context, telling.correlation_id)
+        if telling.is_over:
+            return
+        async for event in self._coordinator.course(asked):
+            message = telling.told(event, asked.correlation_id)
+            if message is not None:
+                yield message
 
     async def Classify(self, request: pb.ClassifyRequest, _context: Context) -> pb.ClassifyResponse:
         return pb.ClassifyResponse(
@@ -45,7 +52,9 @@ class RequestCoordinator(rpc.RequestCoordinatorServiceServicer):
         )
 
 
-def _asked(request: pb.AskRequest | pb.StreamAskRequest, context: Context) -> Asked:
+def _asked(
+    request: pb.AskRequest | pb.StreamAskRequest, context: Context, correlation_id: str = ""
+) -> Asked:
     """Raises CallerError where the caller may not read what is to answer."""
     namespace = access.check(request.namespace, access.Right.READ)
     if request.session:
@@ -61,7 +70,7 @@ def _asked(request: pb.AskRequest | pb.StreamAskRequest, context: Context) -> As
         text=request.text,
         routing=routed(request.text, request.route),
         namespace=request.namespace,
-        correlation_id=request.correlation_id or _shown(context) or span_id(),
+        correlation_id=correlation_id or request.correlation_id or _shown(context) or span_id(),
         history=request.history,
         session=request.session,
         model=request.model,
@@ -74,13 +83,3 @@ def _shown(context: Context) -> str:
         if key == CORRELATION_HEADER:
             return str(value)
     return ""
-
-
-def _told(event: Event) -> pb.StreamAskResponse:
-    if isinstance(event, Piece):
-        return pb.StreamAskResponse(piece=pb.Piece(text=event.text))
-    if isinstance(event, pb.Started):
-        return pb.StreamAskResponse(started=event)
-    if isinstance(event, pb.AskResponse):
-        return pb.StreamAskResponse(finished=event)
-    return pb.StreamAskResponse(shortfall=event)

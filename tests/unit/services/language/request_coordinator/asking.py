@@ -21,7 +21,7 @@ from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import errors_pb2 as model_errors
 from tandem.models.v1 import model_service_pb2 as models
-from tandemkit.core.errors import TransientError
+from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
 from tandemkit.testing.agents import fake_agent, serving
 
@@ -86,7 +86,9 @@ class Beside:
         self.conversations.append(request)
         answerer = chat.Answerer(backend="parrot", model="grey", is_generative=True)
         yield models.StreamChatResponse(answerer=answerer, resume_token="0")
-        for number, word in enumerate(SAID.split(" ")):
+        words = SAID.split(" ")
+        for number in range(int(request.resume_token or 0), len(words)):
+            word = words[number]
             text = f"{' ' if number else ''}{word}"
             yield models.StreamChatResponse(text=text, resume_token=str(number + 1))
         yield models.StreamChatResponse(finish_reason=chat.FINISH_REASON_STOP, resume_token="end")
@@ -95,7 +97,19 @@ class Beside:
         yield models.StreamChatResponse(answerer=chat.Answerer(backend="extractive"))
         yield models.StreamChatResponse(text="Nothing that is stored answers this.")
 
-    async def break_off(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
+    async def stumble(self, request: models.StreamChatRequest, context: Any) -> AsyncIterator[Any]:
+        """Dies after every second word."""
+        heard = 0
+        async for part in self.speak(request, context):
+            yield part
+            heard += bool(part.text)
+            if heard == 2:
+                raise _no_backend()
+
+    async def break_off(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+        if request.resume_token:
+            reason = model_errors.ERROR_REASON_STREAM_NOT_RESUMABLE
+            raise CallerError(reason, "the backend says something else now")
         answerer = chat.Answerer(backend="parrot", model="grey", is_generative=True)
         yield models.StreamChatResponse(text="Half of", resume_token="1", answerer=answerer)
         raise _no_backend()

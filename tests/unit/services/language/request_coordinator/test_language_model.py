@@ -68,7 +68,18 @@ async def test_an_answer_that_broke_off_is_a_partial_one(tmp_path: Path, beside:
         told = await events(agent.StreamAsk(_request()))
     finished = told[-1].finished
     assert finished.answer == "Half of"
-    assert (finished.shortfalls[0].service, finished.shortfalls[0].code) == (MODELS, "UNAVAILABLE")
+    assert (finished.shortfalls[0].service, finished.shortfalls[0].code) == (MODELS, "ABORTED")
+
+
+async def test_nobody_sees_that_the_models_host_died(tmp_path: Path, beside: Beside) -> None:
+    """The stream goes on where it broke, without a gap or a word twice."""
+    beside.model = beside.stumble
+    async with coordinating(tmp_path, beside) as agent:
+        told = await events(agent.StreamAsk(_request()))
+    assert told[-1].finished.answer == "".join(one.piece.text for one in told) == SAID
+    assert not told[-1].finished.shortfalls
+    assert len(beside.conversations) > 1
+    assert len({one.sampling.seed for one in beside.conversations}) == 1
 
 
 async def test_quotes_of_nothing_are_no_answer(tmp_path: Path, beside: Beside) -> None:
