@@ -44,10 +44,13 @@ _PLACES = (
     ("form.json_schema", "response_format.json_schema"),
     ("form", "response_format"),
     ("texts", "input"),
+    ("text", "messages"),
+    ("history", "messages"),
     ("tool_choice.name", "tool_choice.function.name"),
     ("tool_choice", "tool_choice"),
 )
 _WITHIN = (
+    (".text", ".content"),
     (".parameters_schema", ".function.parameters"),
     (".arguments_json", ".function.arguments"),
 )

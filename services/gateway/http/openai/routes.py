@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
@@ -46,10 +46,8 @@ _EMBEDDING = embedding_pb.DESCRIPTOR.services_by_name["EmbeddingService"].method
 EMBED = Method.of(_EMBEDDING["EmbedTexts"])
 PATH: Final = "/v1/"
 BACKEND_HEADER: Final = "x-tandem-backend"
-_LIST_FRONT = asking.DESCRIPTOR.services_by_name["RequestCoordinatorService"].methods_by_name
-ASK, STREAM_ASK = Method.of(_FRONT["Ask"]), Method.of(_FRONT["StreamAsk"])
-_EMBEDDING = embedding_pb.ListEmbeddingModelsRequest()
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Message = TypeVar("Message")
 
 
 def face(front: Front, body_bytes_max: int) -> Face:
@@ -94,8 +92,7 @@ class _Answers:
         self, request: web.Request, asked: Asked, message: pb.StreamChatRequest, *, usage: bool
     ) -> web.StreamResponse:
         async with aclosing(self._front.stream(asked, STREAM_CHAT, message)) as messages:
-            # Whatever fails before a word was said has a status.
-            first = await anext(messages)
+            first = await _first(messages)
             chunks = chat.Chunks(chat.Begun.of(first), tells_usage=usage)
             async with events(request, _backend(first.answerer)) as told:
                 await told.say(chunks.begin() + chunks.of(first))
@@ -112,10 +109,14 @@ class _Answers:
             body = fronting.answer_json(answer, created_s)
             return _answer(body, {BACKEND_HEADER: answer.answerer.backend})
         async with aclosing(self._front.stream(asked, STREAM_ASK, message)) as messages:
-            first = await anext(messages)
-            chunks = fronting.Chunks(first.started, created_s, tells_usage=tells_usage(said))
+            started = (await _first(messages)).started
+            chunks = fronting.Chunks(started, created_s, tells_usage=tells_usage(said))
+            begun = ""
+            # It may still turn out that nobody answers.
+            while not begun:
+                begun = chunks.of(await _first(messages))
             async with events(request, {}) as told:
-                await told.say(chunks.begin())
+                await told.say(chunks.begin() + begun)
                 async for one in messages:
                     await told.say(chunks.of(one))
         return told.response
@@ -140,7 +141,7 @@ class _Answers:
     ) -> web.StreamResponse:
         calls = [self._front.stream(asked, STREAM_COMPLETE, one) for one in messages]
         async with aclosing(merged(calls)) as answers:
-            at, first = await anext(answers)
+            at, first = await _first(answers)
             chunks = completion.Chunks(first, tells_usage=usage)
             async with events(request, _backend(first.answerer)) as told:
                 await told.say(chunks.of(at, first))
@@ -184,6 +185,13 @@ def _refusing(answering: Answering) -> Answering:
             return _error(refused.answer)
 
     return answer
+
+
+async def _first(messages: AsyncIterator[Message]) -> Message:
+    """Waited for before the answer is begun: whatever fails until then has a status of its own."""
+    async for one in messages:
+        return one
+    raise Denied("INTERNAL", "the agent ended its stream without an answer")
 
 
 def _answer(said: str, headers: Mapping[str, str] | None = None) -> web.Response:

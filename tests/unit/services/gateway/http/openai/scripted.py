@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tandem.language.v1 import answer_pb2 as answering
+from tandem.language.v1 import errors_pb2 as asking_errors
 from tandem.language.v1 import request_coordinator_service_pb2 as asking
 from tandem.memory.v1 import embedding_pb2 as embedding
 from tandem.memory.v1 import embedding_service_pb2 as embedding_pb
@@ -32,6 +33,7 @@ FAILING = {
     "busy": errors.ERROR_REASON_BACKEND_BUSY,
 }
 FOREVER = "forever"
+ASKED = [{"role": "user", "content": "how far"}]
 _SOURCE = noun.QuotedSource(
     number=1,
     name="documents/1/passages/1",
@@ -209,6 +211,10 @@ class _Front:
         self.asked.append(request)
         started = asking.Started(routing=_ANSWER.routing, correlation_id="c-1")
         yield asking.StreamAskResponse(started=started)
+        shortfall = answering.Shortfall(service="tandem.models.v1.ModelService", cause="away")
+        yield asking.StreamAskResponse(shortfall=shortfall)
+        if request.text == "nobody knows":
+            raise TransientError(asking_errors.ERROR_REASON_NOBODY_ANSWERED, "x", retry_after_s=0.3)
         for word in ("Five facts", " [1]."):
             yield asking.StreamAskResponse(piece=asking.Piece(text=word))
         yield asking.StreamAskResponse(finished=_ANSWER)

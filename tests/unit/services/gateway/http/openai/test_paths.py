@@ -3,56 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tandem.gateway.config.v1 import http_pb2 as cfg
-from tests.unit.services.gateway.http.gateways import ADDRESS, Gateway, gateway
+from tests.unit.services.gateway.http.gateways import Gateway
 from tests.unit.services.gateway.http.openai.scripted import (
+    ASKED,
     EMBEDDER,
     FOREVER,
     MODEL,
     QUOTES,
     Scripted,
 )
+from tests.unit.services.gateway.http.openai.streams import events_of
 
-ASKED = [{"role": "user", "content": "how far"}]
 _WITHIN_S = 5.0
 # Of a caller who then closes its connection.
 _PATIENCE = aiohttp.ClientTimeout(total=0.2)
 
 
-@pytest.fixture
-def scripted() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-async def it(
-    tmp_path_factory: pytest.TempPathFactory, scripted: Scripted
-) -> AsyncIterator[Gateway]:
-    folder = tmp_path_factory.mktemp("g")
-    async with gateway(folder, *scripted.agents, settings=cfg.HttpSettings(address=ADDRESS)) as it:
-        yield it
-
-
-async def _events(it: Gateway, path: str, **body: object) -> tuple[list[Any], dict[str, str]]:
-    """The events of a stream, the last as it is, and the headers before them."""
-    async with it.client.post(f"{it.url}{path}", json={**body, "stream": True}) as told:
-        lines = (await told.text()).split("\n\n")
-        headers = dict(told.headers)
-    assert lines[-1] == ""
-    events = [one.removeprefix("data: ") for one in lines[:-1]]
-    return [one if one == "[DONE]" else json.loads(one) for one in events], headers
-
-
 async def test_a_stream_ends_with_done_and_its_backend_is_in_the_head(it: Gateway) -> None:
     """Every event is one that clients read."""
-    events, headers = await _events(it, "/v1/chat/completions", model=MODEL, messages=ASKED)
+    events, headers = await events_of(it, "/v1/chat/completions", model=MODEL, messages=ASKED)
     *chunks, done = events
     assert done == "[DONE]"
     words = [one["choices"][0]["delta"].get("content") or "" for one in chunks]
@@ -63,7 +37,7 @@ async def test_a_stream_ends_with_done_and_its_backend_is_in_the_head(it: Gatewa
 
 async def test_what_breaks_in_the_midst_is_the_last_event(it: Gateway) -> None:
     """There is no status any more, and no `[DONE]`."""
-    events, _ = await _events(it, "/v1/chat/completions", model="breaks", messages=ASKED)
+    events, _ = await events_of(it, "/v1/chat/completions", model="breaks", messages=ASKED)
     assert events[-1]["error"]["code"] == "backend_unreachable"
     assert events[-1]["error"]["type"] == "unavailable_error"
 
@@ -72,7 +46,7 @@ async def test_a_stream_goes_on_behind_the_loss_of_who_served_it(
     it: Gateway, scripted: Scripted
 ) -> None:
     """The client sees one: nothing twice, and nothing left out."""
-    events, _ = await _events(it, "/v1/chat/completions", model="moves", messages=ASKED)
+    events, _ = await events_of(it, "/v1/chat/completions", model="moves", messages=ASKED)
     *chunks, done = events
     words = [one["choices"][0]["delta"].get("content") or "" for one in chunks]
     assert ("".join(words), done) == ("You said: how far ", "[DONE]")
@@ -151,7 +125,7 @@ async def test_several_prompts_are_one_answer(it: Gateway) -> None:
 async def test_several_prompts_stream_at_once(it: Gateway) -> None:
     """Each event says of which prompt it is, and the last what all of them cost."""
     options = {"include_usage": True}
-    events, _ = await _events(
+    events, _ = await events_of(
         it, "/v1/completions", model=MODEL, prompt=["one", "two"], stream_options=options
     )
     texts = ["", ""]
@@ -218,37 +192,6 @@ async def test_models_are_those_that_can_be_named(it: Gateway) -> None:
             assert await told.json() == row
     async with it.client.get(f"{it.url}/v1/models/nobody") as told:
         assert (told.status, (await told.json())["error"]["code"]) == (404, "model_not_found")
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_the_model_tandem_is_the_front_that_asks_the_right_agent(
-    it: Gateway, scripted: Scripted, *, stream: bool
-) -> None:
-    """With where it went, and citations as OpenAI has them."""
-    messages = [{"role": "system", "content": "Be short."}, *ASKED]
-    body = {"model": "tandem/script/words", "messages": messages, "route": "knowledge"}
-    if stream:
-        events, _ = await _events(it, "/v1/chat/completions", **body)
-        *chunks, done = events
-        deltas = [one["choices"][0]["delta"] for one in chunks]
-        text = "".join(one.get("content") or "" for one in deltas)
-        (notes,) = [one["annotations"] for one in deltas if "annotations" in one]
-        answer, message = chunks[-1], {"content": text, "annotations": notes}
-        assert done == "[DONE]"
-    else:
-        _, answer = await it.post("/v1/chat/completions", body)
-        message = answer["choices"][0]["message"]
-    assert message["content"] == "Five facts [1]."
-    cited = {"start_index": 11, "end_index": 14, "url": "docs/a.md", "title": "Agents"}
-    assert message["annotations"] == [{"type": "url_citation", "url_citation": cited}]
-    assert answer["routing"] == {"route": "knowledge", "basis": "classifier"}
-    assert answer["answerer"]["backend"] == "extractive"
-    (asked,) = scripted.asked
-    assert (asked.text, asked.model, asked.history[0].text) == (
-        "how far",
-        "script/words",
-        "Be short.",
-    )
 
 
 @pytest.mark.parametrize(
