@@ -6,6 +6,7 @@ figures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +18,15 @@ Sure = Callable[[Any], bool]
 # Past this many items the engine is the quicker of the two.
 _ITEMS_MAX = 16
 _NUMBERS = frozenset({"int32", "int64", "uint32", "uint64", "sint32", "sint64"})
+_FRACTIONS = frozenset({"float", "double"})
 # Only these rules are understood; a message type with any other, anywhere below it, has no quick
 # check.
 _UNDERSTOOD = {
-    "string": {"min_len", "max_len", "min_bytes", "max_bytes"},
+    "string": {"min_len", "max_len", "min_bytes", "max_bytes", "pattern"},
     "bytes": {"min_len", "max_len"},
     "enum": {"defined_only", "in", "not_in"},
-    "repeated": {"min_items", "max_items"},
-    **{number: {"gte", "lte"} for number in _NUMBERS},
+    "repeated": {"min_items", "max_items", "items"},
+    **{number: {"gte", "lte"} for number in _NUMBERS | _FRACTIONS},
 }
 
 
@@ -91,14 +93,29 @@ def _of_rule(field: FieldDescriptor, kind: str, rule: Any) -> Sure:
         raise _NotUnderstood
     if kind == "enum":
         return _of_enum(field, said)
-    if kind in _NUMBERS:
+    if kind in _FRACTIONS and not said.keys() >= {"gte", "lte"}:
+        raise _NotUnderstood  # Without a bound there are infinities, and what is no number.
+    if kind in _NUMBERS | _FRACTIONS:
         return _between(name, said.get("gte"), said.get("lte"), lambda value: value)
+    if "pattern" in said or "items" in said:
+        return _empty(name, said)
     unit = "items" if kind == "repeated" else "len"
     count = _between(name, said.get(f"min_{unit}"), said.get(f"max_{unit}"), len)
     if "min_bytes" not in said and "max_bytes" not in said:
         return count
     encoded = _between(name, said.get("min_bytes"), said.get("max_bytes"), _encoded_length)
     return _all([count, encoded])
+
+
+def _empty(name: str, said: dict[str, Any]) -> Sure:
+    """Of most fields that may be empty nothing else has to be known: they are."""
+    try:
+        fits = re.search(said.get("pattern", ""), "") is not None
+    except re.error as error:
+        raise _NotUnderstood from error
+    if not fits or any(said.get(least) for least in ("min_len", "min_bytes", "min_items")):
+        raise _NotUnderstood
+    return lambda message: not getattr(message, name)
 
 
 def _of_enum(field: FieldDescriptor, said: dict[str, Any]) -> Sure:

@@ -44,7 +44,7 @@ class ModelServer:
 
     Each part of a stream has `words_at_once` and takes `delay_s`. With a `gate`, streams stop
     before part `gate_at` until it is set. `cut_at` breaks the connection before that part,
-    `fails_at` sends a failure instead of it.
+    `cuts` does so once for each of the next streams, `fails_at` sends a failure instead of it.
     """
 
     address: str = ""
@@ -62,6 +62,7 @@ class ModelServer:
     asked: list[dict[str, Any]] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     instead: deque[Instead] = field(default_factory=deque)
+    cuts: deque[int] = field(default_factory=deque)
     begun: int = 0
     left: int = 0
     at_once: int = 0
@@ -134,18 +135,19 @@ class ModelServer:
         self.begun += 1
         self._changed.set()
         with_usage = self.says_usage and said.body.get("stream_options", {}).get("include_usage")
+        cut_at = self.cuts.popleft() if self.cuts else self.cut_at
         is_over = False
         try:
             events = said.events(self.words_at_once, with_usage=bool(with_usage))
             for number, event in enumerate(events):
+                await SystemClock().sleep(self.delay_s)
                 if self.gate is not None and number == self.gate_at:
                     await self.gate.wait()
-                if number == self.cut_at:
+                if number == cut_at:
                     assert request.transport is not None
                     request.transport.close()
                 broken = {"error": {"message": "out of memory", "code": 500}}
                 told = json.dumps(broken if number == self.fails_at else event)
-                await SystemClock().sleep(self.delay_s)
                 await response.write(f"data: {told}\n\n".encode())
             await response.write(b"data: [DONE]\n\n")
             await response.write_eof()
@@ -207,7 +209,7 @@ class _Chat:
             name = choice["function"]["name"]
         arguments = json.dumps({"place": _word(seed, 0), "number": 3}, ensure_ascii=False)
         function = {"name": name, "arguments": arguments}
-        return [{"id": f"call_{_digest(seed)[:8]}", "type": "function", "function": function}]
+        return [{"id": f"call_{_drawn(seed)}", "type": "function", "function": function}]
 
     def _words(self, seed: str) -> tuple[list[str], str]:
         if form := self.body.get("response_format"):
@@ -220,11 +222,8 @@ class _Chat:
         return words[:limit], "length" if limit < len(words) else "stop"
 
     def _usage(self) -> dict[str, int]:
-        said = len(self.words) or 1
-        total = self.prompt_tokens + said
-        return {
-            "prompt_tokens": self.prompt_tokens, "completion_tokens": said, "total_tokens": total
-        }  # fmt: skip
+        asked, said = self.prompt_tokens, len(self.words) or 1
+        return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
 
     def _event(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         model = self.body["model"]
@@ -252,12 +251,12 @@ class _Text(_Chat):
         return {"index": 0, "text": text, "finish_reason": None}
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _drawn(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
 def _word(seed: str, number: int) -> str:
-    return _WORDS[int(_digest(f"{number} {seed}")[:8], 16) % len(_WORDS)]
+    return _WORDS[_drawn(f"{number} {seed}") % len(_WORDS)]
 
 
 def _pieces(text: str) -> list[str]:

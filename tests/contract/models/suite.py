@@ -91,7 +91,7 @@ class AnswerSuite:
     async def test_a_stream_tells_the_same_in_parts(self, subject: Subject) -> None:
         """Why it ended and what it cost are in the last, and in no other."""
         parts = await streamed(subject, asked(QUESTION))
-        assert len(parts) > 2
+        assert len(parts) > 1
         *before, last = parts
         assert all(part.text or part.tool_calls for part in before)
         assert not any(part.finish_reason or part.HasField("usage") for part in before)

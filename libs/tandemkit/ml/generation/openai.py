@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import model_pb2 as nouns
@@ -40,6 +40,11 @@ _FEATURES: Final = (
 )
 _DATA: Final = b"data:"
 _DONE: Final = b"[DONE]"
+# What reading says of an answer that is of another form.
+_NO_ANSWER: Final = (LookupError, TypeError, ValueError, AttributeError)
+
+Choice: TypeAlias = Mapping[str, Any]
+Part = TypeVar("Part", pb.StreamChatResponse, pb.StreamCompleteResponse)
 
 
 class OpenaiBackend:
@@ -71,16 +76,11 @@ class OpenaiBackend:
     async def stream_chat(
         self, model: str, asked: Conversation
     ) -> AsyncGenerator[pb.StreamChatResponse, None]:
-        body = form.conversation(model, asked)
         ending = _Ending()
-        async with aclosing(self._choices(model, _CHAT, body, ending)) as choices:
-            async for choice in choices:
-                delta = choice.get("delta") or {}
-                text = delta.get("content") or ""
-                calls = form.tool_call_deltas(delta.get("tool_calls"))
-                if text or calls:
-                    ending.chars += len(text)
-                    yield pb.StreamChatResponse(text=text, tool_calls=calls)
+        body = form.conversation(model, asked)
+        async with aclosing(self._parts(model, _CHAT, body, ending, _said_in)) as parts:
+            async for part in parts:
+                yield part
         yield pb.StreamChatResponse(
             finish_reason=ending.reason, usage=ending.usage or ending.estimated(_said(asked))
         )
@@ -100,31 +100,34 @@ class OpenaiBackend:
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         ending = _Ending()
         body = form.prompt(model, asked)
-        async with aclosing(self._choices(model, _COMPLETE, body, ending)) as choices:
-            async for choice in choices:
-                if text := choice.get("text") or "":
-                    ending.chars += len(text)
-                    yield pb.StreamCompleteResponse(text=text)
+        async with aclosing(self._parts(model, _COMPLETE, body, ending, _continued_in)) as parts:
+            async for part in parts:
+                yield part
         yield pb.StreamCompleteResponse(
             finish_reason=ending.reason, usage=ending.usage or ending.estimated(asked.prompt)
         )
 
-    async def _choices(
-        self, model: str, path: str, body: dict[str, Any], ending: _Ending
-    ) -> AsyncGenerator[Mapping[str, Any], None]:
-        """The first choice of each event; what they say of the end is noted."""
+    async def _parts(
+        self,
+        model: str,
+        path: str,
+        body: dict[str, Any],
+        ending: _Ending,
+        told_in: Callable[[Sequence[Choice]], Iterator[Part]],
+    ) -> AsyncGenerator[Part, None]:
+        """What came together is told together: a message for each word costs more than the word."""
         body |= {"stream": True, "stream_options": {"include_usage": True}}
         with _asking(model):
-            async with aclosing(self._http.lines("POST", path, body)) as lines:
-                async for line in lines:
-                    if not line.startswith(_DATA):
-                        continue
-                    content = line[len(_DATA) :].strip()
-                    if content == _DONE:
+            async with aclosing(self._http.batches("POST", path, body)) as batches:
+                async for lines in batches:
+                    choices, failure = ending.noted(lines)
+                    for part in told_in(choices):
+                        ending.chars += len(part.text)
+                        yield part
+                    if failure is not None:
+                        raise failure
+                    if ending.is_over:
                         break
-                    event = json.loads(content)
-                    if choice := ending.noted(event):
-                        yield choice
         if not ending.reason:
             raise Passing("the server broke its answer off", model=model)
 
@@ -136,23 +139,58 @@ class _Ending:
     reason: chat.FinishReason.ValueType = chat.FINISH_REASON_UNSPECIFIED
     usage: chat.Usage | None = None
     chars: int = 0
+    is_over: bool = False
 
-    def noted(self, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The event's choice, where it has one. Raises Passing for a failure in its midst."""
+    def noted(self, lines: Sequence[bytes]) -> tuple[list[Choice], Exception | None]:
+        """The first choice of each event, and what was wrong with the one behind them."""
+        found: list[Choice] = []
+        try:
+            for line in lines:
+                if line.startswith(_DATA):
+                    found += self._choice(line[len(_DATA) :].strip())
+        except (Passing, *_NO_ANSWER) as error:
+            return found, error
+        return found, None
+
+    def _choice(self, content: bytes) -> Sequence[Choice]:
+        if content == _DONE:
+            self.is_over = True
+            return ()
+        event = json.loads(content.decode())
         if error := event.get("error"):
             message = error.get("message") if isinstance(error, dict) else error
             raise Passing("the server failed in the midst of its answer", said=str(message)[:200])
-        self.usage = form.usage(event.get("usage")) or self.usage
+        if said := event.get("usage"):
+            self.usage = form.usage(said)
         choices = event.get("choices")
         if not choices:
-            return None
-        choice: Mapping[str, Any] = choices[0]
-        if reason := choice.get("finish_reason"):
+            return ()
+        if reason := choices[0].get("finish_reason"):
             self.reason = form.finish_reason(reason)
-        return choice
+        return (choices[0],)
 
     def estimated(self, asked: str) -> chat.Usage:
         return estimated(asked, " " * self.chars)
+
+
+def _said_in(choices: Sequence[Choice]) -> Iterator[pb.StreamChatResponse]:
+    """One part, or as many as keep a text before the calls that come behind it."""
+    text, calls = "", list[chat.ToolCallDelta]()
+    for choice in choices:
+        delta = choice.get("delta") or {}
+        more = delta.get("content") or ""
+        if more and calls:
+            yield pb.StreamChatResponse(text=text, tool_calls=calls)
+            text, calls = "", []
+        text += more
+        calls += form.tool_call_deltas(delta.get("tool_calls"))
+    if text or calls:
+        yield pb.StreamChatResponse(text=text, tool_calls=calls)
+
+
+def _continued_in(choices: Sequence[Choice]) -> Iterator[pb.StreamCompleteResponse]:
+    if text := "".join(one.get("text") or "" for one in choices):
+        yield pb.StreamCompleteResponse(text=text)
 
 
 @contextmanager
@@ -170,7 +208,7 @@ def _asking(model: str) -> Iterator[None]:
             message = "the conversation is longer than the model takes"
             raise ContextTooLong(message, **error.metadata, model=model) from error
         raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except _NO_ANSWER as error:
         raise Refused("the server's answer is no completion", model=model) from error
 
 

@@ -7,7 +7,7 @@ import functools
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
@@ -81,16 +81,25 @@ class Http:
         """The lines of an answer as they come, without their ends, of one attempt. Who stops before
         the last closes the connection: the server need not go on.
         """
+        async with aclosing(self.batches(method, path, body)) as batches:
+            async for lines in batches:
+                for line in lines:
+                    yield line
+
+    async def batches(
+        self, method: str, path: str, body: object
+    ) -> AsyncGenerator[list[bytes], None]:
+        """The same lines, those together that came together."""
         async with self._answer(method, path, body) as response:
             rest = b""
             async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
+                *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
                 if len(rest) > _LINE_BYTES_MAX:
                     raise Refused("the server's answer has no lines", address=self._server.base_url)
-                for line in lines:
-                    yield line.rstrip(b"\r")
+                if lines:
+                    yield lines
             if rest:
-                yield rest
+                yield [rest]
 
     async def _asked(self, method: str, path: str, body: object) -> Mapping[str, Any]:
         attempt = 1

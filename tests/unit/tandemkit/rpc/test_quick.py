@@ -100,6 +100,28 @@ def agree(message: Any) -> None:
     assert bool(validation.violations(message)) is refused
 
 
+@given(st.text(max_size=3), st.none() | st.floats(), st.lists(st.sampled_from(["", "a", "abcd"])))
+def test_what_may_be_empty_and_fractions_agree_with_the_engine(
+    text: str, value: float | None, items: list[str]
+) -> None:
+    """Sure of what is empty; of patterns and items the engine says the rest."""
+    pattern = rules.FieldRules(string=rules.StringRules(pattern="^([a-z]+)?$", max_len=2))
+    between = rules.FieldRules(double=rules.DoubleRules(gte=-2, lte=2))
+    of_one = declare((Field.TYPE_STRING, pattern), (Field.TYPE_DOUBLE, between))
+    message = of_one(inner={"f1": text} | ({} if value is None else {"f2": value}))
+    check = quick.check_of(of_one.DESCRIPTOR)
+    assert check is not None
+    refused = bool(validation.ask_engine(message))
+    assert not (check(message) and refused)
+    assert check(message) or text or refused
+    each = rules.FieldRules(string=rules.StringRules(min_len=1, max_len=3))
+    of_many = rules.FieldRules(repeated=rules.RepeatedRules(max_items=2, items=each))
+    kind = declare((Field.TYPE_STRING, of_many), label=3)
+    surely = quick.check_of(kind.DESCRIPTOR)
+    assert surely is not None
+    assert surely(kind(inner={"f1": items})) is (not items)
+
+
 @pytest.mark.parametrize(
     "rule",
     [

@@ -20,7 +20,7 @@ from tests.unit.services.models.model.test_quotes import quoting
 
 @pytest.fixture
 async def server() -> AsyncIterator[ModelServer]:
-    async with model_server() as server:
+    async with model_server(ModelServer(delay_s=0.001)) as server:
         yield server
 
 
@@ -87,15 +87,12 @@ async def test_a_stream_without_a_seed_has_one_for_its_cuts(
 
 
 async def test_many_cuts_of_one_stream_leave_no_trace(server: ModelServer, tmp_path: Path) -> None:
-    """The backend breaks off behind every fifth word, and the caller sees one stream."""
+    """The backend breaks off behind every sixth word, and the caller sees one stream."""
     async with models(settings_for(server), tmp_path) as stub:
         undisturbed = await whole(stub, stream_request())
-        server.cut_at = 3
-        found = []
-        async for part in resuming(stub.StreamChat, stream_request()):
-            found.append(part)
-            server.cut_at = None if len(found) > 25 else len(found) + 5
-    assert server.begun > 5
+        server.cuts.extend(range(3, 42, 6))
+        found = [part async for part in resuming(stub.StreamChat, stream_request())]
+    assert server.begun == 1 + 7 + 1
     assert "".join(one.text for one in found) == "".join(one.text for one in undisturbed)
     assert {one.response_id for one in found if one.response_id} == {found[0].response_id}
 
@@ -157,7 +154,7 @@ async def test_who_answered_goes_on_though_others_would_answer_now(
     server: ModelServer, tmp_path: Path
 ) -> None:
     """A fallback that had begun ends what it began, and says again what it is."""
-    async with model_server(ModelServer(models=("starling",))) as second:
+    async with model_server(ModelServer(models=("starling",), delay_s=0.001)) as second:
         settings = settings_for(server, second)
         async with models(settings, tmp_path) as stub:
             server.cut_at = 0
@@ -191,9 +188,9 @@ async def test_a_continuation_goes_on_behind_any_of_its_parts(
     request = pb.StreamCompleteRequest(model="chain", prompt="The mill")
     async with models(settings_for(server), tmp_path) as stub:
         undisturbed = [part async for part in stub.StreamComplete(request)]
-        for at in (0, 7, len(undisturbed) - 2):
+        for at in (0, len(undisturbed) // 2, len(undisturbed) - 2):
             request.resume_token = undisturbed[at].resume_token
             rest = [part async for part in stub.StreamComplete(request)]
-            found = [*undisturbed[: at + 1], *rest]
-            assert [one.text for one in found] == [one.text for one in undisturbed]
+            found = "".join(one.text for one in [*undisturbed[: at + 1], *rest])
+            assert found == "".join(one.text for one in undisturbed)
             assert rest[-1].usage == undisturbed[-1].usage
