@@ -19,7 +19,7 @@ from services.gateway.http.openapi import page
 from services.gateway.http.origins import Origins
 from services.gateway.http.rates import Rates
 from services.gateway.http.servicer import Gateway
-from services.gateway.http.serving import serving
+from services.gateway.http.serving import Bounds, serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandem.gateway.v1 import http_service_pb2 as pb
 from tandem.language.v1 import request_coordinator_service_pb2 as answering
@@ -48,8 +48,8 @@ async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gatew
         terms = Terms(names, Origins(settings.origins), Rates(settings, scope.clock))
         guard = Guard(front, faces, terms)
         stack.push_async_callback(errands.end, 0)
-        connections_max = settings.connections_max or _CONNECTIONS
-        await stack.enter_async_context(serving(held, faces, guard, connections_max, tls))
+        bounds = Bounds(settings.connections_max or _CONNECTIONS, tls)
+        await stack.enter_async_context(serving(held, faces, guard, bounds, front.drain))
         scope.measure(guard.measures.families)
         url = f"{'https' if tls else 'http'}://{address}"
         listening.note(scope.state_dir, url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from services.gateway.http import asking
 from services.gateway.http.asking import Asked
 from services.gateway.http.denied import Denied
 from services.gateway.http.directory import Directory
+from services.gateway.http.watches import Watches
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.relay import Order, Relay
 from tandemkit.rpc.contract import Method
@@ -27,6 +28,7 @@ class Front:
     def __init__(self, relay: Relay, clock: Clock) -> None:
         self._relay, self.clock = relay, clock
         self.directory = Directory(relay.methods, clock)
+        self._watches = Watches()
 
     def asked(self, request: web.Request) -> Asked:
         """Who asks, and how. Raises Denied for who may not, and for what cannot be understood."""
@@ -55,17 +57,23 @@ class Front:
         some. Closing it cancels the call at the agent.
         """
         fed = _Fed(message) if method.client_streaming else None
-        responses = self._relay.stream(self._order(asked, method), fed or message)
+        order = self._order(asked, method)
+        responses = self._relay.stream(order, fed or message)
         try:
-            async with aclosing(responses) as found:
-                async for response in found:
-                    yield response
+            with self._watches.watch() if order.timeout_s is None else nullcontext():
+                async with aclosing(responses) as found:
+                    async for response in found:
+                        yield response
         except CallFailed as error:
             raise _said(fed) or Denied.of(error.found) from error
         except asyncio.CancelledError as error:
-            if (said := _said(fed)) is not None:
+            if (said := _said(fed) or self._watches.ended()) is not None:
                 raise said from error
             raise
+
+    def drain(self) -> None:
+        """Ends the streams that have no end of their own, and would hold up that of the gateway."""
+        self._watches.end()
 
     def _order(self, asked: Asked, method: Method) -> Order:
         return Order(method, asked.shown, self._left_s(asked, method), asked.headers)

@@ -18,11 +18,12 @@ from services.gateway.http.front import Front
 from services.gateway.http.templates import Binding, Bindings
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.rpc.contract import Method
+from tandemkit.rpc.resume_token import FIELD
+from tandemkit.rpc.resuming import is_resumable
 
 PATH: Final = "/api/"
 # As browsers send where they were when a stream of events broke.
 _LAST_EVENT: Final = "Last-Event-ID"
-_RESUME: Final = "resume_token"
 
 
 def face(front: Front, body_bytes_max: int) -> Face:
@@ -119,7 +120,7 @@ class Rest:
         if (last := request.headers.get(_LAST_EVENT)) is not None:
             if token is None or not isinstance(message, Message):
                 raise _not_resumable()
-            setattr(message, _RESUME, last)
+            setattr(message, FIELD, last)
         if method.server_streaming:
             responses = self._front.stream(asked, method, message)
             return await events.answer(request, responses, token, self._front.clock)
@@ -134,10 +135,7 @@ def _by_get(method: Method) -> bool:
 
 def _token_of(method: Method) -> Callable[[Any], str] | None:
     """How each response says where to go on behind it; None for a method that cannot."""
-    kinds = (method.request, method.response)
-    if method.server_streaming and all(_RESUME in one.DESCRIPTOR.fields_by_name for one in kinds):
-        return lambda response: str(response.resume_token)
-    return None
+    return (lambda response: str(response.resume_token)) if is_resumable(method) else None
 
 
 def _check_media(request: web.Request, taken: Iterable[str]) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -43,6 +44,14 @@ _CONNECTION: Final[dict[str, Any]] = {
     # Agents log their calls themselves.
     "access_log": None,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections there may be, and whether they are encrypted."""
+
+    connections_max: int
+    tls: ssl.SSLContext | None = None
 
 
 class Connection(web.RequestHandler):
@@ -111,15 +120,24 @@ class Connection(web.RequestHandler):
             self.force_close()
 
 
+class _Full(asyncio.Protocol):
+    """Hangs up."""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.abort()
+
+
 @asynccontextmanager
 async def serving(
     held: socket.socket,
     faces: Sequence[Face],
     guard: Guard,
-    connections_max: int,
-    tls: ssl.SSLContext | None = None,
+    bounds: Bounds,
+    drain: Callable[[], None],
 ) -> AsyncIterator[None]:
-    """Answers inside of the block. Behind it requests in progress have a few seconds more."""
+    """Answers inside of the block. Behind it requests in progress have a few seconds more, and
+    `drain` ends those that would need longer.
+    """
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -142,25 +160,28 @@ async def serving(
     server, loop = runner.server, asyncio.get_running_loop()
     assert server is not None
 
-    def admit() -> Connection:
-        """The oldest connection that asks nothing makes room for a new one."""
+    def admit() -> asyncio.Protocol:
+        """The oldest connection that asks nothing makes room for a new one, if there is one."""
         open_now: list[Any] = server.connections
-        if len(open_now) >= connections_max:
-            idle = next((one for one in open_now if one.is_idle), open_now[0])
+        if len(open_now) >= bounds.connections_max:
+            idle = next((one for one in open_now if one.is_idle), None)
+            if idle is None:
+                return _Full()
             idle.force_close()
         return Connection(server, guard, loop)
 
     listener = await loop.create_server(
         admit,
         sock=held,
-        ssl=tls,
+        ssl=bounds.tls,
         backlog=_BACKLOG,
-        ssl_handshake_timeout=_HANDSHAKE_S if tls else None,
+        ssl_handshake_timeout=_HANDSHAKE_S if bounds.tls else None,
     )
     try:
         yield
     finally:
         listener.close()
+        drain()
         await runner.cleanup()
 
 

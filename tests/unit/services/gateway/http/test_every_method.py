@@ -24,7 +24,7 @@ from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard, Terms
 from services.gateway.http.origins import Origins
 from services.gateway.http.rates import Rates
-from services.gateway.http.serving import serving
+from services.gateway.http.serving import Bounds, serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.token import Token
@@ -99,7 +99,7 @@ async def front_of(everybody: Everybody, pool: Any, folder: Path) -> AsyncIterat
         faces = (rest.face(front, 1 << 20),)
         guard = Guard(front, faces, Terms((), Origins(()), Rates(settings, clock)))
         held = listening.held("127.0.0.1:0", folder)
-        await stack.enter_async_context(serving(held, faces, guard, 100))
+        await stack.enter_async_context(serving(held, faces, guard, Bounds(100), front.drain))
         headers = {"authorization": token.bearer, "x-tandem-timeout": f"{CALLER_S}s"}
         client = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
         found = await front.directory.services()
