@@ -22,3 +22,13 @@ async def test_ollama_says_its_script(tmp_path: Path) -> None:
         assert loaded["name"] == f"{MODEL}:latest"
         with pytest.raises(ConnectionError, match="answered 500"):
             await server.ask("/api/pull", model="another", stream=False)
+
+
+async def test_r096_r098_r099_ollama_is_started_sparingly() -> None:
+    """It says itself what it was told: one request and one model at a time, kept for 30 s."""
+    async with ollama_server() as server:
+        log = server.process.command.log_path.read_text()
+    (told,) = [line for line in log.splitlines() if "server config" in line]
+    assert "OLLAMA_NUM_PARALLEL:1 " in told
+    assert "OLLAMA_MAX_LOADED_MODELS:1 " in told
+    assert "OLLAMA_KEEP_ALIVE:30s " in told

@@ -17,6 +17,12 @@ from tandemkit.testing import llama_server
 from tandemkit.testing.parts import demand, fetch, free_ports, short_folder
 
 MODEL = "scripted"
+# What an Ollama on a machine that does other work too is to be started with.
+SPARING = {
+    "OLLAMA_NUM_PARALLEL": "1",
+    "OLLAMA_MAX_LOADED_MODELS": "1",
+    "OLLAMA_KEEP_ALIVE": "30s",
+}
 # As a conversation becomes a prompt at Ollama, which also looks here for how a call is said.
 TEMPLATE = (
     "{{ if .Tools }}tools: {{ .Tools }}\n{{ end }}"
@@ -75,7 +81,9 @@ class OllamaServer:
 
 @asynccontextmanager
 async def ollama_server(variables: Mapping[str, str] | None = None) -> AsyncIterator[OllamaServer]:
-    """Without models, in a home of its own. Skips where Ollama is absent."""
+    """Without models, in a home of its own, sparing unless `variables` say otherwise. Skips where
+    Ollama is absent.
+    """
     program = demand("ollama")["ollama"]
     port, nobody = free_ports(2)
     url = f"http://127.0.0.1:{port}"
@@ -90,6 +98,7 @@ async def ollama_server(variables: Mapping[str, str] | None = None) -> AsyncIter
             "OLLAMA_HOST": f"127.0.0.1:{port}",
             # A pull fails at once.
             "HTTPS_PROXY": f"http://127.0.0.1:{nobody}",
+            **SPARING,
             **(variables or {}),
         }
         command = Command((str(program), "serve"), folder / "log", cwd=folder, env=env)

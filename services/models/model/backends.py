@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -44,7 +45,7 @@ async def catalog(settings: cfg.ModelSettings, scope: Scope, ask: Ask) -> AsyncI
             backend = await stack.enter_async_context(_backend(said, key, scope))
             places[said.name] = Place(_terms(said, key), backend, scope.clock)
         if not (settings.without_usual_ollama or _OLLAMA in places):
-            usual = settings.usual_ollama
+            usual = _sparing(settings.usual_ollama)
             backend = await stack.enter_async_context(_ollama(usual, scope))
             terms = Terms(_OLLAMA, AT_ONCE, list(usual.models), is_optional=True)
             places[_OLLAMA] = Place(terms, backend, scope.clock)
@@ -78,6 +79,17 @@ def _backend(
         connect_s=min(_CONNECT_S, silence_s),
     )
     return openai_backend(server, scope.clock, keeps_seed=not wanted.without_seed)
+
+
+def _sparing(usual: cfg.OllamaBackendSettings) -> cfg.OllamaBackendSettings:
+    """It runs on this machine. Its threads wait for each other with every word: where they are more
+    than cores, most of the time.
+    """
+    found = cfg.OllamaBackendSettings()
+    found.CopyFrom(usual)
+    if usual.HasField("threads"):
+        found.threads = min(usual.threads, os.cpu_count() or 1)
+    return found
 
 
 def _ollama(

@@ -20,7 +20,6 @@ from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import model_service_pb2 as pb
 from tandemkit.core.clock import SystemClock
 from tandemkit.ml.generation.ollama import (
-    SERVER_VARIABLES,
     OllamaBackend,
     Wishes,
     ollama_backend,
@@ -63,7 +62,7 @@ FRUGAL = Wishes(threads=1, gpu_layers=0, keep_alive="30s")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OllamaServer]:
     folder: Path = tmp_path_factory.mktemp("models")
     # Ollama 0.17 now and then loses a place where a stream is hung up, which tests here do.
-    async with ollama_server({**SERVER_VARIABLES, "OLLAMA_NUM_PARALLEL": "8"}) as server:
+    async with ollama_server({"OLLAMA_NUM_PARALLEL": "8"}) as server:
         for name, script in SCRIPTS.items():
             await server.add(name, write_model(folder / f"{name}.gguf", script))
         yield server

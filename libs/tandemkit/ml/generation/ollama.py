@@ -34,12 +34,6 @@ if TYPE_CHECKING:
     from tandemkit.ml.servers.http import Http
 
 USUAL_ADDRESS: Final = "http://127.0.0.1:11434"
-# What a server on a machine that does other work too is started with.
-SERVER_VARIABLES: Final = {
-    "OLLAMA_NUM_PARALLEL": "1",
-    "OLLAMA_MAX_LOADED_MODELS": "1",
-    "OLLAMA_KEEP_ALIVE": "30s",
-}
 _FEATURES: Final = (
     nouns.MODEL_FEATURE_CHAT,
     nouns.MODEL_FEATURE_COMPLETION,
