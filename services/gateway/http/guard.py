@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -25,6 +26,7 @@ from tandemkit.core import log
 _LOGGER = logging.getLogger("services.gateway")
 _HOST: Final = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 _PATH_CHARS_MAX: Final = 200
+_OWN_REASONS: Final = errors.DESCRIPTOR.package
 # A face may say otherwise of its pages.
 _HEADERS: Final = (
     (hdrs.CACHE_CONTROL, "no-store"),
@@ -63,15 +65,17 @@ class Guard:
     def refuse(self, request: web.BaseRequest, said: Denied) -> web.Response:
         """Says it as the face does whose path it is."""
         path = request.path
-        log.event(
-            _LOGGER,
-            logging.INFO,
-            "http.refused",
-            path=path[:_PATH_CHARS_MAX],
-            status=said.http_status,
-            reason=said.reason,
-            peer=str(request.remote),
-        )
+        if said.domain == _OWN_REASONS or said.http_status == HTTPStatus.UNAUTHORIZED:
+            # What an agent refuses its own host logs.
+            log.event(
+                _LOGGER,
+                logging.INFO,
+                "http.refused",
+                path=path[:_PATH_CHARS_MAX],
+                status=said.http_status,
+                reason=said.reason,
+                peer=str(request.remote),
+            )
         face = self._face(path)
         response = face.says(request, said) if face else problem(request, said)
         if not request.content.is_eof():
