@@ -5,6 +5,7 @@ of tensors are those of Triton's backends for language models.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -20,6 +21,7 @@ from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
 from tandemkit.rpc import validation
 from tandemkit.rpc.remote import calling
+from tandemkit.rpc.resuming import resuming
 
 TEXT, STREAM, SAMPLING, ALONE = (
     "text_input",
@@ -80,15 +82,13 @@ class Conversations:
         made = pb.StreamChatRequest() if is_chat else pb.StreamCompleteRequest()
         request, how = _request(asked, made), asked.parameters
         before = _before(asked)
-        call = method(request, timeout=how.within_s, metadata=how.headers)
-        try:
-            with calling():
-                async for part in call:
+        parts = resuming(method, request, timeout=how.within_s, metadata=how.headers)
+        with calling():
+            async with aclosing(parts):
+                async for part in parts:
                     answerer = part.answerer if part.HasField("answerer") else None
                     yield _given(before + part.text, part.finish_reason, answerer)
                     before = ""
-        finally:
-            call.cancel()
 
     async def load(self, model: Model) -> None:
         """Where a model is, and when it is in memory, is its server's to say."""

@@ -79,7 +79,8 @@ class Talker:
 
     words: tuple[str, ...] = ("one ", "two ", "three")
     asked: list[Any] = field(default_factory=list)
-    is_cut: bool = False
+    # What the stream fails with behind its first word, the first time.
+    cut: grpc.StatusCode | None = None
 
     async def models(self, _request: Any, _context: Any) -> generating.ListModelsResponse:
         made = generating.ListModelsResponse()
@@ -96,13 +97,14 @@ class Talker:
 
     async def stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self.asked.append(request)
-        for number, word in enumerate(self.words):
-            part = generating.StreamChatResponse(text=word)
-            if number == 0:
+        first = int(request.resume_token or 0)
+        for number, word in enumerate(self.words[first:], start=first + 1):
+            part = generating.StreamChatResponse(text=word, resume_token=str(number))
+            if number == first + 1:
                 part.answerer.CopyFrom(self._answerer())
             yield part
-            if self.is_cut:
-                await context.abort(grpc.StatusCode.ABORTED, "the answer was another one")
+            if self.cut and number == 1:
+                await context.abort(self.cut, "the answer was another one")
         yield generating.StreamChatResponse(finish_reason=chats.FINISH_REASON_LENGTH)
 
     async def complete(self, request: Any, _context: Any) -> generating.CompleteResponse:

@@ -91,10 +91,21 @@ async def test_a_request_that_fails_leaves_the_stream_to_the_next(tmp_path: Path
 
 async def test_a_model_that_breaks_off_is_told_in_its_words(tmp_path: Path) -> None:
     """What was delivered stays delivered, and the failure stands behind it."""
-    async with inferring(tmp_path, talker=Talker(is_cut=True)) as agent:
+    async with inferring(tmp_path, talker=Talker(cut=grpc.StatusCode.ABORTED)) as agent:
         answers = [one async for one in agent.ModelStreamInfer(told(prompt("Go.", stream=True)))]
     assert texts(answers[0].infer_response)["text_output"] == [b"one "]
     assert answers[-1].error_message == "the answer was another one"
+
+
+async def test_a_stream_goes_on_where_its_host_went_away(tmp_path: Path) -> None:
+    """Behind the word that came last: the client sees one stream, with no gap and nothing twice."""
+    talker = Talker(cut=grpc.StatusCode.UNAVAILABLE)
+    async with inferring(tmp_path, talker=talker) as agent:
+        answers = [one async for one in agent.ModelStreamInfer(told(prompt("Go.", stream=True)))]
+    assert not any(one.error_message for one in answers)
+    words = [texts(one.infer_response)["text_output"][0] for one in answers]
+    assert words == [b"one ", b"two ", b"three", b""]
+    assert [one.resume_token for one in talker.asked] == ["", "1"]
 
 
 async def test_a_caller_that_leaves_takes_the_models_work_along(tmp_path: Path) -> None:
