@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +16,7 @@ import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
 
+from services.utility.toolbox.agent import AGENT as TOOLBOX
 from tandem.control.v1 import host_service_pb2 as host_pb
 from tandem.control.v1 import host_service_pb2_grpc as host_rpc
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
@@ -22,6 +25,7 @@ from tandemkit.core.environment import Environment
 from tandemkit.hosting.agent import Agent
 from tandemkit.rpc.context import Context
 from tandemkit.testing.parts import demand
+from tests.repo.checkout import root
 from tests.unit.services.gateway.http.gateways import Gateway, Probing, gateway
 from tests.unit.services.gateway.http.mcp.keeping import LONG, Keeping
 
@@ -150,6 +154,33 @@ async def test_the_command_says_what_to_do_where_no_fleet_runs(
     assert "tart the fleet with ./tandem up" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "'graphemes': '5'"), (1, "'utility-toolbox_AddPeriod'")]
+)
+async def test_the_programs_of_the_page_run_as_they_stand(
+    tmp_path: Path, number: int, said: str
+) -> None:
+    """In a shell that has what `./tandem env` prints, and where `./tandem` is."""
+    page = (root() / "docs" / "design" / "mcp.md").read_text("utf-8")
+    program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[number]
+    _write_command(tmp_path / "tandem")
+    async with gateway(tmp_path, TOOLBOX) as it:
+        token_file = str(tmp_path / "token")
+        shell = {"TANDEM_TOKEN_FILE": token_file, "TANDEM_GATEWAY": it.url}
+        variables = _by_stdio(tmp_path)["environment"] | shell
+        python = str(demand("mcp")["python"])
+        done = await _run((python, "-I", "-c", program), variables, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def _write_command(path: Path) -> None:
+    places = os.pathsep.join(str(Path(one).resolve()) for one in sys.path)
+    start = f'PYTHONPATH="{places}" exec "{sys.executable}" -m tandemkit.cli "$@"'
+    path.write_text(f"#!/bin/sh\n{start}\n")
+    path.chmod(0o755)
+
+
 def _over_http(it: Gateway) -> dict[str, Any]:
     return {"url": f"{it.url}/mcp", "authorization": it.token.bearer}
 
@@ -165,11 +196,12 @@ async def _client(way: dict[str, Any], mode: str) -> subprocess.CompletedProcess
 
 
 async def _run(
-    argv: tuple[str, ...], variables: dict[str, str]
+    argv: tuple[str, ...], variables: dict[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
         subprocess.run,
         argv,
+        cwd=cwd,
         env={"PATH": Environment.read().path, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
