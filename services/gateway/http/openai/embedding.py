@@ -90,7 +90,9 @@ def _base64(values: Sequence[float]) -> str:
 
 
 def _set_model(asked: Asked, value: object) -> None:
-    asked.model = text(value, "model")
+    said = text(value, "model")
+    # As of language models. To the agent its default has no name.
+    asked.model = "" if said == "default" else said
 
 
 def _set_input(asked: Asked, value: object) -> None:

@@ -5,13 +5,13 @@ The table is in docs/design/openai.md.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from services.gateway.http.denied import Denied
-from services.gateway.http.openai.json_text import encoded
 
 # Status and type by the canonical code; what is not here is a defect of ours.
 _BY_CODE = {
@@ -77,7 +77,8 @@ class ErrorAnswer:
             "param": self.param or None,
             "code": self.code,
         }
-        return encoded({"error": {**said, **self.more}})
+        # In ASCII: what is told of may be half a character.
+        return json.dumps({"error": {**said, **self.more}})
 
 
 class Refused(Exception):

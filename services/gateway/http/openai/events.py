@@ -26,14 +26,15 @@ _HEADERS: Final = {
 
 
 class Events:
-    """One answer that was begun."""
+    """One answer that was begun. After `quiet_s` without an event it says that it goes on."""
 
-    def __init__(self, response: web.StreamResponse) -> None:
+    def __init__(self, response: web.StreamResponse, quiet_s: float) -> None:
         self.response = response
+        self._quiet_s = quiet_s
         self._errands = Errands()
         self._loop = asyncio.get_running_loop()
         self._said_s = self._loop.time()
-        self._timer = self._loop.call_later(QUIET_S, self._look)
+        self._timer = self._loop.call_later(quiet_s, self._look)
 
     async def say(self, events: str) -> None:
         """No event, one, or several."""
@@ -48,21 +49,23 @@ class Events:
 
     def _look(self) -> None:
         """Whether it was silent for too long."""
-        next_s = self._said_s + QUIET_S
+        next_s = self._said_s + self._quiet_s
         if next_s <= self._loop.time():
             self._errands.start(self.say(COMMENT))
-            next_s = self._loop.time() + QUIET_S
+            next_s = self._loop.time() + self._quiet_s
         self._timer = self._loop.call_at(next_s, self._look)
 
 
 @asynccontextmanager
-async def events(request: web.Request, headers: Mapping[str, str]) -> AsyncIterator[Events]:
+async def events(
+    request: web.Request, headers: Mapping[str, str], quiet_s: float = QUIET_S
+) -> AsyncIterator[Events]:
     """Ends with `[DONE]`; what is denied meanwhile is the last event instead, of which clients make
     an exception.
     """
     response = web.StreamResponse(headers={**_HEADERS, **headers})
     await response.prepare(request)
-    told = Events(response)
+    told = Events(response, quiet_s)
     try:
         yield told
     except Denied as denied:

@@ -124,3 +124,5 @@ def fill(message: Any, body: Mapping[str, Any], setters: Mapping[str, Setter]) -
         except UnicodeEncodeError:
             said = f"'{name}' holds half a character, a lone surrogate"
             raise invalid(said, name) from None
+        except RecursionError:
+            raise invalid(f"'{name}' is nested too deeply", name) from None

@@ -143,10 +143,11 @@ async def test_one_prompt_that_fails_fails_all(it: Gateway) -> None:
 
 async def test_vectors_are_numbers_or_their_bytes(it: Gateway) -> None:
     """Clients ask for bytes by themselves."""
-    asked = {"model": EMBEDDER, "input": ["a b", "c"]}
+    asked = {"model": "default", "input": ["a b", "c"]}
     _, numbers = await it.post("/v1/embeddings", asked)
     assert [one["embedding"] for one in numbers["data"]] == [[3, 0.5, -1, 0], [1, 0.5, -1, 0]]
     assert numbers["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+    assert numbers["model"] == EMBEDDER
     _, packed = await it.post("/v1/embeddings", {**asked, "encoding_format": "base64"})
     assert packed["data"][1]["embedding"] == "AACAPwAAAD8AAIC/AAAAAA=="
 
