@@ -57,14 +57,14 @@ class Models(rpc.ModelServiceServicer):
         return pb.ListBackendsResponse(backends=found)
 
     async def Chat(self, request: pb.ChatRequest, _context: Context) -> pb.ChatResponse:
-        created = self._clock.now()
+        created_ns = int(self._clock.now().timestamp() * 1e9)
         with answering():
             answer = await answered(
                 await self._tries(request.model),
                 lambda seat: seat.place.backend.chat(seat.model, request),
             )
         answer.response_id = _name("chat")
-        answer.created.FromDatetime(created)
+        answer.created.FromNanoseconds(created_ns)
         return answer
 
     async def StreamChat(
@@ -81,14 +81,14 @@ class Models(rpc.ModelServiceServicer):
                 yield part
 
     async def Complete(self, request: pb.CompleteRequest, _context: Context) -> pb.CompleteResponse:
-        created = self._clock.now()
+        created_ns = int(self._clock.now().timestamp() * 1e9)
         with answering():
             answer = await answered(
                 await self._tries(request.model),
                 lambda seat: seat.place.backend.complete(seat.model, request),
             )
         answer.response_id = _name("text")
-        answer.created.FromDatetime(created)
+        answer.created.FromNanoseconds(created_ns)
         return answer
 
     async def StreamComplete(
