@@ -14,6 +14,8 @@ Value: TypeAlias = bool | int | float | str
 FINAL = "triton_enable_empty_final_response"
 _OF_SEQUENCES = ("sequence_id", "sequence_start", "sequence_end")
 _MICROSECONDS = 1_000_000
+# Whoever would wait for longer than a day waits for that.
+_WITHIN_S_MAX = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def read(sent: Mapping[str, InferParameter]) -> Parameters:
     if not isinstance(ends_empty, bool):
         raise bad_parameter(f"parameter `{FINAL}` is true or false", FINAL)
     return Parameters(
-        within_s=timeout / _MICROSECONDS if timeout else None,
+        within_s=min(timeout / _MICROSECONDS, _WITHIN_S_MAX) if timeout else None,
         # A call may be of a lesser class than that of its caller, never of a greater one.
         headers=(Priority.BATCH.header,) if priority >= 2 else (),
         ends_empty=ends_empty,

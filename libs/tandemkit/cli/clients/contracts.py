@@ -21,7 +21,7 @@ from tandem.options.v1 import options_pb2
 from tandemkit.cli.clients.stripping import without_rules
 from tandemkit.cli.output import Refusal
 from tandemkit.cli.steps import Step, Steps
-from tandemkit.core.names import AgentName
+from tandemkit.core.names import OF_OTHERS, AgentName
 
 RULES = "buf/validate/validate.proto"
 # Settings are between an agent and who runs it, and the platform's own reasons are everybody's.
@@ -105,6 +105,8 @@ def _full(name: str, services: list[str]) -> str:
         return name
     if name in by_short:
         return by_short[name]
+    if name in {*OF_OTHERS, *(AgentName.of(service).short for service in OF_OTHERS)}:
+        raise Refusal(f"{name} speaks a protocol of others, for which there are clients of theirs.")
     near = difflib.get_close_matches(name, [*by_short, *services], n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(by_short)}."
     raise Refusal(f"no agent is called {name!r}{hint}")

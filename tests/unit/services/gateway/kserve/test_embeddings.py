@@ -170,6 +170,7 @@ async def test_parameters_that_a_model_knows_are_heard(tmp_path: Path) -> None:
         sent = request("a pump")
         sent.parameters["priority"].uint64_param = 2
         sent.parameters["purpose"].string_param = "query"
+        sent.parameters["timeout"].uint64_param = 2**64 - 1
         await agent.ModelInfer(sent)
         await agent.ModelInfer(request("a pump"))
         texts.is_slow = True

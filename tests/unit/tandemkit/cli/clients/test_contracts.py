@@ -58,6 +58,13 @@ def test_what_the_kit_answers_for_itself_is_left_out() -> None:
         chosen((*FILES, plumbing), ["text-pipe"])
 
 
+@pytest.mark.parametrize("name", ["gateway-kserve", "inference.GRPCInferenceService"])
+def test_a_protocol_of_others_has_clients_of_theirs(name: str) -> None:
+    """A package of all agents is without it, and who asks for it is told why."""
+    with pytest.raises(Refusal, match="speaks a protocol of others"):
+        chosen(FILES, [name])
+
+
 def test_all_agents_come_where_none_is_named() -> None:
     """What no agent uses stays behind."""
     assert chosen(FILES, []) == sorted([*SUMMARIZE, "tandem/vision/v1/face_service.proto"])
