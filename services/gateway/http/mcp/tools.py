@@ -77,7 +77,6 @@ def _tool(service: Service, method: Method, comments: Comments) -> Tool:
             # A contract marks nothing that overwrites or deletes.
             "destructiveHint": False,
             "idempotentHint": method.retryable,
-            "openWorldHint": False,
         },
     }
     return Tool(name, service.name, service.short, method.name, definition)
