@@ -109,9 +109,7 @@ class Server:
     async def _tools(self, exchange: Exchange) -> dict[str, Any]:
         begin = _cursor(exchange.params.get("cursor"))
         tools = await self.catalogue.tools()
-        wanted = [
-            one for one in tools.values() if one.name > begin and _is_wanted(one, exchange.agents)
-        ]
+        wanted = [one for one in tools.values() if one.name > begin and _is_for(one, exchange)]
         shown = wanted[: self._page]
         listed: dict[str, Any] = {"tools": [one.definition for one in shown]}
         if len(wanted) > len(shown):
@@ -155,8 +153,12 @@ _CAPABILITIES: Final = {
 }
 
 
-def _is_wanted(tool: Tool, agents: frozenset[str]) -> bool:
-    return not agents or tool.short in agents or tool.agent in agents
+def _is_for(tool: Tool, exchange: Exchange) -> bool:
+    """Whether the caller could call it, and wants it."""
+    if exchange.asked.shown.key and not tool.takes_keys:
+        return False
+    wanted = exchange.agents
+    return not wanted or tool.short in wanted or tool.agent in wanted
 
 
 def _cursor(value: object) -> str:

@@ -31,12 +31,15 @@ TRUNCATED: Final = "truncated"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One of them. `agent` and `method` are how the directory knows it."""
+    """One of them. `agent` and `method` are how the directory knows it. `takes_keys` says whether a
+    caller's own key is enough.
+    """
 
     name: str
     agent: str
     short: str
     method: str
+    takes_keys: bool
     definition: Mapping[str, Any]
 
 
@@ -79,7 +82,8 @@ def _tool(service: Service, method: Method, comments: Comments) -> Tool:
             "idempotentHint": method.retryable,
         },
     }
-    return Tool(name, service.name, service.short, method.name, definition)
+    takes_keys = method.asks_caller or method.public
+    return Tool(name, service.name, service.short, method.name, takes_keys, definition)
 
 
 def _title(service: Service, method: Method) -> str:

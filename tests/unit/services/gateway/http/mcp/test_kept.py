@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.services.gateway.http.gateways import Gateway, gateway
-from tests.unit.services.gateway.http.mcp.asking import request, told
+from tandemkit.core.caller_key import CallerKey
+from tests.unit.services.gateway.http.gateways import Gateway, Probing, gateway
+from tests.unit.services.gateway.http.mcp.asking import request, told, tool
 from tests.unit.services.gateway.http.mcp.keeping import LONG, Keeping
 
 DOCUMENT = "tandem://memory/namespaces/tandem-docs/documents/page-a"
@@ -111,3 +112,14 @@ async def _completed(
     answer = await told(it, request("completion/complete", params))
     values: list[str] = answer["result"]["completion"]["values"]
     return values
+
+
+async def test_a_callers_key_is_shown_the_tools_that_it_opens(tmp_path: Path) -> None:
+    """Those of agents that ask who calls; another one, called all the same, refuses it."""
+    async with gateway(tmp_path, Probing().agent, *Keeping().agents) as it:
+        key = {"authorization": f"Bearer {CallerKey('ada', 1, 32_503_680_000).signed(it.token)}"}
+        listed = (await told(it, request("tools/list"), **key))["result"]["tools"]
+        assert listed
+        assert all(one["name"].startswith("memory-") for one in listed)
+        result = (await told(it, tool("probe-probe_Echo", {"text": "a"}), **key))["result"]
+    assert result["content"][0]["text"].startswith("PERMISSION_DENIED/KEY_NOT_ENOUGH")
