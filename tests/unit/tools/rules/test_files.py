@@ -48,6 +48,7 @@ def test_a_file_that_may_not_be_here_is_caught(rule: Rule, path: str, text: str)
     [
         (files.generated, "protos/tandem/text/v1/x.proto", ""),
         (files.foreign, "protos/baseline.binpb", ""),
+        (files.foreign, "protos/inference/tensor.proto", ""),
         (files.foreign, "LICENSE", _NOTICE),
         (files.addresses, "pins.txt", "x==1 \\\n    --hash=sha256:abc\n"),
         (files.addresses, "tools/go.sum", "example.com/x v1.0.0 h1:abc=\n"),
