@@ -8,12 +8,18 @@ from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
 
 _RETRY_S = 1.0
+# What callers sent stands in it, and a status has to fit into headers.
+_CHARS_MAX = 240
+
+
+def _said(message: str) -> str:
+    return message if len(message) <= _CHARS_MAX else f"{message[:_CHARS_MAX]}..."
 
 
 def unknown(name: str) -> CallerError:
     return CallerError(
         errors.ERROR_REASON_INFERENCE_MODEL_UNKNOWN,
-        f"there is no model `{name}`; RepositoryIndex says which there are",
+        _said(f"there is no model `{name}`; RepositoryIndex says which there are"),
         field="model_name",
         model=name,
     )
@@ -22,7 +28,7 @@ def unknown(name: str) -> CallerError:
 def another_version(name: str, asked: str, there: str) -> CallerError:
     return CallerError(
         errors.ERROR_REASON_INFERENCE_MODEL_UNKNOWN,
-        f"model `{name}` has version `{there}`, and `{asked}` was asked for",
+        _said(f"model `{name}` has version `{there}`, and `{asked}` was asked for"),
         field="model_version",
         model=name,
         version=asked,
@@ -34,7 +40,7 @@ def untold(name: str, causes: str) -> TransientError:
     """It may be a model of an agent that does not say which it has."""
     return TransientError(
         errors.ERROR_REASON_INFERENCE_MODELS_UNTOLD,
-        f"whether there is a model `{name}` is not known now: {causes}",
+        _said(f"whether there is a model `{name}` is not known now: {causes}"),
         retry_after_s=_RETRY_S,
         model=name,
         causes=causes,
@@ -44,7 +50,7 @@ def untold(name: str, causes: str) -> TransientError:
 def unloaded(name: str) -> TransientError:
     return TransientError(
         errors.ERROR_REASON_INFERENCE_MODEL_UNLOADED,
-        f"model `{name}` was unloaded here; RepositoryModelLoad gives it back",
+        _said(f"model `{name}` was unloaded here; RepositoryModelLoad gives it back"),
         retry_after_s=_RETRY_S,
         model=name,
     )
@@ -52,21 +58,23 @@ def unloaded(name: str) -> TransientError:
 
 def bad_tensor(message: str, tensor: str, field: str = "inputs", **metadata: object) -> CallerError:
     return CallerError(
-        errors.ERROR_REASON_TENSOR_INVALID, message, field=field, tensor=tensor, **metadata
+        errors.ERROR_REASON_TENSOR_INVALID, _said(message), field=field, tensor=tensor, **metadata
     )
 
 
 def bad_parameter(message: str, parameter: str) -> CallerError:
     return CallerError(
         errors.ERROR_REASON_INFERENCE_PARAMETER_INVALID,
-        message,
+        _said(message),
         field="parameters",
         parameter=parameter,
     )
 
 
 def unsupported(message: str, feature: str) -> CallerError:
-    return CallerError(errors.ERROR_REASON_INFERENCE_FEATURE_UNSUPPORTED, message, feature=feature)
+    return CallerError(
+        errors.ERROR_REASON_INFERENCE_FEATURE_UNSUPPORTED, _said(message), feature=feature
+    )
 
 
 def no_memory() -> CallerError:

@@ -21,6 +21,7 @@ LENGTH_HEADER: Final = "Inference-Header-Content-Length"
 _SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
 _LENGTH: Final = struct.Struct("<I")
 _LENGTH_TEXT: Final = re.compile(r"[0-9]{1,12}")
+_CHARS_MAX: Final = 240
 # Dimensions of what stands in JSON.
 _DEPTH: Final = 16
 _INT64: Final = range(-(2**63), 2**63)
@@ -201,4 +202,5 @@ def _text(said: object, what: str) -> str:
 
 
 def _invalid(message: str) -> Denied:
-    return denied(errors.ERROR_REASON_TENSOR_INVALID, message)
+    # What was sent stands in it, which may be long.
+    return denied(errors.ERROR_REASON_TENSOR_INVALID, message[:_CHARS_MAX])

@@ -201,6 +201,24 @@ async def test_a_failure_of_the_agent_is_told_in_its_words(tmp_path: Path) -> No
     assert failure.pushback_s < 0
 
 
+async def test_a_refusal_fits_into_its_status_whatever_was_sent(tmp_path: Path) -> None:
+    """A name of a megabyte is not sent back whole, which would lose the refusal."""
+    long = "ä" * 1_000_000
+    tensor, model = request("a"), request("a")
+    tensor.inputs[0].name, model.model_name = long, long
+    shape, parameter = request("a"), request("a")
+    shape.inputs[0].shape[:] = [1] * 100_000
+    parameter.parameters[long].bool_param = True
+    codes = []
+    async with inferring(tmp_path) as agent:
+        for sent in (tensor, model, shape, parameter):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await agent.ModelInfer(sent)
+            codes.append(caught.value.code())
+            assert failure_of(caught.value).domain == "tandem.gateway.v1"
+    assert codes == [INVALID, grpc.StatusCode.NOT_FOUND, INVALID, INVALID]
+
+
 async def test_more_texts_than_the_agent_takes_are_refused_with_the_number(tmp_path: Path) -> None:
     """One request is one call, so it is bounded as that is."""
     async with inferring(tmp_path) as agent:
