@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,12 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tandemkit.testing.gguf import CONTROL, NORMAL, UNKNOWN, Value, Weights, write
+
 _WIDTH: Final = 64
 _HEADS: Final = 2
-_ALIGNMENT: Final = 32
-# Of GGUF's kinds of values, and of a vocabulary's kinds of tokens.
-_UINT32, _INT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+_BYTE: Final = 6
 _END: Final = 2
 _BYTES: Final = range(3, 259)
 _WORDS: Final = re.compile(r"\s*\S+")
@@ -40,9 +38,7 @@ _TEMPLATE: Final = (
     "</tool_call>{% endfor %}\n{% endfor %}assistant:"
 )
 
-Value = bool | int | float | str | Sequence[int] | Sequence[float] | Sequence[str]
 Numbers = NDArray[np.float64]
-Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +59,10 @@ def write_model(path: Path, script: Script) -> Path:
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
     words = range(len(tokens), len(tokens) + len(pieces))
     tokens += [piece.replace(" ", "▁") for piece in pieces]
-    kinds = [_UNKNOWN, _CONTROL, _CONTROL, *[_BYTE] * 256, *[_NORMAL] * (1 + len(pieces))]
+    kinds = [UNKNOWN, CONTROL, CONTROL, *[_BYTE] * 256, *[NORMAL] * (1 + len(pieces))]
     order = [_BYTES[0], *words, words[0] if script.endless else _END]
     tensors = _weights(len(tokens), order, _HINT if script.varied else _SURE)
-    path.write_bytes(_file(_facts(tokens, kinds, script.context_tokens), tensors))
-    return path
+    return write(path, _facts(tokens, kinds, script.context_tokens), tensors)
 
 
 def pieces_of(text: str) -> list[str]:
@@ -139,46 +134,3 @@ def _facts(tokens: Sequence[str], kinds: Sequence[int], context: int) -> dict[st
         **{f"llama.{name}": value for name, value in llama.items()},
         **{f"tokenizer.ggml.{name}": value for name, value in vocabulary.items()},
     }
-
-
-def _file(facts: Mapping[str, Value], tensors: Mapping[str, Weights]) -> bytes:
-    """GGUF, version 3."""
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts))
-    head += b"".join(_string(name) + _typed(value) for name, value in facts.items())
-    body = b""
-    for name, tensor in tensors.items():
-        shape = tensor.shape[::-1]
-        dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        # Its kind is 0: 32-bit numbers.
-        head += _string(name) + dimensions + struct.pack("<IQ", 0, len(body))
-        body += _aligned(tensor.tobytes())
-    return _aligned(head) + body
-
-
-def _typed(value: Value) -> bytes:
-    match value:
-        case bool():
-            return struct.pack("<I?", _BOOL, value)
-        case int():
-            return struct.pack("<II", _UINT32, value)
-        case float():
-            return struct.pack("<If", _FLOAT32, value)
-        case str():
-            return struct.pack("<I", _STRING) + _string(value)
-    match value[0]:
-        case str():
-            kind, items = _STRING, b"".join(_string(str(item)) for item in value)
-        case int():
-            kind, items = _INT32, struct.pack(f"<{len(value)}i", *value)
-        case _:
-            kind, items = _FLOAT32, struct.pack(f"<{len(value)}f", *value)
-    return struct.pack("<IIQ", _ARRAY, kind, len(value)) + items
-
-
-def _string(text: str) -> bytes:
-    encoded = text.encode()
-    return struct.pack("<Q", len(encoded)) + encoded
-
-
-def _aligned(content: bytes) -> bytes:
-    return content + b"\0" * (-len(content) % _ALIGNMENT)

@@ -1,12 +1,12 @@
-"""Models at servers, held to the suite: OpenAI's API and Ollama's, of a scripted server each, and a
-real Ollama where there is one.
+"""Models at servers, held to the suite: OpenAI's API and Ollama's, of a scripted server each.
+test_ollama_server.py is the same with a real Ollama.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -28,8 +28,6 @@ from tandemkit.testing.embedding_servers import (
     embedding_server,
 )
 from tandemkit.testing.parts import free_ports
-from tests.contract.embedding.real_ollama import MODEL as REAL_MODEL
-from tests.contract.embedding.real_ollama import program, real_ollama
 from tests.contract.embedding.suite import EmbedderSuite
 
 KEY = "sk-" + "some-key-of-a-test"
@@ -76,21 +74,10 @@ class TestOpenai(EmbedderSuite):
         assert (embedder.space.model, embedder.space.dimension) == ("ours", 32)
 
 
-@asynccontextmanager
-async def some_ollama() -> AsyncIterator[tuple[str, str]]:
-    """Address and model: a real one where there is one."""
-    if found := program():
-        async with real_ollama(found) as address:
-            yield address, REAL_MODEL
-    else:
-        async with embedding_server() as server:
-            yield server.address, MODEL
-
-
 class TestOllama(EmbedderSuite):
     @pytest.fixture
     async def embedder(self) -> AsyncIterator[Embedder]:
-        async with some_ollama() as (address, model), ollama(address, model) as embedder:
+        async with embedding_server() as server, ollama(server.address, MODEL) as embedder:
             yield embedder
 
 
