@@ -29,6 +29,8 @@ FINISH = {
     chat.FINISH_REASON_TOOL_CALLS: '"tool_calls"',
     chat.FINISH_REASON_CONTENT_FILTER: '"content_filter"',
 }
+# Of an agent that is newer than this and knows more reasons.
+_ENDED = '"stop"'
 _OLDER = "'tools' took its place"
 _NO_AUDIO = "models say text alone"
 _UNTOLD = "no backend is told of it"
@@ -90,7 +92,7 @@ def choice_json(response: pb.ChatResponse) -> str:
     return (
         f'{{"index":0,"message":{{"role":"assistant","content":{content},'
         f'"refusal":null{more}}},"logprobs":null,'
-        f'"finish_reason":{FINISH.get(response.finish_reason, "null")}}}'
+        f'"finish_reason":{FINISH.get(response.finish_reason, _ENDED)}}}'
     )
 
 
@@ -156,7 +158,7 @@ class Chunks:
             end = self._end("null", f',"sources":{sources_json(message.sources)}')
             told += f'{self._delta}"annotations":{noted}{end}'
         if message.finish_reason:
-            told += f"{self._delta}{self._end(FINISH[message.finish_reason], more)}"
+            told += f"{self._delta}{self._end(FINISH.get(message.finish_reason, _ENDED), more)}"
         if self._tells_usage and message.HasField("usage"):
             told += f'{self._begun}],"usage":{usage_json(message.usage)}}}\n\n'
         return told

@@ -31,6 +31,7 @@ class Events:
     def __init__(self, response: web.StreamResponse, quiet_s: float) -> None:
         self.response = response
         self._quiet_s = quiet_s
+        self._held = ""
         self._errands = Errands()
         self._loop = asyncio.get_running_loop()
         self._said_s = self._loop.time()
@@ -40,9 +41,18 @@ class Events:
         """No event, one, or several."""
         if events:
             self._said_s = self._loop.time()
+            events, self._held = f"{self._held}{events}", ""
             await self.response.write(events.encode())
 
-    async def end(self) -> None:
+    def hold(self, events: str) -> None:
+        """Said with whatever comes next, which is at hand: one packet less for each stream."""
+        self._held += events
+
+    async def end(self, events: str) -> None:
+        """The last of them."""
+        await self.response.write_eof(f"{self._held}{events}".encode())
+
+    async def rest(self) -> None:
         """Nothing comes by itself any more."""
         self._timer.cancel()
         await self._errands.end(0)
@@ -67,11 +77,12 @@ async def events(
     await response.prepare(request)
     told = Events(response, quiet_s)
     try:
-        yield told
-    except Denied as denied:
-        await told.say(f"data: {errors.of(denied).body}\n\n")
-    else:
-        await told.say(DONE)
+        try:
+            yield told
+        except Denied as denied:
+            last = f"data: {errors.of(denied).body}\n\n"
+        else:
+            last = DONE
     finally:
-        await told.end()
-    await response.write_eof()
+        await told.rest()
+    await told.end(last)

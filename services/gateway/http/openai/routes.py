@@ -97,7 +97,10 @@ class _Answers:
             async with events(request, _backend(first.answerer)) as told:
                 await told.say(chunks.begin() + chunks.of(first))
                 async for one in messages:
-                    await told.say(chunks.of(one))
+                    if one.finish_reason:
+                        told.hold(chunks.of(one))
+                    else:
+                        await told.say(chunks.of(one))
         return told.response
 
     async def _ask(
@@ -147,7 +150,7 @@ class _Answers:
                 await told.say(chunks.of(at, first))
                 async for at, one in answers:
                     await told.say(chunks.of(at, one))
-                await told.say(chunks.end())
+                told.hold(chunks.end())
         return told.response
 
     async def embed(self, request: web.Request) -> web.StreamResponse:
