@@ -48,6 +48,10 @@ class TransientError(Failure):
         self.retry_after_s = retry_after_s
 
 
+class TriedError(TransientError):
+    """It was tried again here: whoever calls would multiply the attempts."""
+
+
 class Bug(Failure):
     """We broke a promise that we gave ourselves. The caller learns an incident id alone."""
 

@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tandem.options.v1 import options_pb2 as options
 from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core import redaction
-from tandemkit.core.errors import Bug, CallerError, TransientError
+from tandemkit.core.errors import Bug, CallerError, TransientError, TriedError
 from tandemkit.core.redaction import redacted
 
 # Trailers past 8 KiB are refused by gRPC itself, and the caller would see that instead of our
@@ -116,6 +116,7 @@ def of_agent(error: CallerError | TransientError, reasons: EnumDescriptor | None
         metadata=error.metadata,
         violations=(Violation(at_fault, error.message),) if at_fault else (),
         retry_after_s=error.retry_after_s if isinstance(error, TransientError) else None,
+        final=isinstance(error, TriedError),
     )
 
 

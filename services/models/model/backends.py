@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Final
 
 from services.models.model.catalog import EXTRACTIVE, Catalog
-from services.models.model.place import AT_ONCE, Place, Terms
+from services.models.model.place import AT_ONCE, NO_END, Place, Terms
 from tandem.models.config.v1 import model_pb2 as cfg
 from tandemkit.core import log
 from tandemkit.hosting.entrusted import FollowedSecret
@@ -47,9 +47,9 @@ async def catalog(settings: cfg.ModelSettings, scope: Scope, ask: Ask) -> AsyncI
         if not (settings.without_usual_ollama or _OLLAMA in places):
             usual = _sparing(settings.usual_ollama)
             backend = await stack.enter_async_context(_ollama(usual, scope))
-            terms = Terms(_OLLAMA, AT_ONCE, list(usual.models), is_optional=True)
+            terms = Terms(_OLLAMA, AT_ONCE, list(usual.models), patience=NO_END, is_optional=True)
             places[_OLLAMA] = Place(terms, backend, scope.clock)
-        quotes = Terms(EXTRACTIVE, _QUOTES_AT_ONCE, (MODEL,))
+        quotes = Terms(EXTRACTIVE, _QUOTES_AT_ONCE, (MODEL,), patience=NO_END)
         places[EXTRACTIVE] = Place(quotes, QuotesBackend(ask), scope.clock)
         yield Catalog(places, {one.name: list(one.answerers) for one in settings.names})
 

@@ -20,8 +20,8 @@ from tandemkit.rpc.breaker import Breaker, Patience
 # The failures of one request open it: a backend that is away costs others nothing, and is asked
 # again by one request at a time. docs/design/models.md has the sums.
 PATIENCE: Final = Patience(failures_min=3, row_s_min=0.0, open_s_min=20.0, open_s_max=60.0)
-# One that nobody asked for is not there more often than not: that is no news, costs next to nothing
-# to learn, and is over when its user starts it.
+# Where it costs next to nothing to learn that one is away: at a port of this machine, which its
+# user opens at some time, and within the fleet, whose mesh has breakers of its own.
 NO_END: Final = Patience(failures_min=sys.maxsize)
 _MISSED_S: Final = 2.0
 _LISTED_S: Final = 30.0
@@ -32,16 +32,22 @@ class LeftAlone(Passing):
     """It did not answer several times, and nothing was sent there now."""
 
 
+class Full(Crowded):
+    """Nothing was sent there now: there was no seat for it in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What the settings say of a backend. `models` are all that it has, none where it lists them
-    itself; `has_key` says whether its key has a value. One that `is_optional` nobody asked for.
+    itself; `has_key` says whether its key has a value. After how many failures it is left alone is
+    its `patience`. One that `is_optional` nobody asked for.
     """
 
     name: str
     at_once_max: int = AT_ONCE
     models: Sequence[str] = ()
     has_key: Callable[[], bool] = lambda: True
+    patience: Patience = PATIENCE
     is_optional: bool = False
 
 
@@ -63,8 +69,7 @@ class Place:
         self.name, self.backend, self.figures = terms.name, backend, Figures()
         self._terms, self._clock = terms, clock
         self._seats = asyncio.Semaphore(terms.at_once_max)
-        patience = NO_END if terms.is_optional else PATIENCE
-        self._breaker = Breaker(terms.name, "model", clock, patience)
+        self._breaker = Breaker(terms.name, "model", clock, terms.patience)
         self._cause = ""
         self._is_asked = False
         self._cards: Sequence[ModelCard] = [ModelCard(one) for one in terms.models]
@@ -75,7 +80,7 @@ class Place:
     @asynccontextmanager
     async def attempt(self, wait_s: float) -> AsyncIterator[None]:
         """A seat for one request, once there is one within `wait_s`; what comes of it is noted.
-        Raises LeftAlone, Crowded.
+        Raises LeftAlone, Full.
         """
         await self._seated(wait_s)
         self.figures.in_progress += 1
@@ -153,7 +158,7 @@ class Place:
         except TimeoutError as error:
             message = "as many requests are at the backend as its settings allow, and none ended"
             at_once_max = self._terms.at_once_max
-            raise Crowded(message, backend=self.name, at_once_max=at_once_max) from error
+            raise Full(message, backend=self.name, at_once_max=at_once_max) from error
 
     def _admit(self) -> None:
         if alone_s := self._breaker.refused_for_s():

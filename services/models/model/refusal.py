@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tandem.models.v1 import errors_pb2 as errors
-from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.core.errors import CallerError, TransientError, TriedError
 from tandemkit.hosting import access
 from tandemkit.ml.generation.protocol import (
     ContextTooLong,
@@ -37,15 +37,14 @@ def answering() -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        is_busy, wait_s = isinstance(error, Crowded), _AGAIN_S
+        wait_s = _AGAIN_S
         if isinstance(error, Passing) and error.retry_after_s is not None:
             wait_s = error.retry_after_s
-        reason = (
-            errors.ERROR_REASON_BACKEND_BUSY if is_busy else errors.ERROR_REASON_BACKEND_UNREACHABLE
-        )
-        raise TransientError(
-            reason, error.message, retry_after_s=wait_s, **error.metadata
-        ) from error
+        kind: type[TransientError] = TriedError
+        reason = errors.ERROR_REASON_BACKEND_UNREACHABLE
+        if isinstance(error, Crowded):
+            kind, reason = TransientError, errors.ERROR_REASON_BACKEND_BUSY
+        raise kind(reason, error.message, retry_after_s=wait_s, **error.metadata) from error
     except Refused as error:
         reason = _REASONS.get(type(error), errors.ERROR_REASON_BACKEND_REFUSED)
         raise CallerError(reason, error.message, **error.metadata) from error

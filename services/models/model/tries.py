@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from services.models.model.place import LeftAlone, Place
+from services.models.model.place import Full, LeftAlone, Place
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import model_service_pb2 as pb
 from tandemkit.core.clock import Clock
@@ -89,8 +89,9 @@ class Tries:
         """Returns when the next one is to be asked. Raises where there is none: the failure of who
         was to answer, if those who were to stand in could not either.
         """
-        self._attempts += 1
-        self._attempts_all += 1
+        is_sent = not isinstance(error, LeftAlone | Full)
+        self._attempts += is_sent
+        self._attempts_all += is_sent
         self._first = first = self._first or error
         if isinstance(error, _ITS_OWN) and self._at + 1 < len(self._chain.seats):
             self._causes.append(f"{self.seat.name}: {error.message}")
@@ -110,7 +111,7 @@ class Tries:
 
     def _pause_s(self, error: Failure) -> float | None:
         """None where another attempt is not worth it, or would come too late."""
-        if not isinstance(error, Passing) or isinstance(error, LeftAlone):
+        if not isinstance(error, Passing) or isinstance(error, LeftAlone | Full):
             return None
         if self._attempts >= ATTEMPTS_MAX:
             return None

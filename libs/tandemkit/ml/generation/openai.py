@@ -126,8 +126,6 @@ class OpenaiBackend:
                         yield part
                     if failure is not None:
                         raise failure
-                    if ending.is_over:
-                        break
         if not ending.reason:
             raise Passing("the server broke its answer off", model=model)
 
@@ -139,7 +137,6 @@ class _Ending:
     reason: chat.FinishReason.ValueType = chat.FINISH_REASON_UNSPECIFIED
     usage: chat.Usage | None = None
     chars: int = 0
-    is_over: bool = False
 
     def noted(self, lines: Sequence[bytes]) -> tuple[list[Choice], Exception | None]:
         """The first choice of each event, and what was wrong with the one behind them."""
@@ -154,7 +151,6 @@ class _Ending:
 
     def _choice(self, content: bytes) -> Sequence[Choice]:
         if content == _DONE:
-            self.is_over = True
             return ()
         event = json.loads(content.decode())
         if error := event.get("error"):

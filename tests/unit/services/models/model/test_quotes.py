@@ -88,6 +88,27 @@ async def test_without_documents_either_it_is_a_typed_failure(tmp_path: Path) ->
     assert failure.reason == "BACKEND_UNREACHABLE"
 
 
+async def test_documents_that_come_back_are_asked_at_once(tmp_path: Path) -> None:
+    """However often they were away: the mesh knows how they are."""
+    asked = 0
+
+    async def late(request: knowledge.AskRequest, context: Any) -> knowledge.AskResponse:
+        nonlocal asked
+        asked += 1
+        if asked <= 5:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not yet")
+        return await ask(request, context)
+
+    documents = fake_agent(knowledge.DESCRIPTOR, Ask=late)
+    question = pb.ChatRequest(messages=[said("How is the pump closed?")])
+    async with serving(AGENT, beside=(documents,), state_dir=tmp_path) as channel:
+        models = rpc.ModelServiceStub(channel)
+        for _ in range(5):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await models.Chat(question)
+        assert (await models.Chat(question)).sources
+
+
 async def test_what_quotes_cannot_do_is_said(tmp_path: Path) -> None:
     """Tools, JSON and continuations need a language model."""
     asked = pb.ChatRequest(messages=[said("pump?")], tools=[chat.Tool(name="open")])

@@ -88,6 +88,7 @@ async def test_m060_a_failing_backend_is_tried_three_times_and_then_fails_cleanl
     )
     assert (failure.metadata["attempts"], failure.metadata["said"]) == ("3", "loading the model")
     assert failure.retry_after_s
+    assert failure.pushback_s == -0.001, "who calls would try all of it again"
     assert (backend.attempts, backend.failures) == (3, 3)
     assert backend.state == nouns.BACKEND_STATE_LEFT_ALONE
 
