@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from services.polyglot.file_digest import AGENT as FILE_DIGEST
 from services.polyglot.page_text import AGENT as PAGE_TEXT
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.environment import Environment
+from tandemkit.hosting.agent import Agent
 from tandemkit.testing.checkouts import write_deploy
 from tandemkit.testing.parts import demand, short_folder
 from tests.cluster.eventually import eventually
@@ -85,12 +86,14 @@ class PolyglotFleet:
 
 
 @asynccontextmanager
-async def polyglot_fleet(**variables: str) -> AsyncIterator[PolyglotFleet]:
-    """Skips where a language's tools are absent. `variables` are of everything that it starts."""
+async def polyglot_fleet(*more: Agent, **variables: str) -> AsyncIterator[PolyglotFleet]:
+    """Skips where a language's tools are absent. `more` have a host of Python's, `variables` are of
+    everything that it starts.
+    """
     demand("node")
     demand("go")
     with short_folder() as folder:
-        _write(folder)
+        _write(folder, more)
         checkout = Checkout(folder)
         build_from_sources(checkout)
         checkout.variables |= variables
@@ -111,17 +114,18 @@ def build_from_sources(checkout: Checkout) -> None:
     checkout.variables["PATH"] = environment.path
 
 
-def _write(folder: Path) -> None:
+def _write(folder: Path, more: Sequence[Agent]) -> None:
     """Its deploy/."""
+    listed = GROUPS | ({"more": [one.name for one in more]} if more else {})
     groups = [
         {"name": name, "agents": agents} | ({"runtime": RUNTIMES[name]} if name in RUNTIMES else {})
-        for name, agents in GROUPS.items()
+        for name, agents in listed.items()
     ]
-    placed = [{"group": name} | ({"replicas": 2} if name == "pages" else {}) for name in GROUPS]
+    placed = [{"group": name} | ({"replicas": 2} if name == "pages" else {}) for name in listed]
     stanzas = [
         {"name": one.name, "service": one.promise.service.full_name}
         | ({"replicas": 2} if one is PAGE_TEXT else {"replicas": 1})
-        for one in (REGISTRY, FLEET_STATUS, MACHINE, PAGE_TEXT, FILE_DIGEST)
+        for one in (REGISTRY, FLEET_STATUS, MACHINE, PAGE_TEXT, FILE_DIGEST, *more)
     ]
     files: dict[str, Any] = {
         "fleet/layout/groups.yaml": {"groups": groups},

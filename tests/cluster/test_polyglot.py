@@ -4,14 +4,18 @@ Python is.
 
 from __future__ import annotations
 
+import base64
 import json
 
+import aiohttp
 import pytest
 
+from services.gateway.http.agent import AGENT as GATEWAY
 from services.polyglot.file_digest import AGENT as FILE_DIGEST
 from services.polyglot.page_text import AGENT as PAGE_TEXT
 from tandem.polyglot.v1 import file_digest_service_pb2 as digest_pb
 from tandem.polyglot.v1 import page_text_service_pb2 as page_pb
+from tandemkit.core.token import Token
 from tandemkit.rpc import trace
 from tandemkit.testing.spans import collector
 from tests.cluster.aloud import Tell
@@ -41,6 +45,22 @@ async def test_m016_killed_hosts_of_other_languages_are_back_and_cost_no_call(te
             assert loss.replaced_s <= REPLACED_S_MAX
             assert loss.back_s <= BACK_S_MAX
         assert lone.calls.slowest_s <= ANSWER_S_MAX
+
+
+async def test_m179_agents_of_other_languages_are_asked_over_http() -> None:
+    """By the contracts that control has of them: no face has code for any agent."""
+    async with polyglot_fleet(GATEWAY) as fleet:
+        url = (await fleet.checkout.told("env"))["gateway"]
+        shown = {"authorization": Token(fleet.checkout.home.token).bearer}
+        async with aiohttp.ClientSession(url, headers=shown) as client:
+            page = {"content": base64.b64encode(b"<p>Hello").decode()}
+            async with client.post("/api/polyglot-page-text/ReadPage", json=page) as told:
+                assert "Hello" in await told.text()
+            async with client.get("/api/polyglot-file-digest/DescribeIndex") as told:
+                assert told.status == 200
+            wrong = {"content": "", "link": 1}
+            async with client.post("/api/polyglot-page-text/ReadPage", json=wrong) as told:
+                assert (await told.json(content_type=None))["reason"] == "MESSAGE_INVALID"
 
 
 async def test_m016_a_host_for_node_is_commanded_and_traced_like_any_other() -> None:
