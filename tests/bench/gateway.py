@@ -22,20 +22,16 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from services.gateway.http.agent import AGENT as GATEWAY
-from services.gateway.http.listening import ADDRESS_FILE
-from services.models.model.agent import AGENT as MODELS
 from tandemkit.cli.checkout import cache_of, root_of
 from tandemkit.cli.pinned import environment_of
 from tandemkit.cli.steps import Steps
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.environment import Environment
 from tandemkit.supervise.processes import Command, supervised_process
-from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.model_servers import MODEL, ModelServer, model_server
 from tandemkit.testing.parts import free_ports, short_folder
 from tests.bench._usage import cpu_s
-from tests.cluster.fleets import SERVED, Checkout
+from tests.cluster.gateway_fleet import HOSTS, MODEL_NAME, gateway_fleet
 
 DIRECT, OURS, THEIRS = "the model's server", "tandem", "litellm"
 _LITELLM_KEY = "sk-Of4LoopbackAlone"
@@ -137,33 +133,10 @@ async def rounds(load: Load, ways: list[Way], count: int, at_once: int) -> dict[
 @asynccontextmanager
 async def tandem(backend: ModelServer) -> AsyncIterator[Way]:
     """As the laptop has them: the gateway in one host, the models in another."""
-    models = {"backends": [{"name": "here", "openai": {"base_url": f"{backend.address}/v1"}}]}
-    settings = {"gateway-http": {"address": "127.0.0.1:0"}, "models-model": models}
-    with short_folder() as folder:
-        write_checkout(folder, (*SERVED, GATEWAY, MODELS), settings)
-        _apart(folder / "deploy" / "fleet")
-        checkout = Checkout(folder)
-        try:
-            assert (await checkout.told("up", "-d"))["serving"]
-            (address,) = checkout.home.folder.rglob(f"gateway-http/{ADDRESS_FILE}")
-            pids = tuple(pid for name, pid in checkout.pids().items() if name in _HOSTS)
-            url, key = f"{address.read_text().strip()}/v1", checkout.home.token.read_text().strip()
-            yield Way(OURS, url, f"here/{MODEL}", key, pids)
-        finally:
-            await checkout.tandem("down")
-
-
-_HOSTS = ("gateway", "models")
-
-
-def _apart(fleet: Path) -> None:
-    """A host each for the gateway and the models."""
-    for path, key in (("layout/groups.yaml", "groups"), ("profiles/laptop.yaml", "groups")):
-        told = json.loads((fleet / path).read_text())
-        for name in _HOSTS:
-            one = {"group": name} if "profiles" in path else {"name": name, "agents": [f"{name}-*"]}
-            told[key].append(one)
-        (fleet / path).write_text(json.dumps(told))
+    async with gateway_fleet(backend) as it:
+        pids = it.checkout.pids()
+        passed = tuple(pids[name] for name in HOSTS)
+        yield Way(OURS, f"{it.url}/v1", MODEL_NAME, it.token, passed)
 
 
 @asynccontextmanager
