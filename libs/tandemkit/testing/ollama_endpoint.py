@@ -43,6 +43,7 @@ class OllamaEndpoint:
     address: str = ""
     models: tuple[str, ...] = (MODEL,)
     embedders: tuple[str, ...] = ()
+    remote: tuple[str, ...] = ()
     context_tokens: int = 4096
     has_tools: bool = True
     gate: asyncio.Event | None = None
@@ -68,7 +69,9 @@ class OllamaEndpoint:
     async def tags(self, _request: web.Request) -> web.Response:
         """GET /api/tags."""
         self.asked.append(("/api/tags", {}))
-        return web.json_response({"models": [_listed(name) for name in self.models]})
+        here = [_listed(name) for name in self.models]
+        away = [_listed(name) | {"remote_host": "https://cloud.example"} for name in self.remote]
+        return web.json_response({"models": [*away, *here]})
 
     async def shown(self, request: web.Request) -> web.Response:
         """POST /api/show."""

@@ -22,6 +22,7 @@ from tandemkit.ml.generation.protocol import (
 )
 from tandemkit.ml.servers.server import Passing, Server
 from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.testing.embedding_servers import embedding_server
 from tandemkit.testing.ollama_endpoint import MODEL, OllamaEndpoint, ollama_endpoint
 from tandemkit.testing.parts import free_ports
 from tests.contract.models.suite import (
@@ -209,6 +210,20 @@ async def test_a_loaded_model_says_how_long_its_context_is(endpoint: OllamaEndpo
     async with at(endpoint.address) as backend:
         listed = {one.name: one.context_tokens_max for one in await backend.models()}
     assert listed == {MODEL: 4096, "other:7b": 0}
+
+
+async def test_a_model_of_a_cloud_is_not_listed(endpoint: OllamaEndpoint) -> None:
+    """Whoever asks for whatever there is would have their words sent away."""
+    endpoint.remote = ("big:120b-cloud",)
+    async with at(endpoint.address) as backend:
+        assert [one.name for one in await backend.models()] == [MODEL]
+
+
+async def test_what_listens_and_is_no_ollama_is_told() -> None:
+    """And nobody is advised to pull anything."""
+    async with embedding_server() as server, at(f"{server.address}/v1") as backend:
+        with pytest.raises(Refused, match="no Ollama"):
+            await backend.models()
 
 
 async def test_a_model_that_only_embeds_is_not_listed(endpoint: OllamaEndpoint) -> None:

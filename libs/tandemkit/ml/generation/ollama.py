@@ -93,6 +93,8 @@ class OllamaBackend:
             listed = (await self._http.once("GET", "/api/tags")).get("models") or ()
             loaded = (await self._http.once("GET", "/api/ps")).get("models") or ()
             contexts = {one["name"]: int(one.get("context_length", 0)) for one in loaded}
+            # Models of a cloud are asked by who names them: what is said would leave the machine.
+            listed = [one for one in listed if not one.get("remote_host")]
             answers = await asyncio.gather(
                 *(self._answers(one["name"], one.get("digest", "")) for one in listed)
             )
@@ -249,6 +251,8 @@ def _asking(model: str) -> Iterator[None]:
     try:
         yield
     except NotThere as error:
+        if not model:
+            raise Refused("what answers is no Ollama", **error.metadata) from error
         message = f"Ollama has no such model; with a network, `ollama pull {model}` fetches it"
         raise ModelGone(message, **error.metadata, model=model) from error
     except (Passing, RequestRefused) as error:
