@@ -13,8 +13,10 @@ from services.language.request_coordinator.fleet import Fleet
 from services.language.request_coordinator.knowledge import Knowledge
 from services.language.request_coordinator.language_model import LanguageModel
 from services.language.request_coordinator.memories import Memories
+from services.language.request_coordinator.models import Models
 from services.language.request_coordinator.servicer import RequestCoordinator
 from services.language.request_coordinator.tool import Tool
+from services.language.request_coordinator.writing import Writer
 from tandem.control.v1 import fleet_status_service_pb2 as status
 from tandem.control.v1 import fleet_status_service_pb2_grpc as status_rpc
 from tandem.language.v1 import answer_pb2 as nouns
@@ -37,15 +39,17 @@ from tandemkit.hosting.scope import Scope
 
 @asynccontextmanager
 async def build(scope: Scope, _settings: None) -> AsyncIterator[RequestCoordinator]:
+    language_models = Models(scope.stub(models_rpc.ModelServiceStub))
     documents = Knowledge(
         scope.stub(knowledge_rpc.KnowledgeBaseServiceStub),
         scope.stub(answering_rpc.AnswerServiceStub),
+        Writer(language_models),
     )
     memories = Memories(scope.stub(memory_rpc.MemoryOrchestratorServiceStub), documents)
     desks: Desks = {
         nouns.ROUTE_KNOWLEDGE: documents,
         nouns.ROUTE_MEMORY: memories,
-        nouns.ROUTE_CHAT: LanguageModel(scope.stub(models_rpc.ModelServiceStub), documents),
+        nouns.ROUTE_CHAT: LanguageModel(language_models, documents),
         nouns.ROUTE_TOOL: Tool(scope.stub(toolbox_rpc.ToolboxServiceStub), scope.clock),
         nouns.ROUTE_FLEET: Fleet(scope.stub(status_rpc.FleetStatusServiceStub)),
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol, TypeAlias
 
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
+from tandemkit.ml.text.sentences import sentence_spans
 from tandemkit.rpc.current import SERVING
 
 EXTRACTIVE = "extractive"
@@ -58,3 +60,10 @@ def share_s(part: float, most_s: float) -> float:
     current = SERVING.get()
     rest_s = current.rest_s() if current is not None else None
     return most_s if rest_s is None else max(0.0, min(most_s, rest_s * part))
+
+
+def pieces(text: str) -> list[Piece]:
+    """A text that is there as a whole, by sentences and with all that is between them."""
+    starts = [start for start, _end in sentence_spans(text)][1:]
+    bounds = [0, *starts, len(text)]
+    return [Piece(text[start:end]) for start, end in pairwise(bounds) if end > start]

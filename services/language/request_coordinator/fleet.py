@@ -6,14 +6,13 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from services.language.request_coordinator.asked import Answer, Asked, Said, share_s
+from services.language.request_coordinator.asked import Answer, Asked, Said, pieces, share_s
 from services.language.request_coordinator.calling import (
     Unanswered,
     called,
     headers,
     nobody_answered,
 )
-from services.language.request_coordinator.knowledge import pieces
 from tandem.control.v1 import fleet_status_service_pb2 as pb
 from tandem.control.v1 import fleet_status_service_pb2_grpc as rpc
 from tandem.language.v1 import answer_pb2 as nouns

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Final
 
 from services.language.request_coordinator.asked import (
     EXTRACTIVE,
     Answer,
     Asked,
-    Piece,
     Said,
+    pieces,
     share_s,
 )
 from services.language.request_coordinator.calling import (
@@ -22,6 +22,7 @@ from services.language.request_coordinator.calling import (
     headers,
     nobody_answered,
 )
+from services.language.request_coordinator.writing import Writer
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.memory.v1 import answer_service_pb2 as answering
 from tandem.memory.v1 import answer_service_pb2_grpc as answering_rpc
@@ -29,7 +30,6 @@ from tandem.memory.v1 import citation_pb2 as citation
 from tandem.memory.v1 import degradation_pb2 as degradation
 from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
-from tandemkit.ml.text.sentences import sentence_spans
 
 DOCUMENTS: Final = "tandem.memory.v1.KnowledgeBaseService"
 MEMORIES: Final = "tandem.memory.v1.AnswerService"
@@ -59,13 +59,15 @@ class Knowledge:
         self,
         documents: knowledge_rpc.KnowledgeBaseServiceAsyncStub,
         answers: answering_rpc.AnswerServiceAsyncStub,
+        writer: Writer,
     ) -> None:
-        self._documents, self._answers = documents, answers
+        self._documents, self._answers, self._writer = documents, answers, writer
 
     async def answer(self, asked: Asked) -> AsyncIterator[Said]:
         within_s = share_s(_SHARE, _WITHIN_S)
-        heard, missing = await gathered(
-            self._of_documents(asked, within_s), self.of_memories(asked, within_s)
+        (heard, missing), has_hand = await asyncio.gather(
+            gathered(self._of_documents(asked, within_s), self.of_memories(asked, within_s)),
+            self._writer.has_hand(asked),
         )
         if not heard:
             raise nobody_answered(missing)
@@ -75,6 +77,10 @@ class Knowledge:
             for shortfall in shortfalls:
                 yield shortfall
         whole = _together([answer for answer, _shortfalls in heard])
+        if whole.text and has_hand:
+            async for said in self._writer.written(asked, whole):
+                yield said
+            return
         for piece in pieces(whole.text):
             yield piece
         yield whole
@@ -133,13 +139,6 @@ def _together(answers: Sequence[Answer]) -> Answer:
 
 def _renumbered(text: str, count: int) -> str:
     return _MARK.sub(lambda mark: f"[{int(mark[1]) + count}]", text)
-
-
-def pieces(text: str) -> list[Piece]:
-    """A text that is there as a whole, by sentences and with all that is between them."""
-    starts = [start for start, _end in sentence_spans(text)][1:]
-    bounds = [0, *starts, len(text)]
-    return [Piece(text[start:end]) for start, end in pairwise(bounds) if end > start]
 
 
 def _shortfalls(service: str, causes: Iterable[str]) -> list[nouns.Shortfall]:

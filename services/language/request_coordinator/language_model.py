@@ -2,56 +2,36 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece, Said, share_s
-from services.language.request_coordinator.calling import (
-    Unanswered,
-    headers,
-    nobody_answered,
-    unanswered,
-)
-from services.language.request_coordinator.knowledge import pieces
+from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece, Said, pieces
+from services.language.request_coordinator.calling import Unanswered, nobody_answered
+from services.language.request_coordinator.models import SERVICE, Models, heard
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import model_service_pb2 as models
-from tandem.models.v1 import model_service_pb2_grpc as models_rpc
 from tandemkit.core.errors import TransientError
-from tandemkit.rpc.remote import CallFailed, calling
-from tandemkit.rpc.resuming import Patience, resuming
 
-MODELS: Final = "tandem.models.v1.ModelService"
-_SHARE: Final = 0.95
-# Where the models are away, what is left is for who answers instead.
-_WITHIN_S: Final = 29.0
 _ROLES: Final = {
     pb.SPEAKER_USER: chat.CHAT_ROLE_USER,
     pb.SPEAKER_ASSISTANT: chat.CHAT_ROLE_ASSISTANT,
     pb.SPEAKER_SYSTEM: chat.CHAT_ROLE_SYSTEM,
 }
 _CHARS_MAX: Final = 60_000
-# Who is not there at the beginning is not waited for: others can answer.
-_PATIENCE: Final = Patience(beginnings_max=1)
 
 
 class LanguageModel:
     """Streams. Documents answer where no model can be asked, and it is said that they stand in."""
 
-    def __init__(self, models: models_rpc.ModelServiceAsyncStub, documents: Desk) -> None:
+    def __init__(self, models: Models, documents: Desk) -> None:
         self._models, self._documents = models, documents
 
     async def answer(self, asked: Asked) -> AsyncIterator[Said]:
-        request = models.StreamChatRequest(
-            model=asked.model, messages=_messages(asked), namespace=asked.namespace
-        )
-        # Who asks for the same request again hears the same, where the backend keeps that.
-        request.sampling.seed = zlib.crc32(asked.correlation_id.encode())
         told = _Told()
         try:
-            async for part in self._parts(request, asked):
+            async for part in self._models.parts(asked, _messages(asked)):
                 told.take(part)
                 # Quotes are heard when it is known that there are any: "no" is no answer.
                 if part.text and told.answer.answerer.is_generative:
@@ -68,24 +48,6 @@ class LanguageModel:
                 yield piece
         yield told.answer
 
-    async def _parts(
-        self, request: models.StreamChatRequest, asked: Asked
-    ) -> AsyncIterator[models.StreamChatResponse]:
-        """One stream, whatever host serves the end of it. Raises Unanswered, also in the middle."""
-        stream = resuming(
-            self._models.StreamChat,
-            request,
-            patience=_PATIENCE,
-            timeout=share_s(_SHARE, _WITHIN_S),
-            metadata=headers(asked),
-        )
-        try:
-            with calling():
-                async for part in stream:
-                    yield part
-        except CallFailed as error:
-            raise unanswered(MODELS, error.found) from error
-
     async def _instead(self, asked: Asked, missing: Unanswered) -> AsyncIterator[Said]:
         try:
             async for said in self._documents.answer(asked):
@@ -101,15 +63,13 @@ class _Told:
 
     def __init__(self) -> None:
         self.text = ""
-        self.answer = Answer(answerer=nouns.Answerer(service=MODELS))
+        self.answer = Answer(answerer=nouns.Answerer(service=SERVICE))
 
     def take(self, part: models.StreamChatResponse) -> None:
         self.text += part.text
         self.answer.text = self.text
         if part.HasField("answerer"):
-            said, answerer = part.answerer, self.answer.answerer
-            answerer.backend, answerer.model = said.backend, said.model
-            answerer.is_generative, answerer.is_fallback = said.is_generative, said.is_fallback
+            self.answer.answerer = heard(part.answerer)
         if part.sources:
             self.answer.citations = _citations(part.sources)
 

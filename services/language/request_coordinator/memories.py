@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-from services.language.request_coordinator.asked import Answer, Asked, Said, share_s
+from services.language.request_coordinator.asked import Answer, Asked, Said, pieces, share_s
 from services.language.request_coordinator.calling import (
     Unanswered,
     called,
     headers,
     nobody_answered,
 )
-from services.language.request_coordinator.knowledge import Knowledge, pieces
+from services.language.request_coordinator.knowledge import Knowledge
 from services.language.request_coordinator.rules import KEEP, kept
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory

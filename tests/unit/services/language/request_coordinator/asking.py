@@ -20,6 +20,7 @@ from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
 from tandem.models.v1 import chat_pb2 as chat
 from tandem.models.v1 import errors_pb2 as model_errors
+from tandem.models.v1 import model_pb2 as model
 from tandem.models.v1 import model_service_pb2 as models
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.hosting.agent import Agent
@@ -44,6 +45,9 @@ class Beside:
         self.fleet: Method = self.list_agents
         self.keep: Method = self.add_memory
         self.model: Stream = self.speak
+        # Whether there is a language model to write what documents say.
+        self.writes = False
+        self.said = SAID
         self.conversations: list[models.StreamChatRequest] = []
 
     async def find_passage(self, request: knowledge.AskRequest, context: Any) -> Any:
@@ -86,7 +90,7 @@ class Beside:
         self.conversations.append(request)
         answerer = chat.Answerer(backend="parrot", model="grey", is_generative=True)
         yield models.StreamChatResponse(answerer=answerer, resume_token="0")
-        words = SAID.split(" ")
+        words = self.said.split(" ")
         for number in range(int(request.resume_token or 0), len(words)):
             word = words[number]
             text = f"{' ' if number else ''}{word}"
@@ -158,7 +162,11 @@ async def coordinating(
         async for part in beside.model(request, context):
             yield part
 
-    agents += (fake_agent(models.DESCRIPTOR, StreamChat=stream_chat), TOOLBOX, *more)
+    async def get_model(_request: Any, _context: Any) -> Any:
+        return models.GetModelResponse(model=model.Model(is_generative=beside.writes))
+
+    speaker = fake_agent(models.DESCRIPTOR, StreamChat=stream_chat, GetModel=get_model)
+    agents += (speaker, TOOLBOX, *more)
     async with serving(AGENT, beside=agents, state_dir=folder) as channel:
         yield rpc.RequestCoordinatorServiceStub(channel)
 
