@@ -31,9 +31,13 @@ async def ask(request: knowledge.AskRequest, _context: Any) -> knowledge.AskResp
     return answer
 
 
+async def fail(_request: Any, context: Any) -> Any:
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "the store is away")
+
+
 @asynccontextmanager
-async def quoting(folder: Path, *, knows: bool = True) -> AsyncIterator[rpc.ModelServiceAsyncStub]:
-    documents = fake_agent(knowledge.DESCRIPTOR, **({"Ask": ask} if knows else {}))
+async def quoting(folder: Path, **methods: Any) -> AsyncIterator[rpc.ModelServiceAsyncStub]:
+    documents = fake_agent(knowledge.DESCRIPTOR, **(methods or {"Ask": ask}))
     # Whoever runs the tests may have one.
     settings = cfg.ModelSettings(without_usual_ollama=True)
     async with serving(AGENT, settings=settings, beside=(documents,), state_dir=folder) as channel:
@@ -80,7 +84,7 @@ async def test_what_nothing_stored_answers_is_not_made_up(tmp_path: Path) -> Non
 
 async def test_without_documents_either_it_is_a_typed_failure(tmp_path: Path) -> None:
     """Nobody takes silence for an answer."""
-    async with quoting(tmp_path, knows=False) as models:
+    async with quoting(tmp_path, Ask=fail) as models:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await models.Chat(pb.ChatRequest(messages=[said("How is the pump closed?")]))
     failure = failure_of(caught.value)
@@ -99,10 +103,8 @@ async def test_documents_that_come_back_are_asked_at_once(tmp_path: Path) -> Non
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not yet")
         return await ask(request, context)
 
-    documents = fake_agent(knowledge.DESCRIPTOR, Ask=late)
     question = pb.ChatRequest(messages=[said("How is the pump closed?")])
-    async with serving(AGENT, beside=(documents,), state_dir=tmp_path) as channel:
-        models = rpc.ModelServiceStub(channel)
+    async with quoting(tmp_path, Ask=late) as models:
         for _ in range(5):
             with pytest.raises(grpc.aio.AioRpcError):
                 await models.Chat(question)
