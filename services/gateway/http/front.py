@@ -71,6 +71,15 @@ class Front:
                 raise said from error
             raise
 
+    async def ended(self) -> None:
+        """Returns when the gateway ends: for what a face streams without an end of its own."""
+        try:
+            with self._watches.watch():
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self._watches.ended() is None:
+                raise
+
     def drain(self) -> None:
         """Ends the streams that have no end of their own, and would hold up that of the gateway."""
         self._watches.end()

@@ -51,7 +51,8 @@ class ToolCalls:
         tool = await self._catalogue.tool(name)
         found = tool and await self._front.directory.method(tool.agent, tool.method)
         if not found or not found.tool:
-            raise Fault(INVALID_PARAMS, f"there is no tool {name!r}; tools/list has them all")
+            said = f"there is no tool {name[:100]!r}; tools/list has them all"
+            raise Fault(INVALID_PARAMS, said)
         return found
 
     async def _called(

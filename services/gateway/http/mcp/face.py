@@ -103,14 +103,21 @@ class _Mcp:
         owner = self._clients.owner(request)
         event = request.headers.get(_EVENT_HEADER)
         if event is None:
-            feed = Feed()
-            async with self._server.listeners.told(feed, {}):
-                return await streamed(request, feed)
+            return await self._listened(request)
         found = self._feeds.at(event, owner) if owner else None
         if found is None:
             said = "no answer is kept behind that event; make the request again"
             raise Fault(INVALID_REQUEST, said, 400)
         return await self._resumable(request, *found)
+
+    async def _listened(self, request: web.Request) -> web.StreamResponse:
+        feed, listeners = Feed(), self._server.listeners
+        ending = self._errands.start(listeners.end(feed))
+        try:
+            async with listeners.told(feed, {}):
+                return await streamed(request, feed)
+        finally:
+            ending.cancel()
 
     async def _answered(
         self, request: web.Request, exchange: Exchange, identity: Id

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from services.gateway.http.denied import Denied
+from services.gateway.http.front import Front
 from services.gateway.http.mcp import jsonrpc
 from services.gateway.http.mcp.exchange import Exchange
 from services.gateway.http.mcp.feed import Feed
@@ -25,8 +26,8 @@ _CHANGED: Final = "notifications/tools/list_changed"
 class Listeners:
     """The feeds that are told, each with what goes with the news."""
 
-    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
-        self._catalogue, self._clock = catalogue, clock
+    def __init__(self, front: Front, catalogue: Catalogue, clock: Clock) -> None:
+        self._front, self._catalogue, self._clock = front, catalogue, clock
         self._feeds: dict[Feed, Mapping[str, Any]] = {}
         self._errands = Errands()
         self._looking: asyncio.Task[None] | None = None
@@ -46,7 +47,7 @@ class Listeners:
                 self._looking = None
 
     async def listen(self, exchange: Exchange) -> dict[str, Any]:
-        """`subscriptions/listen`: until the client has enough of it."""
+        """`subscriptions/listen`: until the client has enough of it, or the gateway ends."""
         wanted = jsonrpc.object_of(exchange.params, "notifications")
         meta = {_SUBSCRIPTION: exchange.message.id}
         is_wanted = wanted.get("toolsListChanged") is True
@@ -56,8 +57,13 @@ class Listeners:
         async with AsyncExitStack() as stack:
             if is_wanted:
                 await stack.enter_async_context(self.told(exchange.feed, {"_meta": meta}))
-            await asyncio.Event().wait()
+            await self._front.ended()
         return {"_meta": meta}
+
+    async def end(self, feed: Feed) -> None:
+        """When the gateway does."""
+        await self._front.ended()
+        feed.end()
 
     async def _look(self) -> None:
         known = await self._tools()

@@ -92,7 +92,8 @@ class Prompts:
         name = jsonrpc.text_of(exchange.params, "name")
         found = PROMPTS.get(name)
         if found is None:
-            raise Fault(INVALID_PARAMS, f"there is no prompt {name!r}; prompts/list has them all")
+            said = f"there is no prompt {name[:100]!r}; prompts/list has them all"
+            raise Fault(INVALID_PARAMS, said)
         arguments = jsonrpc.object_of(exchange.params, "arguments")
         asked = jsonrpc.text_of(arguments, found.argument, default="")
         if not asked:

@@ -25,6 +25,7 @@ SCHEME: Final = "tandem://memory/"
 # What is read of one document; the tool reads on behind it.
 _CHARS_MAX: Final = 1_000_000
 _PAGE: Final = 100
+_URI_CHARS_MAX: Final = 1000
 _PLAIN: Final = "text/plain"
 _MARKDOWN: Final = "text/markdown"
 _OWN_DOCUMENTS: Final = "tandem-docs"
@@ -120,7 +121,9 @@ class Resources:
             if error.code not in _ABSENT:
                 raise
         code = INVALID_PARAMS if exchange.is_modern else RESOURCE_NOT_FOUND
-        raise Fault(code, "there is no such resource; resources/list has those there are", uri=uri)
+        raise Fault(
+            code, "there is no such resource; resources/list has those there are", uri=uri[:1000]
+        )
 
     async def names(self, asked: Asked, collection: str, namespace: str) -> list[str]:
         """Last parts of the names in one namespace, as far as one page goes."""

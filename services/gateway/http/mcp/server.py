@@ -56,7 +56,7 @@ class Server:
     ) -> None:
         self._version, self._page = version, page
         self.catalogue = Catalogue(front.directory, comments)
-        self.listeners = Listeners(self.catalogue, clock)
+        self.listeners = Listeners(front, self.catalogue, clock)
         self._calls = ToolCalls(front, clock, self.catalogue, comments)
         self._resources, self._prompts = Resources(front), Prompts(front)
         both: dict[str, Answer] = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.unit.services.gateway.http.gateways import Gateway, Probing, gateway
 from tests.unit.services.gateway.http.mcp.asking import (
+    BOTH,
     MODERN,
     answered,
     events,
@@ -279,3 +282,17 @@ async def test_a_listener_is_told_of_a_failure_where_it_wants_to_be(it: Gateway)
     }
     bad = request("logging/setLevel", {"level": "loud"})
     assert (await told(it, bad))["error"]["code"] == -32602
+
+
+async def test_the_end_of_the_gateway_ends_what_listens(tmp_path: Path) -> None:
+    """Before its grace is over, and with a result where the revision has one."""
+    message = modern("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    async with aiohttp.ClientSession() as client:
+        async with asyncio.timeout(4), gateway(tmp_path) as it:
+            url, shown = f"{it.url}/mcp", {"authorization": it.token.bearer, "accept": BOTH}
+            unasked = await client.get(url, headers=shown)
+            asked = await client.post(url, json=message, headers=shown | modern_headers(message))
+            assert b"acknowledged" in await asked.content.readuntil(b"\n\n")
+        assert await unasked.text() == ""
+        ended = json.loads((await asked.text()).partition("data: ")[2])
+    assert ended["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == message["id"]
