@@ -87,6 +87,20 @@ async def test_an_agent_of_another_host_answers(fleet: Checkout) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_methods_of_the_fleet_are_tools(fleet: Checkout) -> None:
+    """By the contracts that control tells; a caller's key is shown those that it opens."""
+    operator = await _asking(fleet)
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    _, told = await operator.post("/mcp", listing)
+    tools = {one["name"]: one for one in told["result"]["tools"]}
+    assert "text" in tools["utility-toolbox_MeasureText"]["inputSchema"]["properties"]
+    key = (await fleet.told("token", "for", "bob"))["key"]
+    _, told = await Asking(operator.url, f"Bearer {key}").post("/mcp", listing)
+    shown = {one["name"] for one in told["result"]["tools"]}
+    assert shown == {one for one in tools if one.startswith("memory-namespace_")}
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_its_host_tells_prometheus_what_was_answered(fleet: Checkout) -> None:
     """By face and status."""
     assert (await (await _asking(fleet)).post(MEASURE, {"text": "a"}))[0] == 200
