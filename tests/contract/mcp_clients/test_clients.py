@@ -21,6 +21,7 @@ from tandem.control.v1 import host_service_pb2 as host_pb
 from tandem.control.v1 import host_service_pb2_grpc as host_rpc
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
 from tandem.fleet.v1.plan_pb2 import PlannedAgent
+from tandemkit.cli.main import main
 from tandemkit.core.environment import Environment
 from tandemkit.hosting.agent import Agent
 from tandemkit.rpc.context import Context
@@ -30,7 +31,9 @@ from tests.unit.services.gateway.http.gateways import Gateway, Probing, gateway
 from tests.unit.services.gateway.http.mcp.keeping import LONG, Keeping
 
 _CLIENT = Path(__file__).resolve().parent / "python" / "client.py"
-_SERVER = (sys.executable, "-m", "tandemkit.cli", "mcp")
+_START = f"from {main.__module__} import main; main()"
+_SERVER = (sys.executable, "-P", "-c", _START, "mcp")
+_PLACES = os.pathsep.join(str(Path(one).resolve()) for one in sys.path)
 _WITHIN_S = 40.0
 _WAYS = [(way, mode) for way in ("http", "stdio") for mode in ("auto", "legacy")]
 
@@ -175,9 +178,8 @@ async def test_the_programs_of_the_page_run_as_they_stand(
 
 
 def _write_command(path: Path) -> None:
-    places = os.pathsep.join(str(Path(one).resolve()) for one in sys.path)
-    start = f'PYTHONPATH="{places}" exec "{sys.executable}" -m tandemkit.cli "$@"'
-    path.write_text(f"#!/bin/sh\n{start}\n")
+    start = f'"{sys.executable}" -P -c "{_START}" "$@"'
+    path.write_text(f"#!/bin/sh\nPYTHONPATH='{_PLACES}' exec {start}\n")
     path.chmod(0o755)
 
 
@@ -186,7 +188,8 @@ def _over_http(it: Gateway) -> dict[str, Any]:
 
 
 def _by_stdio(home: Path) -> dict[str, Any]:
-    variables = {**Environment.read().variables, "TANDEM_HOME": str(home)}
+    more = {"TANDEM_HOME": str(home), "PYTHONPATH": _PLACES}
+    variables = {**Environment.read().variables, **more}
     return {"argv": _SERVER, "environment": variables}
 
 
