@@ -35,6 +35,7 @@ APART = {
     "mcp": False,
     "minilm": True,
     "openai": False,
+    "schemathesis": False,
     "tritonclient": False,
 }
 # Resolved for this Python alone; uv then says so on each line, which goes without saying here.

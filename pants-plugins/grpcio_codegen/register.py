@@ -18,17 +18,20 @@ from pants.backend.python.dependency_inference import module_mapper
 from pants.core.util_rules import stripped_source_files
 from pants.engine.target import Target
 
+from grpcio_codegen import image
 from grpcio_codegen import rules as codegen
+from grpcio_codegen.image import ContractImage
 from grpcio_codegen.packaged import PackagedContract
 
 
 def target_types() -> Iterable[type[Target]]:
-    return [PackagedContract, ProtobufSourcesGeneratorTarget, ProtobufSourceTarget]
+    return [ContractImage, PackagedContract, ProtobufSourcesGeneratorTarget, ProtobufSourceTarget]
 
 
 def rules() -> Iterable[object]:
     return [
         *codegen.rules(),
+        *image.rules(),
         *additional_fields.rules(),
         *python_protobuf_subsystem.rules(),
         *python_protobuf_module_mapper.rules(),

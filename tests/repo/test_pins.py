@@ -61,6 +61,7 @@ def test_every_requirement_is_pinned_in_its_section(
         "pins-llama-cpp.txt",
         "pins-openai.txt",
         "pins-mcp.txt",
+        "pins-schemathesis.txt",
         "pins-tritonclient.txt",
         "build-support/pants-pins.txt",
     ],

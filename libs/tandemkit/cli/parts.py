@@ -76,6 +76,12 @@ PARTS = (
     Part("chroma", ("chroma",), Source.PINNED, "pins-chroma.txt"),
     Part("openai", ("python",), Source.PINNED, "pins-openai.txt"),
     Part("mcp", ("python",), Source.PINNED, "pins-mcp.txt"),
+    Part(
+        "schemathesis",
+        ("st", "openapi-spec-validator"),
+        Source.PINNED,
+        "pins-schemathesis.txt",
+    ),
     Part("tritonclient", ("python",), Source.PINNED, "pins-tritonclient.txt"),
     Part("prometheus", ("prometheus",), Source.DEBIAN, "prometheus"),
     Part("rabbitmq", ("rabbitmq-server", "epmd"), Source.DEBIAN, "rabbitmq-server"),

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from tandem.gateway.v1 import errors_pb2 as errors
+from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.errors import Failure
 from tandemkit.rpc import failure
 from tandemkit.rpc.remote import RemoteFailure
@@ -38,6 +39,12 @@ _OWN_STATUS: Final[Mapping[int, int]] = {
     errors.ERROR_REASON_BODY_LATE: HTTPStatus.REQUEST_TIMEOUT,
     errors.ERROR_REASON_HEAD_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.ERROR_REASON_HOST_REFUSED: HTTPStatus.MISDIRECTED_REQUEST,
+}
+
+# Of calls that no agent answered.
+_UNSAID: Final[Mapping[str, int]] = {
+    "DEADLINE_EXCEEDED": platform.PLATFORM_ERROR_REASON_DEADLINE_EXCEEDED,
+    "UNAVAILABLE": platform.PLATFORM_ERROR_REASON_DOWNSTREAM_UNAVAILABLE,
 }
 
 
@@ -72,11 +79,15 @@ class Denied(Exception):
     @classmethod
     def of(cls, found: RemoteFailure) -> Denied:
         """What an agent says that was called, or the gate before it."""
+        reason, domain = found.reason, found.domain
+        if not reason and found.code.name in _UNSAID:
+            reason = failure.said(failure.PLATFORM_REASONS, _UNSAID[found.code.name])[1]
+            domain = failure.PLATFORM_REASONS.file.package
         return cls(
             found.code.name,
             found.message,
-            found.reason,
-            found.domain,
+            reason,
+            domain,
             found.metadata,
             found.violations,
             found.retry_after_s,

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from services.gateway.http.denied import Denied, denied
+from services.gateway.http.strictness import oddity
 from tandem.gateway.v1 import errors_pb2 as errors
 
 JSON: Final = "application/json"
@@ -32,6 +33,8 @@ def filled(kind: type[Message], value: Any) -> Message:
     if not isinstance(value, dict) and not kind.DESCRIPTOR.full_name.startswith("google.protobuf."):
         raise _misfit("the JSON is no object", kind, "")
     try:
+        if (odd := oddity(kind.DESCRIPTOR, value)) is not None:
+            raise _misfit(odd.why, kind, odd.field)
         json_format.ParseDict(value, message)
     except _MISFITS as error:
         said = str(error).splitlines()[0][:_WHY_CHARS_MAX] if str(error) else "it does not fit"

@@ -30,9 +30,8 @@ def face(front: Front, body_bytes_max: int) -> Face:
     rest = Rest(front, body_bytes_max)
     path = f"{PATH}{{agent}}/{{method}}"
     summary = "Every method of every agent as JSON; streams as server-sent events."
-    return Face(
-        PATH, summary, (web.post(path, rest.post), web.get(path, rest.get)), elsewhere=rest.named
-    )
+    routes = (web.post(path, rest.post), web.get(path, rest.get), web.route("*", path, rest.other))
+    return Face(PATH, summary, routes, elsewhere=rest.named)
 
 
 def asked(service: Service, method: Method) -> list[str]:
@@ -61,9 +60,13 @@ class Rest:
         """Only what changes nothing: links are followed by who does not know what they do."""
         method = await self._method(request)
         if not _by_get(method):
-            raise _not_allowed(["POST"])
+            raise _not_allowed(_verbs(method))
         value = query.value_of(method.request.DESCRIPTOR, request.query.items())
         return await self._answered(request, method, messages.filled(method.request, value))
+
+    async def other(self, request: web.Request) -> web.StreamResponse:
+        """With a verb that no method takes; which ones it takes depends on the method."""
+        raise _not_allowed(_verbs(await self._method(request)))
 
     async def named(self, request: web.Request) -> web.StreamResponse | None:
         """By a path that a contract names; None where none has it."""
@@ -131,6 +134,10 @@ class Rest:
 
 def _by_get(method: Method) -> bool:
     return method.reads and not method.client_streaming
+
+
+def _verbs(method: Method) -> list[str]:
+    return ["POST", *(["GET", "HEAD"] if _by_get(method) else [])]
 
 
 def _token_of(method: Method) -> Callable[[Any], str] | None:

@@ -16,7 +16,8 @@ _UNSIGNED = {_F.TYPE_UINT32: 32, _F.TYPE_FIXED32: 32, _F.TYPE_UINT64: 64, _F.TYP
 _FLOAT_MAX = 3.4028234663852886e38
 _NO_NUMBERS = r"NaN|-?Infinity"
 _DECIMAL = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
-_BASE64 = r"^[A-Za-z0-9+/_-]*={0,2}$"
+_SIGN = "[A-Za-z0-9+/_-]"
+_BASE64 = f"^({_SIGN}{{4}})*({_SIGN}{{2}}(==)?|{_SIGN}{{3}}=?)?$"
 _DURATION = r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"
 _MOMENT = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
@@ -94,10 +95,24 @@ def _integer(bits: int, form: Form, *, signed: bool) -> Schema:
         low = -(2 ** (bits - 1)) if signed else 0
         high = 2 ** (bits - 1 if signed else bits) - 1
         limits = {"minimum": low, "maximum": high}
+        digits = f"^{'-?' if signed else ''}({_up_to(high)})$"
         return {"type": ["integer", "string"], "format": format_name, "pattern": digits, **limits}
     if bits == 64:
         return {"type": "string", "format": format_name, "pattern": digits}
     return {"type": "integer", "format": format_name} | ({} if signed else {"minimum": 0})
+
+
+def _up_to(limit: int) -> str:
+    """A pattern of the numbers from 0 to it, in decimal digits."""
+    text = str(limit)
+    left = len(text) - 1
+    ways = [f"[0-9]{{1,{left}}}"]
+    for at, digit in enumerate(text):
+        least = 0 if at else 1
+        if int(digit) > least:
+            rest = f"[0-9]{{{left - at}}}" if left > at else ""
+            ways.append(f"{text[:at]}[{least}-{int(digit) - 1}]{rest}")
+    return "|".join([*ways, text])
 
 
 def _real(format_name: str, form: Form) -> Schema:

@@ -116,7 +116,8 @@ async def test_streams_are_events_one_way_and_lines_the_other() -> None:
     """And each names the schema of one of its messages."""
     paths = _document()["paths"]
     watch = paths["/api/utility-files/WatchFiles"]["post"]["responses"]["200"]["content"]
-    assert watch["text/event-stream"]["x-tandem-event"]["$ref"].endswith("WatchFilesResponse")
+    data = watch["text/event-stream"]["schema"]["properties"]["data"]
+    assert data["contentSchema"]["$ref"].endswith("WatchFilesResponse")
     write = paths["/api/utility-files/UploadFile"]["post"]["requestBody"]["content"]
     assert write["application/x-ndjson"]["x-tandem-line"]["$ref"].endswith("UploadFileRequest")
 
