@@ -13,6 +13,7 @@ from tandemkit.cli.progress import worded
 from tandemkit.cli.starting import Began, lacking
 from tandemkit.machine.loading import agent_of
 
+_FRONT = "tandem.language.v1.RequestCoordinatorService"
 _DONE = {"start": "started", "restart": "restarted", "stop": "stopped"}
 
 
@@ -106,6 +107,8 @@ def _calls(machine: nouns.Machine) -> Iterator[str]:
     call = next(samples, "SERVICE/METHOD '{}'")
     yield "Try, in another terminal:"
     yield "  ./tandem agents"
+    if any(one.service == _FRONT for host in machine.hosts for one in host.agents):
+        yield '  ./tandem ask "How do I add an agent?"'
     yield f"  ./tandem call {call}"
     yield f"  grpcurl -plaintext {address} list"
     yield '  eval "$(./tandem env)"; grpcurl -plaintext xds:///tandem list'

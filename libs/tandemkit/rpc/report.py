@@ -23,6 +23,7 @@ from tandemkit.rpc.spans import UNTRACED, Tracing
 from tandemkit.rpc.tally import Tally
 
 SLOW_S = 1.0
+_CORRELATION_CHARS_MAX = 64
 _LOGGER = logging.getLogger("tandemkit.rpc")
 # What the operator should look at; the other codes tell the caller about the caller.
 _OURS = {
@@ -120,18 +121,25 @@ class Report:
             code=code,
             duration_ms=round((stopwatch_s() - call.started_s) * 1000, 3),
             peer=call.context.peer(),
-            instance=_instance(call.context),
+            instance=_told(call.context, INSTANCE_HEADER),
             deadline_left_ms=None if left_s is None else round(left_s * 1000),
             trace_id=trace.trace_id(call.traceparent) or None,
             incident=call.incident or None,
+            **_correlated(call.context),
             **more,
         )
 
 
-def _instance(context: Context) -> str | None:
-    """The one that the caller asked for by name."""
+def _correlated(context: Context) -> dict[str, str]:
+    """Of the request that the call is made for, where it has a name."""
+    said = _told(context, trace.CORRELATION_HEADER)
+    return {"correlation_id": said[:_CORRELATION_CHARS_MAX]} if said else {}
+
+
+def _told(context: Context, header: str) -> str | None:
+    """What the caller says there."""
     told = context.invocation_metadata() or ()
-    return next((str(value) for key, value in told if key == INSTANCE_HEADER), None)
+    return next((str(value) for key, value in told if key == header), None)
 
 
 def _end(call: Current, code: grpc.StatusCode, reason: str = "") -> None:

@@ -7,6 +7,8 @@ import re
 from tandemkit.core import ids
 
 HEADER = "traceparent"
+# The name that whoever asks the fleet for something gave to that: it goes with all calls for it.
+CORRELATION_HEADER = "x-tandem-correlation-id"
 # Version 00: trace id and parent id, neither all zero; flags, whose last bit asks for a record.
 _FORM = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ODD = frozenset("13579bdf")

@@ -12,8 +12,8 @@ from tandem.language.v1 import errors_pb2 as errors
 from tandemkit.core.errors import TransientError
 from tandemkit.rpc.failure import Refused
 from tandemkit.rpc.remote import CallFailed, RemoteFailure, calling
+from tandemkit.rpc.trace import CORRELATION_HEADER
 
-CORRELATION_HEADER: Final = "x-tandem-correlation-id"
 _RETRY_S: Final = 1.0
 # What asking somebody else would not change.
 _CALLERS_OWN: Final = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})

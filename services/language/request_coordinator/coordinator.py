@@ -17,6 +17,8 @@ from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandemkit.core import log
 from tandemkit.core.clock import stopwatch_s
 from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.rpc import trace
+from tandemkit.rpc.current import SERVING
 
 _LOGGER = logging.getLogger(__name__)
 Desks: TypeAlias = Mapping[nouns.Route.ValueType, Desk]
@@ -120,11 +122,13 @@ def _close(whole: pb.AskResponse, said: Answer) -> None:
 
 
 def _note(whole: pb.AskResponse, took_s: float) -> None:
+    current = SERVING.get()
     log.event(
         _LOGGER,
         logging.INFO,
         "ask.answered",
         correlation_id=whole.correlation_id,
+        trace_id=(trace.trace_id(current.traceparent) if current else "") or None,
         route=nouns.Route.Name(whole.routing.route),
         answered_by=whole.answerer.service,
         shortfalls=len(whole.shortfalls),

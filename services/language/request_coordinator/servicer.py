@@ -4,10 +4,11 @@ tandem.language.v1.RequestCoordinatorService.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from typing import Final
 
 from services.language.request_coordinator.asked import Asked
-from services.language.request_coordinator.calling import CORRELATION_HEADER
 from services.language.request_coordinator.coordinator import Coordinator
 from services.language.request_coordinator.routing import routed, scored
 from services.language.request_coordinator.telling import Telling
@@ -19,6 +20,10 @@ from tandemkit.core.errors import Bug, CallerError
 from tandemkit.core.ids import span_id
 from tandemkit.hosting import access
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.trace import CORRELATION_HEADER
+
+# As the contract has it for the field.
+_CORRELATION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
 class RequestCoordinator(rpc.RequestCoordinatorServiceServicer):
@@ -78,8 +83,8 @@ def _asked(
 
 
 def _shown(context: Context) -> str:
-    """The correlation id in the call's metadata."""
+    """The correlation id in the call's metadata, if it is one."""
     for key, value in context.invocation_metadata() or ():
-        if key == CORRELATION_HEADER:
+        if key == CORRELATION_HEADER and _CORRELATION.fullmatch(str(value)):
             return str(value)
     return ""

@@ -4,6 +4,7 @@ has them say.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import grpc
@@ -58,6 +59,22 @@ async def test_a_correlation_id_is_made_where_none_is_given(tmp_path: Path, besi
     assert all(made)
     assert len(set(made)) == len(made)
     assert taken.correlation_id == "req-2"
+
+
+async def test_a_correlation_id_finds_every_line_of_a_request(
+    tmp_path: Path, beside: Beside, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The agent's own, and those of calls that it led to; what is no id is not taken for one."""
+    beside.memories = away
+    header = (("x-tandem-correlation-id", "req 3; drop"),)
+    with caplog.at_level(logging.INFO):
+        async with coordinating(tmp_path, beside) as agent:
+            await agent.Ask(pb.AskRequest(text=QUESTION, correlation_id="req-3"))
+            made = await agent.Ask(pb.AskRequest(text=QUESTION), metadata=header)
+    lines = [getattr(one, "tandem_fields", {}) | {"event": one.message} for one in caplog.records]
+    told = {one["event"] for one in lines if one.get("correlation_id") == "req-3"}
+    assert told >= {"ask.answered", "rpc.failed"}
+    assert made.correlation_id not in {"", "req 3; drop"}
 
 
 async def test_who_does_not_answer_is_named_beside_what_others_say(
