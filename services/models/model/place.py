@@ -78,14 +78,17 @@ class Place:
         self._listing = asyncio.Lock()
 
     @asynccontextmanager
-    async def attempt(self, wait_s: float) -> AsyncIterator[None]:
-        """A seat for one request, once there is one within `wait_s`; what comes of it is noted.
+    async def attempt(self, wait_s: float, *, is_again: bool = False) -> AsyncIterator[None]:
+        """A seat for one request, once there is one within `wait_s`; what comes of it is noted. One
+        that was sent before is sent again though others are not: they may all have failed at once.
         Raises LeftAlone, Full.
         """
         await self._seated(wait_s)
         self.figures.in_progress += 1
         try:
-            self._admit()
+            if not is_again:
+                self._admit()
+            self.figures.attempts += 1
             yield
         except LeftAlone:
             raise
@@ -164,7 +167,6 @@ class Place:
         if alone_s := self._breaker.refused_for_s():
             message = "the backend did not answer, and is left alone for a while"
             raise LeftAlone(message, alone_s, backend=self.name, cause=self._cause)
-        self.figures.attempts += 1
 
     def _failed(self, error: Unreachable) -> None:
         self.figures.failures += 1

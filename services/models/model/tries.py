@@ -5,7 +5,7 @@ repetition is safe and nobody else can answer.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -85,6 +85,11 @@ class Tries:
             fallback_cause="; ".join(self._causes),
         )
 
+    def attempt(self) -> AbstractAsyncContextManager[None]:
+        """One, at its place."""
+        is_again = self._attempts > 0
+        return self.seat.place.attempt(rest_s() or _SEAT_S, is_again=is_again)
+
     async def failed(self, error: Failure) -> None:
         """Returns when the next one is to be asked. Raises where there is none: the failure of who
         was to answer, if those who were to stand in could not either.
@@ -133,7 +138,7 @@ async def answered(tries: Tries, ask: Callable[[Seat], Awaitable[Answer]]) -> An
     while True:
         seat = tries.seat
         try:
-            async with seat.place.attempt(rest_s() or _SEAT_S):
+            async with tries.attempt():
                 answer = await ask(seat)
         except Failure as error:
             await tries.failed(error)
@@ -151,7 +156,7 @@ async def streamed(
         seat, is_begun = tries.seat, False
         try:
             async with (
-                seat.place.attempt(rest_s() or _SEAT_S),
+                tries.attempt(),
                 aclosing(begin()) as parts,
             ):
                 async for part in parts:

@@ -12,7 +12,7 @@ from tandem.models.v1 import chat_pb2 as chat
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.secret import SecretMissing
 from tandemkit.ml.generation.openai import OpenaiBackend, openai_backend
-from tandemkit.ml.generation.protocol import KeyMissing
+from tandemkit.ml.generation.protocol import ConversationRefused, KeyMissing
 from tandemkit.ml.servers.server import KeyDenied, Server
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.testing.model_servers import MODEL, Instead, ModelServer, model_server
@@ -169,6 +169,16 @@ async def test_nobody_there_is_unreachable() -> None:
     async with backend(gone) as made:
         with pytest.raises(Unreachable):
             await made.chat(MODEL, asked(QUESTION))
+
+
+async def test_an_answer_of_a_tool_that_nobody_called_is_refused(server: ModelServer) -> None:
+    """Before the server is asked, which would say so in words of its own."""
+    request = asked(QUESTION)
+    request.messages.add(role=chat.CHAT_ROLE_TOOL, content="42")
+    async with backend(server) as made:
+        with pytest.raises(ConversationRefused):
+            await made.chat(MODEL, request)
+    assert server.asked == []
 
 
 async def test_a_conversation_goes_with_its_roles_and_calls(server: ModelServer) -> None:

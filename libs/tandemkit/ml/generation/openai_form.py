@@ -9,7 +9,13 @@ from typing import Any, Final
 
 from tandem.models.v1 import chat_pb2 as chat
 from tandemkit.core.secret import variable_of
-from tandemkit.ml.generation.protocol import Conversation, ModelCard, Prompt, SchemaRefused
+from tandemkit.ml.generation.protocol import (
+    Conversation,
+    ConversationRefused,
+    ModelCard,
+    Prompt,
+    SchemaRefused,
+)
 
 KEY_MISSING: Final = "Missing required API key"
 _ROLES: Final = {
@@ -43,7 +49,7 @@ def key_hint(secret: str) -> str:
 
 
 def conversation(model: str, asked: Conversation) -> dict[str, Any]:
-    """Body of `POST /chat/completions`. Raises SchemaRefused."""
+    """Body of `POST /chat/completions`. Raises SchemaRefused, ConversationRefused."""
     body: dict[str, Any] = {"model": model, "messages": [_message(one) for one in asked.messages]}
     if asked.tools:
         body["tools"] = [_tool(one) for one in asked.tools]
@@ -147,6 +153,8 @@ def _context(card: Mapping[str, Any]) -> int:
 
 
 def _message(said: chat.ChatMessage) -> dict[str, Any]:
+    if said.role == chat.CHAT_ROLE_TOOL and not said.tool_call_id:
+        raise ConversationRefused("a tool's message names the call that it answers")
     found: dict[str, Any] = {"role": _ROLES[said.role], "content": said.content}
     if said.name:
         found["name"] = said.name
