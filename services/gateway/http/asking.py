@@ -5,7 +5,8 @@ under the same names.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from tandemkit.hosting.agent_caller import KEY_HEADER
 from tandemkit.hosting.relay import Relay, Shown
 from tandemkit.rpc import priority, trace
 from tandemkit.rpc.callers import HEADER as CALLER_HEADER
+from tandemkit.rpc.contract import Method
 from tandemkit.rpc.failure import Refusal
 from tandemkit.rpc.local import INSTANCE_HEADER
 from tandemkit.rpc.remote import RemoteFailure
@@ -49,6 +51,17 @@ class Asked:
     shown: Shown
     headers: tuple[tuple[str, str], ...]
     due_s: float | None
+    # All that came: some methods name a header of their own, by which calls stick to an instance.
+    sent: Mapping[str, str] = field(default_factory=dict)
+
+    def headers_for(self, method: Method) -> tuple[tuple[str, str], ...]:
+        """Raises Denied."""
+        name = method.affinity
+        if not name or (value := self.sent.get(name)) is None:
+            return self.headers
+        if _VALUE.fullmatch(value) is None:
+            raise _malformed(name)
+        return (*self.headers, (name, value))
 
     @property
     def caller(self) -> str:
@@ -72,7 +85,7 @@ def asked(request: web.Request, relay: Relay, clock: Clock) -> Asked:
             if _VALUE.fullmatch(value) is None:
                 raise _malformed(name)
             sent = (*sent, (name, value))
-    return Asked(shown, sent, _due_s(request, clock))
+    return Asked(shown, sent, _due_s(request, clock), headers)
 
 
 def _bearer(request: web.Request) -> str:

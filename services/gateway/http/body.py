@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import aiohttp
 from aiohttp import hdrs, web
 
 from services.gateway.http.denied import Denied, denied
@@ -23,23 +24,35 @@ async def read(request: web.Request, bytes_max: int) -> bytes:
     if not request.body_exists:
         return b""
     content = request.content
-    if content.is_eof() and content.total_bytes <= bytes_max:
-        # It came with the head, as most do.
-        return content.read_nowait()
-    await invite(request)
-    parts: list[bytes] = []
-    size = 0
     try:
+        if content.is_eof() and content.total_bytes <= bytes_max:
+            # It came with the head, as most do.
+            return content.read_nowait()
+        await invite(request)
         async with asyncio.timeout(WITHIN_S):
-            async for part in content.iter_any():
-                size += len(part)
-                if size > bytes_max:
-                    raise too_large(bytes_max)
-                parts.append(part)
+            return await _whole(content, bytes_max)
     except TimeoutError as error:
         reason, message = errors.ERROR_REASON_BODY_LATE, "the body of the request does not come"
         raise denied(reason, message, within_s=f"{WITHIN_S:g}") from error
+    except web.RequestPayloadError as error:
+        raise broken() from error
+
+
+async def _whole(content: aiohttp.StreamReader, bytes_max: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > bytes_max:
+            raise too_large(bytes_max)
+        parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def broken() -> Denied:
+    """Of one whose chunks or whose compression are none."""
+    reason = errors.ERROR_REASON_HTTP_INVALID
+    return denied(reason, "the body of the request is not encoded as its head says")
 
 
 async def invite(request: web.Request) -> None:

@@ -85,7 +85,8 @@ class Front:
         self._watches.end()
 
     def _order(self, asked: Asked, method: Method) -> Order:
-        return Order(method, asked.shown, self._left_s(asked, method), asked.headers)
+        headers = asked.headers_for(method)
+        return Order(method, asked.shown, self._left_s(asked, method), headers)
 
     def _left_s(self, asked: Asked, method: Method) -> float | None:
         """What the contract allows where the caller asked for no less."""

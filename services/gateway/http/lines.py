@@ -10,7 +10,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from services.gateway.http import messages
-from services.gateway.http.body import invite, too_large
+from services.gateway.http.body import broken, invite, too_large
 from services.gateway.http.denied import denied
 from tandem.gateway.v1 import errors_pb2 as errors
 
@@ -38,6 +38,8 @@ async def _lines(request: web.Request, bytes_max: int) -> AsyncIterator[bytes]:
         except TimeoutError as error:
             reason, message = errors.ERROR_REASON_BODY_LATE, "the next line does not come"
             raise denied(reason, message, within_s=f"{SILENCE_S:g}") from error
+        except web.RequestPayloadError as error:
+            raise broken() from error
         if not part:
             yield rest
             return

@@ -35,7 +35,7 @@ def filled(kind: type[Message], value: Any) -> Message:
     try:
         if (odd := oddity(kind.DESCRIPTOR, value)) is not None:
             raise _misfit(odd.why, kind, odd.field)
-        json_format.ParseDict(value, message)
+        json_format.ParseDict(value, message, descriptor_pool=_pool(message))
     except _MISFITS as error:
         said = str(error).splitlines()[0][:_WHY_CHARS_MAX] if str(error) else "it does not fit"
         raise _misfit(said, kind, _at_fault(str(error))) from error
@@ -60,7 +60,7 @@ def value_of(content: bytes) -> Any:
 
 def text_of(message: Message) -> str:
     """In one line. Fields without a value are left out, as in every JSON of protobuf's."""
-    return _ENCODE(json_format.MessageToDict(message))
+    return _ENCODE(json_format.MessageToDict(message, descriptor_pool=_pool(message)))
 
 
 def bytes_of(message: Message) -> bytes:
@@ -70,8 +70,15 @@ def bytes_of(message: Message) -> bytes:
 def part_of(message: Message, field: str) -> bytes:
     """One field of it alone, also where it has no value."""
     name = message.DESCRIPTOR.fields_by_name[field].json_name
-    found = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    found = json_format.MessageToDict(
+        message, always_print_fields_with_no_presence=True, descriptor_pool=_pool(message)
+    )
     return _ENCODE(found.get(name)).encode()
+
+
+def _pool(message: Message) -> Any:
+    """Where the types of the message's own contract are, which this process need not have."""
+    return message.DESCRIPTOR.file.pool
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -175,3 +175,15 @@ def _head(it: Gateway, *headers: str) -> bytes:
         *headers,
     )
     return "\r\n".join((*lines, "", "")).encode()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(it: Gateway, encoding: str) -> None:
+    """By a word to its caller, and no defect of ours."""
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    async with it.client.post(f"{it.url}{ECHO}", data=b'{"text": 1}', headers=headers) as told:
+        assert (told.status, (await told.json(content_type=None))["reason"]) == (
+            400,
+            "HTTP_INVALID",
+        )
+    assert await serves_on(it)
