@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from services.gateway.http import opaque
 from services.gateway.http.denied import Denied, denied
 from services.gateway.http.strictness import oddity
 from tandem.gateway.v1 import errors_pb2 as errors
@@ -60,7 +61,7 @@ def value_of(content: bytes) -> Any:
 
 def text_of(message: Message) -> str:
     """In one line. Fields without a value are left out, as in every JSON of protobuf's."""
-    return _ENCODE(json_format.MessageToDict(message, descriptor_pool=_pool(message)))
+    return _ENCODE(_dict_of(message))
 
 
 def bytes_of(message: Message) -> bytes:
@@ -70,10 +71,19 @@ def bytes_of(message: Message) -> bytes:
 def part_of(message: Message, field: str) -> bytes:
     """One field of it alone, also where it has no value."""
     name = message.DESCRIPTOR.fields_by_name[field].json_name
-    found = json_format.MessageToDict(
-        message, always_print_fields_with_no_presence=True, descriptor_pool=_pool(message)
-    )
+    found = _dict_of(message, always_print_fields_with_no_presence=True)
     return _ENCODE(found.get(name)).encode()
+
+
+def _dict_of(message: Message, **options: bool) -> dict[str, Any]:
+    pool = _pool(message)
+    try:
+        return json_format.MessageToDict(message, descriptor_pool=pool, **options)
+    except TypeError:
+        # It has one inside of a type that its contract does not import.
+        copy = opaque.made_opaque(message, pool)
+        told = json_format.MessageToDict(copy, descriptor_pool=pool, **options)
+        return cast("dict[str, Any]", opaque.named(told))
 
 
 def _pool(message: Message) -> Any:
