@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import schemathesis
-from schemathesis.transport.requests import REQUESTS_TRANSPORT
+import schemathesis  # pants: no-infer-dep
+from schemathesis.transport.requests import REQUESTS_TRANSPORT  # pants: no-infer-dep
 
 _LINES = "application/x-ndjson"
 _PROBLEM = "application/problem+json"
