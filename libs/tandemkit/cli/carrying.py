@@ -34,6 +34,7 @@ _GRACE_S: Final = 1.5
 _INTERNAL_ERROR: Final = -32603
 _PARSE_ERROR: Final = -32700
 _EVENT_BYTES_MAX: Final = 16 * 1024 * 1024
+_CLOCK: Final = SystemClock()
 _LOST: Final = (aiohttp.ClientError, TimeoutError, ValueError)
 
 
@@ -52,7 +53,9 @@ class Carrier:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str, agents: str, token: Token) -> AsyncIterator[Carrier]:
+    async def at(
+        cls, url: str, agents: str, token: Token, clock: Clock = _CLOCK
+    ) -> AsyncIterator[Carrier]:
         """`url` is the gateway's own, without a path."""
         patience = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
         trace = aiohttp.TraceConfig()
@@ -66,7 +69,7 @@ class Carrier:
         async with aiohttp.ClientSession(
             timeout=patience, read_bufsize=_EVENT_BYTES_MAX, trace_configs=[trace]
         ) as http:
-            yield cls(http, url, agents, token, SystemClock())
+            yield cls(http, url, agents, token, clock)
 
     async def lacks(self) -> str:
         """Why nothing can be carried there; empty where it can."""

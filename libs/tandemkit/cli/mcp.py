@@ -77,11 +77,17 @@ async def _lines() -> AsyncIterator[bytes]:
         for line in sys.stdin.buffer:
             yield line
         return
+    if sys.stdin.isatty():
+        click.echo("Waiting for a client's messages; --help says how one is configured.", err=True)
     reader = asyncio.StreamReader(limit=_LINE_BYTES_MAX)
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    while line := await reader.readline():
-        yield line
+    try:
+        while line := await reader.readline():
+            yield line
+    except ValueError as error:
+        size = _LINE_BYTES_MAX >> 20
+        raise Refusal(f"the client sent a message of more than {size} MiB.") from error
 
 
 def _token(told: Path | None, environment: Environment) -> Token:

@@ -14,8 +14,11 @@ import pytest
 from aiohttp import web
 
 from tandemkit.cli.carrying import Carrier
+from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.token import Token
+from tandemkit.testing.clock import FakeClock
 
+_CLOCK = SystemClock()
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
@@ -25,6 +28,7 @@ class Server:
     def __init__(self) -> None:
         self.seen: list[tuple[dict[str, Any], dict[str, str], dict[str, str]]] = []
         self.asked, self.hung_up = asyncio.Event(), asyncio.Event()
+        self.streams = 0
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         message = await request.json()
@@ -50,11 +54,23 @@ class Server:
         result = {"protocolVersion": "2025-06-18"} if message["method"] == "initialize" else {}
         return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": result})
 
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """The first stream ends at once, as that of a gateway which does."""
+        self.streams += 1
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        if self.streams > 1:
+            await asyncio.Event().wait()
+        return response
+
     @asynccontextmanager
-    async def serving(self, folder: Path, agents: str = "") -> AsyncIterator[Carrier]:
+    async def serving(
+        self, folder: Path, agents: str = "", clock: Clock = _CLOCK
+    ) -> AsyncIterator[Carrier]:
         """Someone who carries messages to it."""
         application = web.Application()
         application.router.add_post("/mcp", self.post)
+        application.router.add_get("/mcp", self.get)
         application.router.add_get("/health", _nothing)
         runner = web.AppRunner(application, handler_cancellation=True)
         await runner.setup()
@@ -63,7 +79,7 @@ class Server:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         token = Token.kept(folder / "token")
         try:
-            async with Carrier.at(url, agents, token) as carrier:
+            async with Carrier.at(url, agents, token, clock) as carrier:
                 yield carrier
         finally:
             await runner.cleanup()
@@ -168,3 +184,23 @@ async def test_a_gateway_that_is_away_is_told_and_no_end(
         await carrier.carry(_lines(PING))
     (answer,) = _told(capsys)
     assert "the fleet does not answer" in answer["error"]["message"]
+
+
+async def test_a_client_hears_of_a_gateway_that_is_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its tools may be others than those of the one before."""
+    clock, told = FakeClock(), ""
+
+    async def lines() -> AsyncIterator[bytes]:
+        nonlocal told
+        yield b'{"jsonrpc": "2.0", "method": "notifications/initialized"}'
+        while "notifications/tools/list_changed" not in told:
+            await clock.advance(5.0)
+            told += capsys.readouterr().out
+
+    server = Server()
+    async with server.serving(tmp_path, clock=clock) as carrier, asyncio.timeout(10):
+        await carrier.carry(lines())
+    assert server.streams == 2
+    assert told.count("list_changed") == 1
