@@ -32,7 +32,7 @@ def requests_of(body: dict[str, Any]) -> list[Any]:
 
 def _prompts(value: object) -> list[str]:
     if isinstance(value, str):
-        return [value]
+        return [text(value, "prompt")]
     if value is None:
         raise invalid("'prompt' is missing", "prompt", "missing_required_parameter")
     found = items(value, "prompt")

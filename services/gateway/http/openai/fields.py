@@ -41,7 +41,17 @@ def wrong(value: object, wanted: str, path: str) -> Exception:
 def text(value: object, path: str) -> str:
     if not isinstance(value, str):
         raise wrong(value, "a string", path)
+    if not value.isascii():
+        _check_whole(value, path)
     return value
+
+
+def _check_whole(value: str, path: str) -> None:
+    """JSON can say half of a character, which no message can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise invalid(f"'{path}' holds half a character, a lone surrogate", path) from None
 
 
 def flag(value: object, path: str) -> bool:

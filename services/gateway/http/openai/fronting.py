@@ -11,7 +11,7 @@ from services.gateway.http.openai import chat
 from services.gateway.http.openai.errors import absent, invalid
 from services.gateway.http.openai.fields import choice, text
 from services.gateway.http.openai.json_text import encoded, quoted
-from services.gateway.http.openai.quoting import beside
+from services.gateway.http.openai.quoting import beside, word_of
 from tandem.language.v1 import answer_pb2 as answering
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandem.models.v1 import chat_pb2 as noun
@@ -116,10 +116,8 @@ def _beside(answer: pb.AskResponse, sources: Collection[noun.QuotedSource]) -> s
         is_fallback=said.is_fallback,
     )
     routing = {
-        "route": answering.Route.Name(answer.routing.route).removeprefix("ROUTE_").lower(),
-        "basis": answering.RouteBasis.Name(answer.routing.basis)
-        .removeprefix("ROUTE_BASIS_")
-        .lower(),
+        "route": word_of(answering.Route, answer.routing.route, "ROUTE_"),
+        "basis": word_of(answering.RouteBasis, answer.routing.basis, "ROUTE_BASIS_"),
     }
     shortfalls = [
         {"service": one.service, "cause": one.cause, "code": one.code} for one in answer.shortfalls

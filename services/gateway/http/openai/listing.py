@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 from services.gateway.http.asking import Asked
 from services.gateway.http.denied import Denied
 from services.gateway.http.front import Front
 from services.gateway.http.openai import fronting
+from services.gateway.http.openai.quoting import word_of
 from tandem.memory.v1 import embedding_pb2 as embedding
 from tandem.memory.v1 import embedding_service_pb2 as embedding_pb
 from tandem.models.v1 import model_pb2 as model
@@ -87,20 +87,15 @@ def _row(one: model.Model) -> Row:
         **_named(one.name, one.answerers[0].partition("/")[0] if one.answerers else "tandem"),
         "answerers": list(one.answerers),
         "is_generative": one.is_generative,
-        "features": list(_features(one)),
+        "features": [word_of(model.ModelFeature, what, "MODEL_FEATURE_") for what in one.features],
         "context_tokens_max": one.context_tokens_max or None,
     }
 
 
-def _features(one: model.Model) -> Iterator[str]:
-    for feature in one.features:
-        yield model.ModelFeature.Name(feature).removeprefix("MODEL_FEATURE_").lower()
-
-
 def _embedding_row(one: embedding.EmbeddingModel) -> Row:
-    backend = embedding.EmbeddingBackend.Name(one.backend).removeprefix("EMBEDDING_BACKEND_")
+    backend = word_of(embedding.EmbeddingBackend, one.backend, "EMBEDDING_BACKEND_")
     return {
-        **_named(one.space.model, backend.lower()),
+        **_named(one.space.model, backend),
         "features": ["embeddings"],
         "dimensions": one.space.dimension or None,
         "is_default": one.is_default,

@@ -20,6 +20,13 @@ def name_of(answer: Any) -> str:
     return f"{_BEGINNINGS.get(kind, kind)}-{name}"
 
 
+def word_of(kind: Any, number: int, beginning: str) -> str:
+    """A value of an enum in lower case, without what all of them begin with."""
+    found = kind.DESCRIPTOR.values_by_number.get(number)
+    # An agent that is newer than this has more of them.
+    return found.name.removeprefix(beginning).lower() if found else str(number)
+
+
 def model_of(answerer: chat.Answerer) -> str:
     """Its public name."""
     return f"{answerer.backend}/{answerer.model}" if answerer.model else answerer.backend

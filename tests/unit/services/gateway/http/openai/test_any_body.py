@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.gateway.http.openai import chat, completion, embedding, fronting
@@ -61,12 +61,19 @@ _BODIES = st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=6) | st.fix
 )
 
 
+def _embedded(body: dict[str, Any]) -> object:
+    return list(embedding.asked_of(body).requests())
+
+
 @pytest.mark.parametrize(
     "read",
-    [chat.request_of, completion.requests_of, embedding.asked_of, fronting.request_of],
-    ids=lambda one: one.__module__.rpartition(".")[2],
+    [chat.request_of, completion.requests_of, _embedded, fronting.request_of],
+    ids=["chat", "completions", "embeddings", "tandem"],
 )
 @given(body=_BODIES)
+@example(body={"input": "\ud800"})
+@example(body={"prompt": "\ud800"})
+@example(body={"prompt": ["a", "\ud800"]})
 def test_a_body_is_a_request_or_is_refused(
     read: Callable[[dict[str, Any]], object], body: dict[str, Any]
 ) -> None:
