@@ -34,7 +34,7 @@ _FAILURES = {
     "midst": ["APIError", None, "backend_unreachable"],
     "nobody": ["AuthenticationError", 401, "invalid_api_key"],
     "absent": ["InternalServerError", 501, "not_implemented"],
-    "late": ["InternalServerError", 504, "timeout"],
+    "late": ["InternalServerError", 504, "deadline_exceeded"],
 }
 
 
