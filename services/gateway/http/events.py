@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -105,11 +106,13 @@ class _Stream:
     async def signs(self) -> None:
         """Shows that the stream lives while it has nothing to say."""
         await self._clock.sleep(_HEAD_S)
-        if not self.begun:
-            await self.send(b"")
-        while True:
-            due_s = self._sent_s + _SIGN_S - self._clock.monotonic_s()
-            if due_s <= 0:
-                await self.send(self._sign)
-            else:
-                await self._clock.sleep(due_s)
+        # Whoever has gone ends the stream too.
+        with contextlib.suppress(ConnectionError):
+            if not self.begun:
+                await self.send(b"")
+            while True:
+                due_s = self._sent_s + _SIGN_S - self._clock.monotonic_s()
+                if due_s <= 0:
+                    await self.send(self._sign)
+                else:
+                    await self._clock.sleep(due_s)
