@@ -19,6 +19,7 @@ from tandem.language.v1 import answer_pb2 as nouns
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
 from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as memory_rpc
 from tandemkit.hosting import access
+from tandemkit.rpc.failure import Refused
 
 KEEPER: Final = "tandem.memory.v1.MemoryOrchestratorService"
 _SHARE: Final = 0.9
@@ -41,6 +42,9 @@ class Memories:
                 within_s = share_s(_SHARE, _WITHIN_S)
                 answer, shortfalls = await self._knowledge.of_memories(asked, within_s)
         except Unanswered as error:
+            if asked.routing.rule == KEEP and not error.found.is_away:
+                # Too long, deleted before, no room: in the words of who keeps it.
+                raise Refused(error.found.as_said) from error
             raise nobody_answered([error]) from error
         for shortfall in shortfalls:
             yield shortfall

@@ -124,6 +124,10 @@ class Beside:
         yield
 
 
+async def full(_request: Any, _context: Any) -> Any:
+    raise CallerError(errors.ERROR_REASON_MEMORY_FULL, "the index has no room")
+
+
 def _no_backend() -> TransientError:
     reason = model_errors.ERROR_REASON_BACKEND_UNREACHABLE
     return TransientError(reason, "the model's server is away", retry_after_s=AWAY_S)

@@ -22,6 +22,7 @@ from tests.unit.services.language.request_coordinator.asking import (
     away,
     coordinating,
     events,
+    full,
     silent,
 )
 
@@ -153,6 +154,17 @@ async def test_what_is_to_be_remembered_is_kept_and_told(tmp_path: Path, beside:
     assert asked.routing.route == nouns.ROUTE_MEMORY
     assert "blue cupboard" in asked.answer
     assert asked.answerer.service == MEMORIES
+
+
+async def test_what_cannot_be_kept_is_refused_by_who_keeps_it(
+    tmp_path: Path, beside: Beside
+) -> None:
+    """In its own words; it would be no better a moment later."""
+    beside.keep = full
+    async with coordinating(tmp_path, beside) as agent:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await agent.Ask(pb.AskRequest(text="Remember that the key is blue."))
+    assert failure_of(caught.value).reason == "MEMORY_FULL"
 
 
 async def test_how_the_fleet_is_is_told_by_control(tmp_path: Path, beside: Beside) -> None:
