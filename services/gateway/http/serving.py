@@ -34,7 +34,11 @@ _GRACE_S: Final = 5.0
 # What a caller sends that was refused is read and dropped for so long, that it reads the answer.
 _LINGER_S, _DROP_BYTES_MAX = 1.0, 1 << 20
 _HANDSHAKE_S: Final = 5.0
+# Who takes nothing of its answer for so long is cut off, also while its connection closes.
+TAKEN_S: Final = 30.0
 _BACKLOG: Final = 1024
+# Of Linux, which watches for us.
+_TAKEN_OPTION: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 _CONNECTION: Final[dict[str, Any]] = {
     "keepalive_timeout": IDLE_S,
     "max_headers": HEADERS_MAX,
@@ -70,6 +74,18 @@ class Connection(web.RequestHandler):
     def is_idle(self) -> bool:
         """Whether no request is in progress."""
         return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what was written for it waits for its reader."""
+        return bool(self._paused)
+
+    def hang_up(self) -> None:
+        """At once, whatever was still to be sent."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -161,15 +177,21 @@ async def serving(
     assert server is not None
 
     def admit() -> asyncio.Protocol:
-        """The oldest connection that asks nothing makes room for a new one, if there is one."""
+        """The oldest connection that asks nothing makes room for a new one, if there is one; else
+        the oldest that reads nothing.
+        """
         open_now: list[Any] = server.connections
         if len(open_now) >= bounds.connections_max:
-            idle = next((one for one in open_now if one.is_idle), None)
-            if idle is None:
+            found = next((one for one in open_now if one.is_idle), None)
+            found = found or next((one for one in open_now if one.is_stuck), None)
+            if found is None:
                 return _Full()
-            idle.force_close()
+            found.hang_up()
         return Connection(server, guard, loop)
 
+    if _TAKEN_OPTION is not None:
+        # The connections have it from the socket that they came by.
+        held.setsockopt(socket.IPPROTO_TCP, _TAKEN_OPTION, int(TAKEN_S * 1000))
     listener = await loop.create_server(
         admit,
         sock=held,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -41,10 +42,17 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(url: str) -> AsyncIterator[Wire]:
-    """A connection to the gateway at `url`."""
+async def wire(url: str, reads_bytes: int = 0) -> AsyncIterator[Wire]:
+    """A connection to the gateway at `url`, which takes in no more than `reads_bytes` by itself if
+    that is said.
+    """
     parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    held = socket.socket()
+    held.setblocking(False)
+    if reads_bytes:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads_bytes)
+    await asyncio.get_running_loop().sock_connect(held, (parts.hostname, parts.port))
+    reader, writer = await asyncio.open_connection(sock=held, limit=reads_bytes or 1 << 16)
     try:
         yield Wire(reader, writer)
     finally:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gzip
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,11 +18,15 @@ import pytest_asyncio
 from services.gateway.http import body, serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tests.unit.services.gateway.http.gateways import ADDRESS, Gateway, Probing, gateway
-from tests.unit.services.gateway.http.raw import wire
+from tests.unit.services.gateway.http.raw import Wire, wire
 
 ECHO = "/api/probe-probe/Echo"
 GIGABYTE = 1_000_000_000
 MEBIBYTE = 1 << 20
+_LITTLE = 4096
+_PATIENCE_S, _STUCK_S = 20.0, 0.3
+# Many times, for it is open to everybody.
+_PAGE = b"GET /docs/page.js HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100
 
 
 @pytest.fixture
@@ -134,6 +139,33 @@ async def test_connections_that_ask_nothing_make_room(tmp_path: Path, probing: P
             writer.transport.abort()
 
 
+async def test_who_reads_nothing_makes_room(tmp_path: Path, probing: Probing) -> None:
+    """Strangers may ask for much and take none of it: they keep nobody out."""
+    settings = cfg.HttpSettings(address=ADDRESS, connections_max=4)
+    async with gateway(tmp_path, probing.agent, settings=settings) as it, AsyncExitStack() as stack:
+        for _ in range(4):
+            caller = await stack.enter_async_context(wire(it.url, reads_bytes=_LITTLE))
+            await _ask_until_stuck(caller)
+        assert await serves_on(it)
+
+
+async def test_who_reads_nothing_is_hung_up(
+    tmp_path: Path, probing: Probing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it stays, though nobody needs the room."""
+    monkeypatch.setattr(serving, "TAKEN_S", 0.5)
+    settings = cfg.HttpSettings(address=ADDRESS)
+    async with (
+        gateway(tmp_path, probing.agent, settings=settings) as it,
+        wire(it.url, reads_bytes=_LITTLE) as caller,
+        asyncio.timeout(_PATIENCE_S),
+    ):
+        with pytest.raises(ConnectionError):
+            while True:
+                await caller.send(_PAGE)
+        assert await serves_on(it)
+
+
 async def test_requests_one_behind_the_other_are_answered_in_their_order(it: Gateway) -> None:
     """HTTP/1.1 pipelining, and a connection that is used again."""
     ask = _head(it, "content-length: 2") + b"{}"
@@ -163,6 +195,15 @@ async def test_what_is_no_http_is_refused(it: Gateway, garbage: bytes) -> None:
         assert await caller.status() == 400
         assert await caller.closed()
     assert await serves_on(it)
+
+
+async def _ask_until_stuck(caller: Wire) -> None:
+    """For more than fits between the two of them."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                async with asyncio.timeout(_STUCK_S):
+                    await caller.send(_PAGE)
 
 
 def _head(it: Gateway, *headers: str) -> bytes:
