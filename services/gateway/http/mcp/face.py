@@ -146,7 +146,7 @@ class _Mcp:
         try:
             return await streamed(request, feed, number, resumable=True)
         finally:
-            self._errands.start(self._feeds.forget_later(feed))
+            self._errands.start(self._feeds.forget_later(feed.name))
 
     async def _work(self, exchange: Exchange, identity: Id) -> None:
         """Puts the response where it is waited for; whatever happens, that has an end."""
@@ -166,7 +166,7 @@ class _Mcp:
             feed.status, answer = fault.status, fault.answer(identity)
         except asyncio.CancelledError:
             feed.end()
-            self._feeds.forget(feed)
+            self._feeds.forget(feed.name)
             raise
         feed.put(answer, last=True)
 

@@ -72,14 +72,16 @@ class Feeds:
         while len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)
 
-    async def forget_later(self, feed: Feed) -> None:
-        """When who lost the connection would have come back."""
+    async def forget_later(self, name: str) -> None:
+        """When who lost the connection would have come back. What made room for others meanwhile
+        is not held by who waits here.
+        """
         await self._clock.sleep(_KEEP_S)
-        self.forget(feed)
+        self.forget(name)
 
-    def forget(self, feed: Feed) -> None:
+    def forget(self, name: str) -> None:
         """Harmless where it is not kept."""
-        self._kept.pop(feed.name, None)
+        self._kept.pop(name, None)
 
     def at(self, event: str, owner: str) -> tuple[Feed, int] | None:
         """Where its owner was by the id of the last event; None for what is not kept."""
