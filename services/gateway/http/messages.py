@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any, Final, cast
 
 from google.protobuf import json_format
@@ -95,8 +96,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of two that are called alike nobody knows which one is meant."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        (twice, _times), *_ = Counter(name for name, _value in pairs).most_common(1)
         raise ValueError(f"the key {twice[:_WHY_CHARS_MAX]!r} stands twice in one object")
     return found
 

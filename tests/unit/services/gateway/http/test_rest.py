@@ -213,3 +213,16 @@ async def test_the_gateway_itself_is_an_agent_that_has_another_name(it: Gateway)
     """M179: `backend`."""
     status, told = await it.post("/api/backend/DescribeGateway", {})
     assert (status, told["url"]) == (200, it.url)
+
+
+async def test_a_key_that_stands_twice_is_found_among_many(it: Gateway) -> None:
+    """As fast as the body is read: a caller cannot keep the gateway busy with it."""
+    keys = ",".join(f'"{number}":0' for number in range(200_000))
+    content = f'{{{keys},"text":"a","text":"b"}}'.encode()
+    headers = {"content-type": "application/json"}
+    async with (
+        asyncio.timeout(10),
+        it.client.post(f"{it.url}{ECHO}", data=content, headers=headers) as told,
+    ):
+        assert told.status == 400
+        assert "'text' stands twice" in (await told.json(content_type=None))["metadata"]["why"]
