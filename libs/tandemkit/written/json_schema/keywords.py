@@ -42,6 +42,7 @@ _COUNTS = {
     "min_pairs": "minProperties",
     "max_pairs": "maxProperties",
 }
+_PARTS = {"prefix": "^{}", "suffix": "{}$", "contains": "{}"}
 # What other functions here make of a rule, or the schemas of what is below.
 _ELSEWHERE = {"items", "keys", "values", "finite"}
 Told = tuple[Schema, list[str]]
@@ -93,7 +94,7 @@ def _string(said: Mapping[str, Any]) -> tuple[Schema, dict[str, Any]]:
     if most is not None:
         keywords["maxLength"] = min(keywords.get("maxLength", most), most)
     keywords |= _choices(rest, lambda value: [value])
-    patterns = [text for text in (_pattern(name, rest) for name in _PATTERNS) if text]
+    patterns = _patterns(rest)
     if len(patterns) == 1:
         keywords["pattern"] = patterns[0]
     elif patterns:
@@ -104,22 +105,15 @@ def _string(said: Mapping[str, Any]) -> tuple[Schema, dict[str, Any]]:
     return keywords, rest
 
 
-_PATTERNS = {
-    "prefix": "^{}",
-    "suffix": "{}$",
-    "contains": "{}",
-    "pattern": "",
-}
-
-
-def _pattern(name: str, rest: dict[str, Any]) -> str:
-    """The rule as a pattern, taken out of the rest; a contract's own stays where it has none."""
-    if name not in rest:
-        return ""
-    if name != "pattern":
-        return _PATTERNS[name].format(re.escape(rest.pop(name)))
-    found = shared(rest["pattern"])
-    if found:
+def _patterns(rest: dict[str, Any]) -> list[str]:
+    """Rules that are patterns, taken out of the rest; a contract's own stays where no other reader
+    would understand it.
+    """
+    found = [
+        form.format(re.escape(rest.pop(name))) for name, form in _PARTS.items() if name in rest
+    ]
+    if own := shared(rest.get("pattern", "")):
+        found.append(own)
         del rest["pattern"]
     return found
 
