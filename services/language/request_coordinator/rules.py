@@ -10,7 +10,7 @@ from tandem.language.v1 import answer_pb2 as nouns
 KEEP: Final = "keep"
 _KEEP: Final = re.compile(
     r"(?is)^\s*(?:please[,\s]+)?(?:remember|memori[sz]e|keep in mind|don'?t forget)"
-    r"(?:\s+that\b|\s*[:,]|(?=\s+(?:my|our|the|i|we)\b))\s*(?P<what>\S.*?)\s*$"
+    r"(?:\s+that\b|\s*[:,]|(?=\s+(?:my|our|the|i|we)\b))\s*(?P<what>\S.*)"
 )
 _RECALL: Final = re.compile(
     r"(?i)^\s*(?:what (?:did|have) (?:i|we) (?:tell|told|say|said|ask)|do you remember\b"
@@ -42,4 +42,4 @@ def ruled(text: str) -> tuple[nouns.Route.ValueType, str] | None:
 def kept(text: str) -> str:
     """What is to be remembered; all of a text that the rule does not fit."""
     found = _KEEP.search(text)
-    return found["what"] if found else text.strip()
+    return found["what"].rstrip() if found else text.strip()

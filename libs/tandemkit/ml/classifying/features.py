@@ -17,6 +17,7 @@ _WORD: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[+*
 _PIECE_SIZES: Final = (3, 4)
 # Of a text, its first words: how something is asked stands at its beginning.
 _WORDS_MAX: Final = 60
+_WORD_CHARS_MAX: Final = 32
 _FIRST: Final = 3
 
 
@@ -31,7 +32,7 @@ def features(text: str) -> dict[int, float]:
 
 def _plain(word: str) -> str:
     """Which number it is says nothing."""
-    return "0" if word[0].isdigit() else word
+    return "0" if word[0].isdigit() else word[:_WORD_CHARS_MAX]
 
 
 def _grams(words: list[str]) -> Iterator[str]:
