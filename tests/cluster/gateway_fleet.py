@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from services.gateway.http.agent import AGENT as GATEWAY
 from services.gateway.http.listening import ADDRESS_FILE
 from services.gateway.kserve.agent import AGENT as KSERVE
 from services.models.model.agent import AGENT as MODELS
+from tandemkit.hosting.agent import Agent
 from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.model_servers import MODEL, ModelServer
 from tandemkit.testing.parts import short_folder
@@ -35,12 +36,14 @@ class GatewayFleet:
 
 
 @asynccontextmanager
-async def gateway_fleet(backend: ModelServer) -> AsyncIterator[GatewayFleet]:
-    """One that serves the models of `backend`."""
+async def gateway_fleet(
+    backend: ModelServer, *others: Agent, more: Mapping[str, object] | None = None
+) -> AsyncIterator[GatewayFleet]:
+    """One that serves the models of `backend`; `more` are settings, by agent."""
     models = {"backends": [{"name": "here", "openai": {"base_url": f"{backend.address}/v1"}}]}
-    settings = {GATEWAY.name: {"address": "127.0.0.1:0"}, MODELS.name: models}
+    settings = {GATEWAY.name: {"address": "127.0.0.1:0"}, MODELS.name: models, **(more or {})}
     with short_folder() as folder:
-        write_checkout(folder, (*SERVED, GATEWAY, KSERVE, MODELS), settings)
+        write_checkout(folder, (*SERVED, GATEWAY, KSERVE, MODELS, *others), settings)
         _apart(folder / "deploy" / "fleet")
         checkout = Checkout(folder)
         try:

@@ -36,7 +36,9 @@ _LINGER_S, _DROP_BYTES_MAX = 1.0, 1 << 20
 _HANDSHAKE_S: Final = 5.0
 # Who takes nothing of its answer for so long is cut off, also while its connection closes.
 TAKEN_S: Final = 30.0
-_BACKLOG: Final = 1024
+# Those who wait to be let in, and how many are before the others are listened to again: who came
+# with a request is no longer idle when room is looked for.
+_BACKLOG, _ADMITTED_AT_ONCE = 1024, 64
 # Of Linux, which watches for us.
 _TAKEN_OPTION: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 _CONNECTION: Final[dict[str, Any]] = {
@@ -196,9 +198,11 @@ async def serving(
         admit,
         sock=held,
         ssl=bounds.tls,
-        backlog=_BACKLOG,
+        backlog=_ADMITTED_AT_ONCE,
         ssl_handshake_timeout=_HANDSHAKE_S if bounds.tls else None,
     )
+    # asyncio has one figure for both.
+    held.listen(_BACKLOG)
     try:
         yield
     finally:
