@@ -61,13 +61,17 @@ def unanswered(service: str, found: RemoteFailure) -> Unanswered:
     return Unanswered(nouns.Shortfall(service=service, cause=cause, code=found.code.name), found)
 
 
-async def gathered(*calls: Awaitable[Response]) -> tuple[list[Response], list[Unanswered]]:
-    """What those say who answer, in the order of the calls, and who does not."""
+async def gathered(
+    *calls: Callable[[], Awaitable[Response]],
+) -> tuple[list[Response], list[Unanswered]]:
+    """What those say who answer, in the order of the calls, and who does not.
+    Nothing is begun where the caller has hung up before.
+    """
     missing: list[Unanswered] = []
 
-    async def tried(call: Awaitable[Response]) -> list[Response]:
+    async def tried(call: Callable[[], Awaitable[Response]]) -> list[Response]:
         try:
-            return [await call]
+            return [await call()]
         except Unanswered as error:
             missing.append(error)
             return []

@@ -66,7 +66,10 @@ class Knowledge:
     async def answer(self, asked: Asked) -> AsyncIterator[Said]:
         within_s = share_s(_SHARE, _WITHIN_S)
         (heard, missing), has_hand = await asyncio.gather(
-            gathered(self._of_documents(asked, within_s), self.of_memories(asked, within_s)),
+            gathered(
+                partial(self._of_documents, asked, within_s),
+                partial(self.of_memories, asked, within_s),
+            ),
             self._writer.has_hand(asked),
         )
         if not heard:
