@@ -23,7 +23,8 @@ from tests.contract.openapi import fuzzing
 from tests.contract.openapi.fuzzing import Fuzzed, Order
 
 _ADDRESS = Path("state", "gateway-http", "address")
-_ASKED_S, _REFUSED_S, _EXAMPLES, _WORKERS = 900, 120, 1, 2
+# One worker: with two of its threads hypothesis fails now and then by itself.
+_ASKED_S, _REFUSED_S, _EXAMPLES, _WORKERS = 900, 120, 1, 1
 
 
 def _tandem(home: Path, *arguments: str) -> None:

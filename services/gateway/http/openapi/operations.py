@@ -60,7 +60,7 @@ class Operations:
         if not method.client_streaming:
             # No body is the request without a field.
             return {"required": False, "content": {JSON: {"schema": schema}}}
-        content = {LINES: {"schema": {"type": "string"}, "x-tandem-line": schema}}
+        content = {LINES: {"schema": {}, "x-tandem-line": schema}}
         return {"description": _LINES_SAID, "required": False, "content": content}
 
     def _query(self, kind: Descriptor, above: tuple[Descriptor, ...] = ()) -> Iterator[Schema]:
@@ -83,7 +83,7 @@ class Operations:
             return {"description": "The answer.", "content": {JSON: {"schema": schema}}}
         content = {
             EVENTS: {"schema": _event(schema)},
-            LINES: {"schema": {"type": "string"}, "x-tandem-line": schema},
+            LINES: {"schema": {}, "x-tandem-line": schema},
         }
         return {"description": _EVENTS_SAID, "content": content}
 
