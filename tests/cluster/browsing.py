@@ -69,11 +69,11 @@ async def tab(url: str) -> AsyncIterator[Tab]:
         command = Command(argv, folder / "log", env=known)
         await stack.enter_async_context(supervised_process(command))
 
-        async def listens() -> bool:
-            return (folder / _ADDRESS).exists()
+        async def listens() -> list[str]:
+            # It is there before it is written.
+            return (folder / _ADDRESS).read_text().split()
 
-        await eventually(listens, within_s=_WITHIN_S)
-        port = (folder / _ADDRESS).read_text().split()[0]
+        port = (await eventually(listens, within_s=_WITHIN_S))[0]
         client = await stack.enter_async_context(aiohttp.ClientSession())
         async with client.get(f"http://127.0.0.1:{port}/json/list") as told:
             pages = [one for one in await told.json() if one["type"] == "page"]
