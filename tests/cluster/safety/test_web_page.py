@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from itertools import product
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +17,7 @@ from tandemkit.testing.parts import demand, short_folder
 from tests.cluster.mesh.trial_contract import ALPHA
 from tests.cluster.safety.evil_site import evil_site
 from tests.cluster.safety.exposed import Exposed, exposed
+from tests.unit.services.gateway.http.gateways import Probing, gateway
 
 pytestmark = [pytest.mark.cluster, pytest.mark.real("envoy"), pytest.mark.timeout(180)]
 ASK = f"/{ALPHA}/Ask"
@@ -98,14 +101,33 @@ async def test_nothing_that_a_browser_sends_reaches_an_agent(fleet: Exposed) -> 
 @pytest.mark.real("chromium")
 async def test_a_page_in_a_real_browser_reads_and_changes_nothing(fleet: Exposed) -> None:
     """Though it does read what another server of the machine tells everybody."""
+    paths = {name: f":{port}{PATHS.get(name, ASK)}" for name, port in fleet.ports.items()}
+    await _shown_the_page(paths)
+    assert set((await fleet.calls()).values()) == {0}
+
+
+@pytest.mark.real("chromium")
+async def test_a_page_in_a_real_browser_gets_nothing_of_the_gateway(tmp_path: Path) -> None:
+    """Of none of its faces, though it answers browsers."""
+    probing = Probing()
+    async with gateway(tmp_path, probing.agent) as it:
+        port = urlsplit(it.url).port
+        faces = ("/api/probe-probe/Echo", "/v1/models", "/v2/models", "/mcp", "/openapi.json")
+        await _shown_the_page({path: f":{port}{path}" for path in (*faces, "/health")})
+    assert probing.metadata == []
+
+
+async def _shown_the_page(paths: Mapping[str, str]) -> None:
+    """Tries all that a page can towards a port and path of this machine, by its address and by a
+    name that was bent to it, and reads nothing.
+    """
     chromium = demand("chromium")["chromium"]
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(short_folder())
         site = await stack.enter_async_context(evil_site())
-        for name, port in fleet.ports.items():
-            path = PATHS.get(name, ASK)
-            site.targets[name] = f"http://127.0.0.1:{port}{path}"
-            site.targets[f"{name}, bent"] = f"http://bent.test:{port}{path}"
+        for name, path in paths.items():
+            site.targets[name] = f"http://127.0.0.1{path}"
+            site.targets[f"{name}, bent"] = f"http://bent.test{path}"
         site.targets["careless"] = f"http://127.0.0.1:{site.port}/careless"
         argv = (
             *(str(chromium), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
@@ -122,5 +144,4 @@ async def test_a_page_in_a_real_browser_reads_and_changes_nothing(fleet: Exposed
     read = {how: told for how, told in found.items() if told.startswith("read")}
     read = {how: told for how, told in read.items() if not how.startswith("careless")}
     assert read == {}
-    assert len(found) > 10 * len(fleet.ports)
-    assert set((await fleet.calls()).values()) == {0}
+    assert len(found) > 10 * len(paths)
