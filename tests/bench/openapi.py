@@ -6,6 +6,7 @@ itself; those that do are asked with a wrong token. The fleet is one of its own.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import subprocess
@@ -24,7 +25,7 @@ from tests.contract.openapi.fuzzing import Fuzzed, Order
 
 _ADDRESS = Path("state", "gateway-http", "address")
 # One worker: with two of its threads hypothesis fails now and then by itself.
-_ASKED_S, _REFUSED_S, _EXAMPLES, _WORKERS = 900, 120, 1, 1
+_ASKED_S, _REFUSED_S, _EXAMPLES, _WORKERS = 1800, 120, 1, 1
 
 
 def _tandem(home: Path, *arguments: str) -> None:
@@ -43,12 +44,12 @@ async def _document(url: str, token: str) -> dict[str, Any]:
     return found
 
 
-def _measured(home: Path) -> dict[str, Any]:
+def _measured(home: Path, asked_s: int) -> dict[str, Any]:
     url, token = (home / _ADDRESS).read_text(), (home / "token").read_text().strip()
     asked, kept = fuzzing.divided(asyncio.run(_document(url, token)))
     clock = SystemClock()
     began_s = clock.monotonic_s()
-    for_real = Order(url, token, _EXAMPLES, _ASKED_S, _WORKERS)
+    for_real = Order(url, token, _EXAMPLES, asked_s, _WORKERS)
     in_vain = Order(url, "wrong", _EXAMPLES, _REFUSED_S, _WORKERS, is_refused=True)
     found = {
         "asked": _said(fuzzing.fuzz(asked, for_real, home / "asked")),
@@ -70,11 +71,15 @@ def _said(found: Fuzzed) -> dict[str, Any]:
 
 def main() -> int:
     """Prints it; 1 where schemathesis found something."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=_ASKED_S, help="of asking in earnest")
+    parser.add_argument("--json", action="store_true", help="it prints nothing else")
+    arguments = parser.parse_args()
     with short_folder() as folder:
         home = folder / "home"
         try:
             _tandem(home, "up", "-d")
-            found = _measured(home)
+            found = _measured(home, arguments.seconds)
         finally:
             _tandem(home, "down")
     print(json.dumps(found, indent=2))
