@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 from tandemkit.supervise.errands import Errands
 
 _Result = TypeVar("_Result")
-_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ASKED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """From its making on the first one is told, and the second ends the process at once."""
+    """From its making on the first one is told, and the second ends the process at once. A terminal
+    that goes may say so twice, by itself and by its shell: that is one.
+    """
 
     def __init__(self) -> None:
         self._came = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in _NUMBERS:
+        for number in (*_ASKED, signal.SIGHUP):
             loop.add_signal_handler(number, self._come)
 
     async def until(self, work: Coroutine[Any, Any, _Result]) -> _Result | None:
@@ -31,7 +33,7 @@ class Interrupts:
 
     def _come(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _NUMBERS:
+        for number in _ASKED:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
         self._came.set()
