@@ -10,8 +10,10 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     MethodDescriptorProto,
     MethodOptions,
+    ServiceDescriptorProto,
 )
 
+from tandem.options.v1 import options_pb2 as options
 from tandemkit.cli.clients.contracts import Contracts
 
 _TEXT = ("text",)
@@ -19,19 +21,24 @@ _TEXT = ("text",)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A method by its names. `has_text` says that its request is one field, `text`."""
+    """A method by its names. `has_text` says that its request is one field, `text`; `asks_caller`
+    that its answer depends on who calls.
+    """
 
     package: str
     service: str
     method: str
     request: str
     has_text: bool
+    asks_caller: bool
 
 
 def sample_of(contracts: Contracts) -> Sample:
-    """The first harmless unary method that takes a text; else the first one that is harmless."""
+    """The first harmless unary method that takes a text, best one that answers everybody alike;
+    else the first one that is harmless.
+    """
     found = list(_harmless(contracts))
-    return next((sample for sample in found if sample.has_text), found[0])
+    return min(found, key=lambda one: (not one.has_text, one.has_text and one.asks_caller))
 
 
 def _harmless(contracts: Contracts) -> Iterator[Sample]:
@@ -44,16 +51,20 @@ def _harmless(contracts: Contracts) -> Iterator[Sample]:
     methods = [method for file in contracts.own() for method in _methods(file)]
     unary = [one for one in methods if not one[2].client_streaming and not one[2].server_streaming]
     # Where no method is harmless, the first one has to do.
-    for package, service, method in [one for one in unary if _is_harmless(one[2])] or methods:
+    harmless = [one for one in unary if _is_harmless(one[2])]
+    for package, service, method in harmless or methods:
         has_text = requests.get(method.input_type) == _TEXT
         name = method.input_type.rpartition(".")[2]
-        yield Sample(package, service, method.name, name, has_text)
+        asks_caller = service.options.Extensions[options.asks_caller]
+        yield Sample(package, service.name, method.name, name, has_text, asks_caller)
 
 
-def _methods(file: FileDescriptorProto) -> Iterator[tuple[str, str, MethodDescriptorProto]]:
+def _methods(
+    file: FileDescriptorProto,
+) -> Iterator[tuple[str, ServiceDescriptorProto, MethodDescriptorProto]]:
     for service in file.service:
         for method in service.method:
-            yield file.package, service.name, method
+            yield file.package, service, method
 
 
 def _is_harmless(method: MethodDescriptorProto) -> bool:
