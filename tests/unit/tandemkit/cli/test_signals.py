@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tandemkit.cli import signals
 from tandemkit.supervise.processes import Command, Process, supervised_process
 from tests.cluster.eventually import eventually
 
 # It says what it is at. What it has to end is over once somebody opens the gate.
-_COMMAND = """
+_COMMAND = f"""
 import asyncio, sys
-from tandemkit.cli.signals import Interrupts
+from {signals.__name__} import Interrupts
 
 async def main():
     interrupts = Interrupts()
