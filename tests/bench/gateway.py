@@ -37,6 +37,7 @@ DIRECT, OURS, THEIRS = "the model's server", "tandem", "litellm"
 _LITELLM_KEY = "sk-Of4LoopbackAlone"
 _PATH, _MEASURE = "/chat/completions", "/api/utility-toolbox/MeasureText"
 _READY_S = 120.0
+_TOKEN_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,12 @@ async def many(once: Callable[[], Awaitable[float]], count: int, at_once: int) -
     ]
 
 
-async def rounds(load: Load, ways: list[Way], count: int, at_once: int) -> dict[str, Measured]:
-    """Blocks of each way by turns, so that what else the machine does falls on all of them."""
+async def rounds(
+    load: Load, backend: ModelServer, ways: list[Way], count: int, at_once: int
+) -> dict[str, Measured]:
+    """Blocks of each way by turns, so that what else the machine does falls on all of them. Tokens
+    of streams come one by one, as a model makes them.
+    """
     found = {way.name: Measured() for way in ways}
     for _ in range(5):
         for way in ways:
@@ -125,7 +130,9 @@ async def rounds(load: Load, ways: list[Way], count: int, at_once: int) -> dict[
             took = await many(partial(load.chat, way), count, at_once)
             found[way.name].cpu_ms.append((way.cpu_s() - before_s) / count * 1000)
             found[way.name].latencies_s += took
-            streams = [await load.chat(way, stream=True) for _ in range(max(1, count // 8))]
+            backend.delay_s = _TOKEN_S
+            streams = [await load.chat(way, stream=True) for _ in range(max(1, count // 16))]
+            backend.delay_s = 0.0
             found[way.name].first_token_s += streams
     return found
 
@@ -208,9 +215,9 @@ async def measure(count: int) -> AsyncIterator[dict[str, Any]]:
         connector = aiohttp.TCPConnector(limit=0)
         load = Load(await enter(aiohttp.ClientSession(connector=connector)))
         ways = [direct, ours, theirs]
-        await rounds(load, ways, 20, 2)
+        await rounds(load, backend, ways, 20, 2)
         for at_once in (1, 8, 32):
-            yield told(await rounds(load, ways, count, at_once), at_once)
+            yield told(await rounds(load, backend, ways, count, at_once), at_once)
         took = await many(partial(load.measure, ours), 20 * count, 100)
         yield {
             "callers": 100,
