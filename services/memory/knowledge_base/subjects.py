@@ -16,6 +16,7 @@ from tandem.memory.v1 import document_pb2 as documents
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
 from tandem.memory.v1 import subject_pb2 as nouns
 from tandemkit.storage.subjects import Mention, folded
+from tandemkit.storage.vectors.wire import texts_of
 
 _AT_ONCE: Final = 50
 _READ_AT_ONCE: Final = 20
@@ -25,9 +26,10 @@ SELECT document FROM document_subjects JOIN documents ON documents.key = documen
 WHERE documents.space = ? AND folded = ? AND document > ? ORDER BY document LIMIT ?
 """
 _ALL = "SELECT key FROM documents WHERE space = ? AND key > ? ORDER BY key LIMIT ?"
-_TEXTS = (
-    "SELECT key, title, uri, text FROM documents WHERE space = ? AND key > ? ORDER BY key LIMIT ?"
-)
+_TEXTS = """
+SELECT key, labels, title, uri, text FROM documents WHERE space = ? AND key > ?
+ORDER BY key LIMIT ?
+"""
 _DOCUMENT = """
 SELECT id, title, uri, media_type, content_hash, chars, created_us, updated_us, labels,
     (SELECT COUNT(*) FROM passages WHERE document = documents.key),
@@ -39,7 +41,7 @@ DELETE FROM ingest_items
 WHERE document = ? AND ingest IN (SELECT key FROM ingests WHERE space = ?)
 """
 _ITEMS = """
-SELECT ingest_items.ingest, number, document, uri, path, ingest_items.subjects, content
+SELECT ingest_items.ingest, number, ingest_items.subjects, labels, content, uri, path
 FROM ingest_items JOIN ingests ON ingests.key = ingest_items.ingest WHERE ingests.space = ?
 """
 
@@ -170,7 +172,9 @@ def _mentioning(
     database: sqlite3.Connection, space: int, mention: Mention, after: int
 ) -> tuple[int, list[int]]:
     rows = database.execute(_TEXTS, (space, after, _READ_AT_ONCE)).fetchall()
-    keys = [key for key, *texts in rows if any(mention.is_in(text) for text in texts)]
+    keys = [
+        key for key, labels, *texts in rows if any(map(mention.is_in, (*texts, *_labelled(labels))))
+    ]
     return (rows[-1][0] if len(rows) == _READ_AT_ONCE else 0), keys
 
 
@@ -205,13 +209,16 @@ def _ingests(database: sqlite3.Connection, space: int, whom: Whom) -> Iterator[i
 
 def _items(database: sqlite3.Connection, space: int, whom: Whom) -> Iterator[tuple[int, int]]:
     about, mention = folded(whom.subject), Mention(whom.subject)
-    for ingest, number, _document, uri, path, subjects, content in database.execute(
-        _ITEMS, (space,)
-    ):
-        texts = (uri, path, content.decode("utf-8", "replace"))
+    for ingest, number, subjects, labels, content, *said in database.execute(_ITEMS, (space,)):
+        texts = (*said, content.decode("utf-8", "replace"), *_labelled(labels))
         named = about in map(folded, json.loads(subjects))
-        if named or (whom.mentions and any(mention.is_in(text) for text in texts)):
+        if named or (whom.mentions and any(map(mention.is_in, texts))):
             yield ingest, number
+
+
+def _labelled(labels: bytes) -> list[str]:
+    """What the labels of a document say."""
+    return texts_of(documents.Document.FromString(labels).labels)
 
 
 def _record(

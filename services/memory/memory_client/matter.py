@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import Final
 
 from services.memory.memory_client.draining import Draining
 from services.memory.memory_client.means import Means
-from services.memory.memory_client.wanted import subjects_of
 from services.memory.memory_client.writing import Writing
 from tandem.memory.v1 import memory_client_service_pb2 as pb
 from tandem.memory.v1 import subject_pb2 as subjects
 from tandem.memory.v1.journal_pb2 import JournalEntry
 from tandem.memory.v1.memory_pb2 import Memory
-from tandemkit.storage.subjects import Mention, folded
+from tandemkit.storage.memories import selection
 
-Asked: TypeAlias = "subjects.DeleteSubjectRequest | subjects.ExportSubjectRequest"
 _RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1024 * 1024
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["MemoryClientService"].full_name
 
@@ -31,7 +29,7 @@ class Matter:
         """How many copies and writes there were. None of these writes is on its way when it
         returns.
         """
-        is_about = _is_about(request)
+        is_about = selection(request)
         prefix = f"namespaces/{namespace}/"
         names = [one for one in self._copies.about(is_about) if one.startswith(prefix)]
         for name in names:
@@ -53,7 +51,7 @@ class Matter:
     ) -> Iterator[subjects.ExportSubjectResponse]:
         """Journaled writes."""
         part, size = subjects.ExportSubjectResponse(), 0
-        for name in self._names(namespace, _is_about(request)):
+        for name in self._names(namespace, selection(request)):
             for entry in self._journal.of(name):
                 content = entry.SerializeToString(deterministic=True)
                 if len(part.records) == _RECORDS_MAX or size + len(content) > _RECORDS_BYTES_MAX:
@@ -85,18 +83,3 @@ def _deletes(entry: JournalEntry) -> bool:
 def _content(entry: JournalEntry) -> Memory:
     """What it writes; a deletion nothing."""
     return entry.update.memory if entry.HasField("update") else entry.add.memory
-
-
-def _is_about(request: Asked) -> Callable[[Memory], bool]:
-    if request.whole_namespace:
-        return lambda _memory: True
-    subject, mention = folded(request.subject), Mention(request.subject)
-
-    def is_about(memory: Memory) -> bool:
-        if subject in subjects_of(memory):
-            return True
-        fact = memory.fact
-        texts = (memory.text, fact.subject, fact.predicate, fact.object)
-        return request.mentions and any(map(mention.is_in, texts))
-
-    return is_about

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tandem.memory.v1.memory_orchestrator_service_pb2 import SearchMemoriesRequest
 from tandem.memory.v1.memory_pb2 import Memory
+from tandemkit.storage.memories import subjects_of
 from tandemkit.storage.subjects import folded
 from tandemkit.storage.vectors.matching import fulfils
 from tandemkit.storage.vectors.wire import filter_of, labels_of
@@ -23,12 +24,6 @@ def fits(request: SearchMemoriesRequest, memory: Memory, now: datetime) -> bool:
         and fulfils(labels_of(memory.labels), filter_of(request.filter))
         and memory.strength >= request.min_strength
     )
-
-
-def subjects_of(memory: Memory) -> set[str]:
-    """As they are compared."""
-    named = {folded(one) for one in memory.subjects}
-    return named | {folded(memory.fact.subject)} if memory.HasField("fact") else named
 
 
 def _is_true(request: SearchMemoriesRequest, memory: Memory, now: datetime) -> bool:

@@ -15,9 +15,9 @@ from services.memory.memory_orchestrator.postings import Postings
 from services.memory.memory_orchestrator.question import Answer, Question
 from services.memory.memory_orchestrator.strength import Fading
 from services.memory.memory_orchestrator.vectors import Blocks, Mask, Slots
-from services.memory.memory_orchestrator.wanted import subjects_of
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.ml.text.words import words
+from tandemkit.storage.memories import subjects_of
 from tandemkit.storage.vectors.protocol import Space
 from tandemkit.storage.vectors.wire import space_of
 

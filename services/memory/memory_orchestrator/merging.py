@@ -14,10 +14,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.memory.memory_orchestrator.place import Place
 from services.memory.memory_orchestrator.strength import importance_of
-from services.memory.memory_orchestrator.wanted import subjects_of
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.ml.text.sentences import sentences
 from tandemkit.ml.text.words import words
+from tandemkit.storage.memories import subjects_of
 
 # Of so many at most one is made; others get theirs with the next consolidation.
 MEMBERS_MAX: Final = 32

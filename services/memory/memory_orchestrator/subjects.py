@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Final, TypeAlias
+from collections.abc import AsyncIterator
+from typing import Final
 
 from services.memory.memory_orchestrator.book import Book
 from services.memory.memory_orchestrator.desk import Desk
 from services.memory.memory_orchestrator.following import Indices
 from services.memory.memory_orchestrator.place import Place, namespace_of
-from services.memory.memory_orchestrator.wanted import subjects_of
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandem.memory.v1 import subject_pb2
-from tandemkit.storage.subjects import Mention, folded
+from tandemkit.storage.memories import Request, selection
 
 _PAGE: Final = 200
 _AT_ONCE: Final = 32
 _RECORDS_MAX, _BYTES_MAX = 100, 1_000_000
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["MemoryOrchestratorService"].full_name
-Request: TypeAlias = subject_pb2.DeleteSubjectRequest | subject_pb2.ExportSubjectRequest
 
 
 class Subjects:
@@ -66,30 +64,8 @@ class Subjects:
         self, request: Request
     ) -> AsyncIterator[list[tuple[Place, nouns.MemoryRecord]]]:
         """A page's at a time."""
-        namespace, is_meant = namespace_of(request.namespace), _selection(request)
+        namespace, is_meant = namespace_of(request.namespace), selection(request)
         after = ""
         while page := await self._book.page(namespace, after, _PAGE):
             yield [one for one in page if is_meant(one[1].memory)]
             after = page[-1][0].id
-
-
-def _selection(request: Request) -> Callable[[nouns.Memory], bool]:
-    if request.whole_namespace:
-        return lambda _memory: True
-    subject = folded(request.subject)
-    mention = Mention(request.subject) if request.mentions else None
-
-    def is_meant(memory: nouns.Memory) -> bool:
-        if subject in subjects_of(memory):
-            return True
-        return mention is not None and any(map(mention.is_in, _texts(memory)))
-
-    return is_meant
-
-
-def _texts(memory: nouns.Memory) -> list[str]:
-    """All that somebody wrote."""
-    source, fact = memory.source, memory.fact
-    labels = [text for label in memory.labels for text in label.texts.texts]
-    said = [fact.subject, fact.predicate, fact.object, source.caller, source.session, source.uri]
-    return [memory.text, *memory.subjects, *said, *labels]

@@ -11,6 +11,7 @@ from services.memory.memory_orchestrator import facts
 from services.memory.memory_orchestrator.strength import Fading
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
+from tandemkit.storage.memories import subjects_of
 from tandemkit.storage.subjects import folded
 from tandemkit.storage.vectors.matching import fulfils
 from tandemkit.storage.vectors.protocol import Filter
@@ -52,12 +53,6 @@ class Wanted:
             and fulfils(labels_of(memory.labels), self.where)
             and (not self.strength_min or fading.strength(memory, now) >= self.strength_min)
         )
-
-
-def subjects_of(memory: nouns.Memory) -> frozenset[str]:
-    """As they are compared."""
-    named = [*memory.subjects, *([memory.fact.subject] if memory.HasField("fact") else [])]
-    return frozenset(folded(one) for one in named)
 
 
 def span_of(memory: nouns.Memory) -> tuple[int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import chain
 
 from services.memory.vector_store.names import is_in, kept_as
 from services.memory.vector_store.refusal import too_many
-from tandemkit.storage.subjects import folded
+from tandemkit.storage.subjects import Mention, folded
 from tandemkit.storage.vectors.protocol import (
     PAGE_POINTS_MAX,
     Collection,
@@ -66,18 +67,19 @@ class Collections:
             await self._store.drop(collection.name)
         return points
 
-    async def about(self, namespace: str, subject: str) -> AsyncIterator[tuple[Collection, Point]]:
-        """Every point of the namespace that is about the subject, or, without one, every point."""
-        wanted = folded(subject)
+    async def about(
+        self, namespace: str, is_about: Callable[[Point], bool]
+    ) -> AsyncIterator[tuple[Collection, Point]]:
+        """Every point of the namespace of which that holds."""
         for collection in await self.plans(await self.names(namespace)):
             async for point in all_points(collection):
-                if not wanted or wanted in _subjects(point):
+                if is_about(point):
                     yield collection, point
 
-    async def forget(self, namespace: str, subject: str) -> int:
+    async def forget(self, namespace: str, is_about: Callable[[Point], bool]) -> int:
         """The same ones, deleted; how many there were."""
         gone: dict[str, list[str]] = {}
-        async for collection, point in self.about(namespace, subject):
+        async for collection, point in self.about(namespace, is_about):
             gone.setdefault(collection.name, []).append(point.id)
         deleted = 0
         for collection in await self.plans(sorted(gone)):
@@ -96,6 +98,15 @@ async def all_points(collection: Collection, where: Filter = ()) -> AsyncIterato
         after = page[-1].id
 
 
-def _subjects(point: Point) -> set[str]:
-    told = point.labels.get(SUBJECTS, ())
-    return {folded(one) for one in told} if isinstance(told, tuple) else set()
+def naming(subject: str, *, mentions: bool) -> Callable[[Point], bool]:
+    """Whether a point names it among its subjects or, with `mentions`, has its words in a label."""
+    wanted = folded(subject)
+    mention = Mention(subject) if mentions else None
+
+    def is_about(point: Point) -> bool:
+        texts = {key: one for key, one in point.labels.items() if isinstance(one, tuple)}
+        if wanted in map(folded, texts.get(SUBJECTS, ())):
+            return True
+        return mention is not None and any(map(mention.is_in, chain(*texts.values())))
+
+    return is_about

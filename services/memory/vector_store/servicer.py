@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from services.memory.vector_store import names, wire
-from services.memory.vector_store.collections import Collections
+from services.memory.vector_store.collections import Collections, naming
 from services.memory.vector_store.refusal import page, page_start, storing
 from tandem.memory.v1 import subject_pb2 as subjects
 from tandem.memory.v1 import vector_store_service_pb2 as pb
@@ -16,7 +16,7 @@ from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import token_after
-from tandemkit.storage.vectors.protocol import Plan, Query
+from tandemkit.storage.vectors.protocol import Plan, Point, Query
 from tandemkit.storage.vectors.wire import filter_of, space_of
 
 _HITS, _PAGE, _PAGE_MAX = 10, 100, 1000
@@ -153,7 +153,7 @@ class Vectors(rpc.VectorStoreServiceServicer):
             if request.whole_namespace:
                 deleted = await self._collections.drop_all(namespace)
             else:
-                deleted = await self._collections.forget(namespace, request.subject)
+                deleted = await self._collections.forget(namespace, _is_about(request))
         return subjects.DeleteSubjectResponse(deleted=deleted, remains=self._collections.remains)
 
     async def ExportSubject(
@@ -162,7 +162,7 @@ class Vectors(rpc.VectorStoreServiceServicer):
         namespace = access.check(request.namespace, Right.OWN)
         part, size = subjects.ExportSubjectResponse(), 0
         with storing():
-            async for collection, point in self._collections.about(namespace, request.subject):
+            async for collection, point in self._collections.about(namespace, _is_about(request)):
                 told = wire.point_message(point, with_values=False)
                 size += told.ByteSize()
                 if part.records and (len(part.records) == _RECORDS_MAX or size > _BYTES_MAX):
@@ -176,3 +176,11 @@ class Vectors(rpc.VectorStoreServiceServicer):
                 )
         if part.records:
             yield part
+
+
+def _is_about(
+    request: subjects.DeleteSubjectRequest | subjects.ExportSubjectRequest,
+) -> Callable[[Point], bool]:
+    if request.whole_namespace:
+        return lambda _point: True
+    return naming(request.subject, mentions=request.mentions)

@@ -83,3 +83,40 @@ PLANTED = (
         ),
     ),
 )
+
+_TITLE = {"key": "title", "texts": {"texts": ["Notes", TEXT]}}
+_UNTOLD = {"text": "Somebody wound them.", "labels": [_TITLE]}
+# Labels are text too, though no `subjects` names anybody.
+LABELLED = (
+    Planted(
+        KNOWLEDGE_BASE,
+        (
+            (
+                "IngestDocuments",
+                {
+                    "documents": {
+                        "documents": [
+                            {"document_id": "a", "content": b"Wound.", "labels": [_TITLE]}
+                        ]
+                    }
+                },
+            ),
+        ),
+    ),
+    Planted(MEMORY_ORCHESTRATOR, (("AddMemory", {"memory_id": "a", "memory": _UNTOLD}),)),
+    Planted(MEMORY_CLIENT, (("AddMemory", {"memory_id": "b", "memory": _UNTOLD}),)),
+    Planted(
+        VECTOR_STORE,
+        (
+            ("CreateCollection", {"collection_id": "clocks", "space": _SPACE}),
+            (
+                "UpsertVectors",
+                {
+                    "collection": _COLLECTION,
+                    "space": _SPACE,
+                    "points": [{"id": "a", "values": [1.0, 0.0], "labels": [_TITLE]}],
+                },
+            ),
+        ),
+    ),
+)

@@ -14,12 +14,15 @@ from tandemkit.rpc.contract import Method
 from tandemkit.testing.agents import serving
 from tests.cluster.remnants import Remnants
 from tests.contract.tenancy.asking import SETTINGS
-from tests.contract.tenancy.planting import PLANTED, WORD, Planted
+from tests.contract.tenancy.planting import LABELLED, PLANTED, WORD, Planted
 
 # A subject, however it is written, and everything that there is.
-WHOM: tuple[dict[str, Any], ...] = (
-    {"subject": WORD.upper(), "mentions": True},
-    {"whole_namespace": True},
+SUBJECT: dict[str, Any] = {"subject": WORD.upper(), "mentions": True}
+NAMESPACE: dict[str, Any] = {"whole_namespace": True}
+CASES = (
+    *(pytest.param(one, SUBJECT, id=f"{one.agent.name}-subject") for one in PLANTED),
+    *(pytest.param(one, SUBJECT, id=f"{one.agent.name}-label") for one in LABELLED),
+    *(pytest.param(one, NAMESPACE, id=f"{one.agent.name}-namespace") for one in PLANTED),
 )
 
 
@@ -33,8 +36,7 @@ async def _told(channel: grpc.aio.Channel, method: Method, request: Message) -> 
     return [await unary(request, timeout=20)]
 
 
-@pytest.mark.parametrize("whom", WHOM, ids=["subject", "namespace"])
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.agent.name)
+@pytest.mark.parametrize(("planted", "whom"), CASES)
 async def test_what_is_deleted_is_in_no_byte_of_the_agents_files(
     planted: Planted, whom: dict[str, Any], tmp_path: Path
 ) -> None:

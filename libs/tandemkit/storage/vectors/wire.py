@@ -35,6 +35,11 @@ def labels_of(labels: Iterable[messages.Label]) -> dict[str, Label]:
     }
 
 
+def texts_of(labels: Iterable[messages.Label]) -> list[str]:
+    """All that they say, but for numbers."""
+    return [text for one in labels for text in one.texts.texts]
+
+
 def label_messages(labels: Mapping[str, Label]) -> list[messages.Label]:
     return [
         messages.Label(key=key, texts=messages.TextSet(texts=one))

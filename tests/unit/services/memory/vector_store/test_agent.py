@@ -197,6 +197,29 @@ async def test_what_is_about_a_subject_is_exported_and_deleted(agent: Any) -> No
     assert not listed.collections
 
 
+async def test_what_mentions_a_subject_in_a_label_goes_where_mentions_are_meant(
+    agent: Any,
+) -> None:
+    """A vector's labels are its text: its words stand there though its `subjects` name nobody."""
+    await filled(agent, 2, "Grace")
+    said = Label(key="title", texts=TextSet(texts=["Notes", "What ADA  lovelace wrote"]))
+    other = Label(key="title", texts=TextSet(texts=["Ada Lovelacean"]))
+    told = [
+        nouns.VectorPoint(id=key, values=[1.0] * 16, labels=[label])
+        for key, label in (("said", said), ("other", other))
+    ]
+    await agent.UpsertVectors(pb.UpsertVectorsRequest(collection=NAME, space=SPACE, points=told))
+    asked = subjects.ExportSubjectRequest(subject="Ada Lovelace")
+    assert not [one async for part in agent.ExportSubject(asked) for one in part.records]
+    asked.mentions = True
+    names = [one.name async for part in agent.ExportSubject(asked) for one in part.records]
+    assert names == [f"{NAME}/vectors/said"]
+    request = subjects.DeleteSubjectRequest(subject="Ada Lovelace", mentions=True)
+    assert (await agent.DeleteSubject(request)).deleted == 1
+    found = await agent.ListVectors(pb.ListVectorsRequest(collection=NAME))
+    assert [one.id for one in found.points] == ["Gracep0", "Gracep1", "other"]
+
+
 async def test_vectors_survive_a_restart(tmp_path: Path) -> None:
     """With the default settings."""
     async with serving(AGENT, state_dir=tmp_path) as channel:
