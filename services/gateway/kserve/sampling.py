@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from services.gateway.kserve.refusal import bad_tensor
 from tandem.models.v1.chat_pb2 import Sampling
+from tandemkit.core.json_value import parsed
 
 # By their names there, each with ours and how it is read: some clients write numbers as texts.
 _NUMBERS: Final = {
@@ -23,9 +23,9 @@ _STOP: Final = "stop"
 def read(said: str, name: str) -> Sampling:
     """Raises CallerError, which names the input `name`."""
     try:
-        given = json.loads(said)
+        given = parsed(said)
     except ValueError as error:
-        raise bad_tensor(f"input `{name}` is no JSON", name) from error
+        raise bad_tensor(f"input `{name}` is no JSON: {error}", name) from error
     if not isinstance(given, dict):
         raise bad_tensor(f"input `{name}` is no JSON object", name)
     found = Sampling()

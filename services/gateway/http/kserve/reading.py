@@ -4,7 +4,6 @@ client sends them so.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from inference import grpc_inference_service_pb2 as pb
 from inference.tensor_pb2 import InferParameter
 from services.gateway.http.denied import Denied, denied
 from tandem.gateway.v1 import errors_pb2 as errors
+from tandemkit.core.json_value import parsed
 
 # How many bytes of a body are JSON, where tensors follow.
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
@@ -114,9 +114,10 @@ def _parted(body: bytes, length: str | None) -> tuple[bytes, bytes]:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        message = "the body is no JSON in UTF-8"
+        said = parsed(text.decode())
+    except ValueError as error:
+        # Clients of the protocol show the message alone.
+        message = f"the body is no JSON in UTF-8: {error}"[:_CHARS_MAX]
         raise denied(errors.ERROR_REASON_JSON_INVALID, message) from error
     if not isinstance(said, dict):
         raise _invalid("the body is no JSON object")

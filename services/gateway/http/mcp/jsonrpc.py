@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tandemkit.core.json_value import is_deeper
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
@@ -77,7 +79,7 @@ def incoming(value: object) -> Incoming | None:
         raise Fault(INVALID_REQUEST, "`method` is the name of a method", 400)
     if not isinstance(params, dict):
         raise Fault(INVALID_REQUEST, "`params` is an object", 400)
-    if _depth(params) > _DEPTH_MAX:
+    if is_deeper(params, _DEPTH_MAX):
         raise Fault(INVALID_REQUEST, f"`params` is deeper than {_DEPTH_MAX} levels", 400)
     if "id" not in value:
         return Incoming(method, params)
@@ -128,20 +130,6 @@ def _id(value: object) -> Id:
     if isinstance(value, str) and len(value) > _ID_CHARS_MAX:
         raise Fault(INVALID_REQUEST, f"`id` has at most {_ID_CHARS_MAX} characters", 400)
     return value
-
-
-def _depth(value: object) -> int:
-    """Level by level: what is too deep to go into must not be gone into."""
-    depth, level = 0, [value]
-    while level and depth <= _DEPTH_MAX:
-        depth += 1
-        level = [
-            below
-            for one in level
-            if isinstance(one, dict | list)
-            for below in (one.values() if isinstance(one, dict) else one)
-        ]
-    return depth
 
 
 def _refused_constant(name: str) -> Any:

@@ -154,6 +154,9 @@ async def test_a_completion_goes_on_with_the_text(tmp_path: Path) -> None:
         ('{"temperature": true}', "is a number"),
         ('{"stop": 4}', "is a text or a list of them"),
         ('{"temperature": 9}', "sampling.temperature"),
+        ('{"stop": "\\ud800"}', "half a character"),
+        ('{"\\ud800": 1}', "half a character"),
+        pytest.param("[" * 50_000, "nested deeper than 100 levels", id="deep"),
     ],
 )
 async def test_sampling_that_is_none_is_refused_in_words(
