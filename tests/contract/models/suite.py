@@ -233,7 +233,7 @@ class FeatureSuite:
         if not subject.has(nouns.MODEL_FEATURE_JSON):
             return
         request = asked(QUESTION)
-        for text in ("{nothing", "[]"):
+        for text in ("{nothing", "[]", '{"a":' * 5000, '{"title": "\\ud800"}'):
             request.form.json_schema.schema = text
             with pytest.raises(SchemaRefused):
                 await subject.backend.chat(subject.model, request)

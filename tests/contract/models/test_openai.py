@@ -9,12 +9,16 @@ from contextlib import AbstractAsyncContextManager, aclosing
 import pytest
 
 from tandem.models.v1 import chat_pb2 as chat
+from tandem.models.v1 import errors_pb2 as errors
 from tandemkit.core.clock import SystemClock
+from tandemkit.core.errors import TriedError
 from tandemkit.core.secret import SecretMissing
 from tandemkit.ml.generation.openai import OpenaiBackend, openai_backend
 from tandemkit.ml.generation.protocol import ConversationRefused, KeyMissing
-from tandemkit.ml.servers.server import KeyDenied, Server
+from tandemkit.ml.servers.http import ANSWER_BYTES_MAX
+from tandemkit.ml.servers.server import KeyDenied, Passing, RequestRefused, Server
 from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.rpc.failure import of_agent
 from tandemkit.testing.model_servers import MODEL, Instead, ModelServer, model_server
 from tandemkit.testing.parts import free_ports
 from tests.contract.models.suite import (
@@ -153,13 +157,47 @@ async def test_m063_a_missing_key_is_told_in_the_quoted_words(server: ModelServe
 
 
 @pytest.mark.parametrize(
-    "body", [[], {}, {"choices": []}, {"choices": [{"message": 5}]}, {"choices": [{}]}]
+    "body",
+    [
+        *([], {}, {"choices": []}, {"choices": [{"message": 5}]}, {"choices": [{}]}),
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
 )
 async def test_an_answer_that_is_none_is_refused(server: ModelServer, body: object) -> None:
     """No answer is made up for it."""
     server.instead.append(Instead(200, body))
     async with backend(server) as made:
         with pytest.raises(Refused):
+            await made.chat(MODEL, asked(QUESTION))
+
+
+async def test_a_refusal_can_be_told_whatever_is_in_it(server: ModelServer) -> None:
+    """Half a character in its words, and a time to wait that no message holds."""
+    away = {"Retry-After": "9" * 400}
+    for said in ({"error": {"message": "busy \ud800"}}, {"error": "busy"}):
+        server.instead.append(Instead(503, said, away))
+        async with backend(server) as made:
+            with pytest.raises(Passing) as raised:
+                await made.chat(MODEL, asked(QUESTION))
+        assert raised.value.metadata["said"].encode().startswith(b"busy")
+        told = TriedError(
+            errors.ERROR_REASON_BACKEND_UNREACHABLE,
+            raised.value.message,
+            retry_after_s=raised.value.retry_after_s or 0.0,
+            **raised.value.metadata,
+        )
+        assert of_agent(told, errors.ErrorReason.DESCRIPTOR).trailers()
+
+
+async def test_an_answer_without_end_is_left(server: ModelServer) -> None:
+    """So much is read of one, also of a refusal: a server is not trusted with our memory."""
+    endless = "x" * (ANSWER_BYTES_MAX + 1)
+    async with backend(server) as made:
+        server.instead.append(Instead(200, {"choices": endless}))
+        with pytest.raises(Refused, match="longer"):
+            await made.chat(MODEL, asked(QUESTION))
+        server.instead.append(Instead(400, endless))
+        with pytest.raises(RequestRefused):
             await made.chat(MODEL, asked(QUESTION))
 
 

@@ -260,7 +260,7 @@ def _asking(model: str) -> Iterator[None]:
         if understood := _understood(said):
             raise understood(error.message, **error.metadata, model=model) from error
         raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise Refused("what answers is no Ollama", model=model) from error
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tandem.models.v1 import chat_pb2 as chat
-from tandemkit.ml.generation.ollama_words import schema_of
 from tandemkit.ml.generation.protocol import Conversation, ConversationRefused
+from tandemkit.ml.generation.schemas import schema_of
 
 _ID_CHARS: Final = 16
 _ORDER: Final = (

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from tandem.models.v1 import chat_pb2 as chat
-from tandemkit.ml.generation.protocol import (
-    Conversation,
-    ConversationRefused,
-    SchemaRefused,
-)
+from tandemkit.core.json_value import parsed
+from tandemkit.ml.generation.protocol import Conversation, ConversationRefused
+from tandemkit.ml.generation.schemas import schema_of
 
 _ROLES: Final = {
     chat.CHAT_ROLE_SYSTEM: "system",
@@ -76,7 +73,7 @@ def usage_of(line: Mapping[str, Any]) -> chat.Usage:
 
 def _arguments(call: chat.ToolCall, at: int) -> object:
     try:
-        found = json.loads(call.arguments_json or "{}")
+        found = parsed(call.arguments_json or "{}")
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -85,15 +82,4 @@ def _arguments(call: chat.ToolCall, at: int) -> object:
             field=f"messages[{at}].tool_calls",
             call=call.id,
         )
-    return found
-
-
-def schema_of(text: str, field: str) -> dict[str, Any]:
-    """Raises SchemaRefused for what is none."""
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise SchemaRefused("a schema is no JSON", field=field) from error
-    if not isinstance(found, dict):
-        raise SchemaRefused("a schema is no JSON object", field=field)
     return found

@@ -41,7 +41,7 @@ _FEATURES: Final = (
 _DATA: Final = b"data:"
 _DONE: Final = b"[DONE]"
 # What reading says of an answer that is of another form.
-_NO_ANSWER: Final = (LookupError, TypeError, ValueError, AttributeError)
+_NO_ANSWER: Final = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 Choice: TypeAlias = Mapping[str, Any]
 Part = TypeVar("Part", pb.StreamChatResponse, pb.StreamCompleteResponse)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,8 +13,8 @@ from tandemkit.ml.generation.protocol import (
     ConversationRefused,
     ModelCard,
     Prompt,
-    SchemaRefused,
 )
+from tandemkit.ml.generation.schemas import schema_of
 
 KEY_MISSING: Final = "Missing required API key"
 _ROLES: Final = {
@@ -52,7 +51,7 @@ def conversation(model: str, asked: Conversation) -> dict[str, Any]:
     """Body of `POST /chat/completions`. Raises SchemaRefused, ConversationRefused."""
     body: dict[str, Any] = {"model": model, "messages": [_message(one) for one in asked.messages]}
     if asked.tools:
-        body["tools"] = [_tool(one) for one in asked.tools]
+        body["tools"] = [_tool(one, at) for at, one in enumerate(asked.tools)]
     if asked.HasField("tool_choice"):
         if asked.tool_choice.WhichOneof("choice"):
             body["tool_choice"] = _tool_choice(asked.tool_choice)
@@ -78,17 +77,6 @@ def sampling(said: chat.Sampling) -> dict[str, Any]:
         found["stop"] = list(stop)
     if tokens_max := found.pop("tokens_max", 0):
         found["max_tokens"] = tokens_max
-    return found
-
-
-def schema(text: str, of: str) -> dict[str, Any]:
-    """A JSON schema that is an object. Raises SchemaRefused."""
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise SchemaRefused("the schema is no JSON", schema_of=of, at=str(error)) from error
-    if not isinstance(found, dict):
-        raise SchemaRefused("the schema is no JSON object", schema_of=of)
     return found
 
 
@@ -171,12 +159,13 @@ def _tool_call(said: chat.ToolCall) -> dict[str, Any]:
     return {"id": said.id, "type": "function", "function": function}
 
 
-def _tool(said: chat.Tool) -> dict[str, Any]:
+def _tool(said: chat.Tool, at: int) -> dict[str, Any]:
     function: dict[str, Any] = {"name": said.name}
     if said.description:
         function["description"] = said.description
     if said.parameters_schema:
-        function["parameters"] = schema(said.parameters_schema, said.name)
+        where = f"tools[{at}].parameters_schema"
+        function["parameters"] = schema_of(said.parameters_schema, where)
     if said.strict:
         function["strict"] = True
     return {"type": "function", "function": function}
@@ -195,5 +184,5 @@ def _response_format(said: chat.AnswerForm) -> dict[str, Any]:
     described: dict[str, Any] = {"name": wanted.name or "answer", "strict": wanted.strict}
     if wanted.description:
         described["description"] = wanted.description
-    described["schema"] = schema(wanted.schema, described["name"])
+    described["schema"] = schema_of(wanted.schema, "form.json_schema.schema")
     return {"type": "json_schema", "json_schema": described}

@@ -32,6 +32,10 @@ _PAUSE_S = 0.2
 # Of a page that is no answer of such a server.
 _SAID_CHARS_MAX = 200
 _LINE_BYTES_MAX = 4 * 1024 * 1024
+# Of an answer as a whole, of which the largest are vectors; and of a refusal.
+ANSWER_BYTES_MAX, _REFUSAL_BYTES_MAX = 32 * 1024 * 1024, 64 * 1024
+# Whoever is asked to wait for longer than a day is asked for a day.
+_WAIT_S_MAX = 86_400.0
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)})
 _DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _OF_THE_REQUEST = frozenset(
@@ -75,7 +79,11 @@ class Http:
     async def once(self, method: str, path: str, body: object = None) -> Mapping[str, Any]:
         """The answer of one attempt."""
         async with self._answer(method, path, body) as response:
-            return _parsed(await response.read(), self._server.base_url)
+            content = await _read(response, ANSWER_BYTES_MAX)
+            if len(content) > ANSWER_BYTES_MAX:
+                message = "the server's answer is longer than we read"
+                raise Refused(message, address=self._server.base_url, bytes_max=ANSWER_BYTES_MAX)
+            return _parsed(content, self._server.base_url)
 
     async def lines(self, method: str, path: str, body: object) -> AsyncGenerator[bytes, None]:
         """The lines of an answer as they come, without their ends, of one attempt. Who stops before
@@ -126,7 +134,8 @@ class Http:
         try:
             async with await self._sent(method, address + path, body, headers) as response:
                 if response.status != HTTPStatus.OK:
-                    raise _refusal(response, await response.read(), address)
+                    content = await _read(response, _REFUSAL_BYTES_MAX)
+                    raise _refusal(response, content, address)
                 yield response
         except aiohttp.ClientSSLError as error:
             raise Refused("no trust between us and the server", address=address) from error
@@ -180,10 +189,22 @@ async def connected(server: Server, clock: Clock) -> AsyncIterator[Http]:
         yield Http(session, server, clock)
 
 
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """All of it, or so much that it is seen to be more."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > bytes_max:
+            break
+    return b"".join(parts)
+
+
 def _parsed(content: bytes, address: str) -> Mapping[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Refused("what answers is no server of models", address=address)
@@ -194,7 +215,7 @@ def _refusal(response: aiohttp.ClientResponse, content: bytes, address: str) -> 
     status, retry_after = response.status, response.headers.get("Retry-After", "")
     metadata = {"address": address, "status": status, "said": said(content)}
     if status in _MAY_PASS:
-        wait_s = float(retry_after) if retry_after.isdecimal() else None
+        wait_s = min(float(retry_after), _WAIT_S_MAX) if retry_after.isdecimal() else None
         kind = Crowded if status == HTTPStatus.TOO_MANY_REQUESTS else Passing
         return kind("the server cannot answer now", wait_s, **metadata)
     if status in _DENIED:
@@ -210,9 +231,10 @@ def said(content: bytes) -> str:
     """OpenAI's `{"error": {"message": ...}}`, Ollama's `{"error": ...}`, or the page itself."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     error = found.get("error") if isinstance(found, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
     text = message if isinstance(message, str) else content.decode(errors="replace")
-    return redacted(text)[:_SAID_CHARS_MAX]
+    # JSON can say half a character, which no message can hold.
+    return redacted(text)[:_SAID_CHARS_MAX].encode(errors="replace").decode()
