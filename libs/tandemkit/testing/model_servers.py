@@ -29,7 +29,7 @@ _LENGTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Instead:
-    """Of an answer: a status with a body, as JSON unless it is bytes; `hangs` gives none at all."""
+    """Of an answer: a status with a body; `hangs` gives none at all."""
 
     status: int = 500
     body: object = None
@@ -122,13 +122,7 @@ class ModelServer:
             said = self.instead.popleft()
             if said.hangs:
                 await asyncio.Event().wait()
-            sent = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-            return web.Response(
-                body=sent,
-                status=said.status,
-                headers=said.headers,
-                content_type="application/json",
-            )
+            return web.json_response(said.body, status=said.status, headers=said.headers)
         if self.key and self.shown[-1] != f"Bearer {self.key}":
             return _error(401, "Incorrect API key provided", "invalid_api_key")
         if body["model"] not in self.models:

@@ -51,6 +51,8 @@ async def catalog(settings: cfg.ModelSettings, scope: Scope, ask: Ask) -> AsyncI
             places[_OLLAMA] = Place(terms, backend, scope.clock)
         quotes = Terms(EXTRACTIVE, _QUOTES_AT_ONCE, (MODEL,), patience=NO_END)
         places[EXTRACTIVE] = Place(quotes, QuotesBackend(ask), scope.clock)
+        for place in places.values():
+            stack.push_async_callback(place.end)
         yield Catalog(places, {one.name: list(one.answerers) for one in settings.names})
 
 

@@ -9,9 +9,8 @@ from typing import Final
 from services.models.model.place import Place
 from services.models.model.tries import Chain, Seat
 from tandem.models.v1 import model_pb2 as nouns
-from tandemkit.ml.generation.protocol import ModelCard, ModelGone
+from tandemkit.ml.generation.protocol import ModelGone
 from tandemkit.ml.generation.quotes import MODEL
-from tandemkit.reach.failure import Refused, Unreachable
 
 DEFAULT: Final = "default"
 EXTRACTIVE: Final = "extractive"
@@ -35,7 +34,7 @@ class Catalog:
 
     async def models(self) -> dict[str, nouns.Model]:
         """All by name. A backend that does not answer has none."""
-        listed = await asyncio.gather(*(_cards(place) for place in self.places.values()))
+        listed = await asyncio.gather(*(place.listed() for place in self.places.values()))
         found: dict[str, nouns.Model] = {}
         for place, (cards, _) in zip(self.places.values(), listed, strict=True):
             for card in cards:
@@ -59,21 +58,13 @@ class Catalog:
         for place in self.places.values():
             if place is self._quotes.place:
                 continue
-            cards, cause = await _cards(place)
+            cards, cause = await place.listed()
             if cards:
                 seats = [Seat(place, cards[0].name), self._quotes]
                 return Chain(seats, "; ".join(causes))
             if not (cause and place.is_optional):
                 causes.append(f"{place.name}: {cause or 'it has no models'}")
         return Chain([self._quotes], "; ".join(causes))
-
-
-async def _cards(place: Place) -> tuple[Sequence[ModelCard], str]:
-    """Those of a backend, or why there are none."""
-    try:
-        return await place.cards(), ""
-    except (Unreachable, Refused) as error:
-        return (), error.message
 
 
 def _model(name: str, seats: Sequence[Seat], context_tokens_max: int) -> nouns.Model:

@@ -16,6 +16,7 @@ from tandemkit.ml.generation.protocol import Backend, ModelCard
 from tandemkit.ml.servers.server import Crowded, Passing
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.rpc.breaker import Breaker, Patience
+from tandemkit.supervise.errands import Errands
 
 # The failures of one request open it: a backend that is away costs others nothing, and is asked
 # again by one request at a time. docs/design/models.md has the sums.
@@ -25,6 +26,8 @@ PATIENCE: Final = Patience(failures_min=3, row_s_min=0.0, open_s_min=20.0, open_
 NO_END: Final = Patience(failures_min=sys.maxsize)
 _MISSED_S: Final = 2.0
 _LISTED_S: Final = 30.0
+# One that takes connections and says nothing keeps nobody from the next for longer.
+LISTING_S: Final = 4.0
 AT_ONCE: Final = 32
 
 
@@ -40,7 +43,7 @@ class Full(Crowded):
 class Terms:
     """What the settings say of a backend. `models` are all that it has, none where it lists them
     itself; `has_key` says whether its key has a value. After how many failures it is left alone is
-    its `patience`. One that `is_optional` nobody asked for.
+    its `patience`. It lists its models within `listing_s`. One that `is_optional` nobody asked for.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Terms:
     models: Sequence[str] = ()
     has_key: Callable[[], bool] = lambda: True
     patience: Patience = PATIENCE
+    listing_s: float = LISTING_S
     is_optional: bool = False
 
 
@@ -75,7 +79,14 @@ class Place:
         self._cards: Sequence[ModelCard] = [ModelCard(one) for one in terms.models]
         self._listed_s: float | None = None
         self._missed_s: float | None = None
-        self._listing = asyncio.Lock()
+        # Why the last list is none, and the one that is being asked for.
+        self._unlisted = ""
+        self._listing: asyncio.Task[None] | None = None
+        self._errands = Errands()
+
+    async def end(self) -> None:
+        """Of what it began by itself."""
+        await self._errands.end(0)
 
     @asynccontextmanager
     async def attempt(self, wait_s: float, *, is_again: bool = False) -> AsyncIterator[None]:
@@ -114,19 +125,20 @@ class Place:
         """Whether nobody misses it where it is not there."""
         return self._terms.is_optional
 
-    async def cards(self) -> Sequence[ModelCard]:
-        """Its models, as it listed them within the last while. Raises as its backend does."""
+    async def listed(self) -> tuple[Sequence[ModelCard], str]:
+        """Its models, as it listed them within the last while, or why there are none."""
         if self._terms.models:
-            return self._cards
-        async with self._listing:
-            now_s = self._clock.monotonic_s()
-            if self._missed_s is not None and now_s - self._missed_s < _MISSED_S:
-                raise Unreachable("it was not there a moment ago", backend=self.name)
-            if self._listed_s is None or now_s - self._listed_s >= _LISTED_S:
-                async with self.attempt(_LISTED_S):
-                    self._cards = await self.backend.models()
-                self._listed_s = now_s
-        return self._cards
+            return self._cards, ""
+        now_s = self._clock.monotonic_s()
+        if self._missed_s is not None and now_s - self._missed_s < _MISSED_S:
+            return (), "it was not there a moment ago"
+        if self._listed_s is None or now_s - self._listed_s >= _LISTED_S:
+            # Others wait for the same: who leaves takes it from nobody.
+            self._listing = self._listing or self._errands.start(self._list())
+            await asyncio.shield(self._listing)
+            if self._unlisted:
+                return (), self._unlisted
+        return self._cards, ""
 
     def look(self) -> nouns.Backend:
         """How it is, asking nobody."""
@@ -150,6 +162,26 @@ class Place:
         elif self._is_asked:
             found.state = nouns.BACKEND_STATE_SERVING
         return found
+
+    async def _list(self) -> None:
+        self._unlisted = ""
+        try:
+            async with self.attempt(_LISTED_S):
+                self._cards = await self._asked()
+            self._listed_s = self._clock.monotonic_s()
+        except (Unreachable, Refused) as error:
+            self._unlisted = error.message
+        finally:
+            self._listing = None
+
+    async def _asked(self) -> Sequence[ModelCard]:
+        within_s = self._terms.listing_s
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.backend.models()
+        except TimeoutError as error:
+            message = "the backend does not say in time which models it has"
+            raise Passing(message, backend=self.name, within_s=within_s) from error
 
     async def _seated(self, wait_s: float) -> None:
         if not self._seats.locked():

@@ -157,11 +157,7 @@ async def test_m063_a_missing_key_is_told_in_the_quoted_words(server: ModelServe
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        *([], {}, {"choices": []}, {"choices": [{"message": 5}]}, {"choices": [{}]}),
-        pytest.param(b"[" * 100_000, id="deep"),
-    ],
+    "body", [[], {}, {"choices": []}, {"choices": [{"message": 5}]}, {"choices": [{}]}]
 )
 async def test_an_answer_that_is_none_is_refused(server: ModelServer, body: object) -> None:
     """No answer is made up for it."""

@@ -11,13 +11,15 @@ import pytest
 from tandemkit.core.clock import SystemClock
 from tandemkit.ml.servers.http import connected
 from tandemkit.ml.servers.server import Passing, Server
+from tandemkit.reach.failure import Refused
 
 
 class Closing:
     """Says that it keeps a connection, and closes it with the second request, unanswered."""
 
-    def __init__(self, *, answers: bool) -> None:
-        self.answers, self.requests, self.connections = answers, 0, 0
+    def __init__(self, *, answers: bool, said: bytes = b"{}") -> None:
+        self.answers, self.said = answers, said
+        self.requests = self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -26,7 +28,7 @@ class Closing:
             self.requests += 1
             if is_first and self.answers:
                 head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                writer.write(head + b"Content-Length: 2\r\n\r\n{}")
+                writer.write(head + b"Content-Length: %d\r\n\r\n" % len(self.said) + self.said)
                 await writer.drain()
                 continue
             break
@@ -64,3 +66,13 @@ async def test_a_server_that_closes_without_an_answer_is_asked_once() -> None:
         with pytest.raises(Passing):
             await http.once("POST", "/", {})
     assert closing.requests == 1
+
+
+async def test_an_answer_that_is_nested_without_end_is_none() -> None:
+    """What says so is the server's failure, and no defect of ours."""
+    async with (
+        listening(Closing(answers=True, said=b"[" * 100_000)) as address,
+        connected(Server(address, None), SystemClock()) as http,
+    ):
+        with pytest.raises(Refused, match="no server of models"):
+            await http.once("POST", "/", {})
