@@ -61,6 +61,22 @@ class GroupCommit(Generic[Wanted, Done]):
             return [error] * len(batch)
 
 
+def singly(
+    commit: Callable[[Sequence[Wanted]], Awaitable[Sequence[Done]]], failure: type[Failure]
+) -> Callable[[Sequence[Wanted]], Awaitable[Sequence[Done | Failure]]]:
+    """The same, but that where several fail so each is tried alone: one may be to blame."""
+
+    async def each(batch: Sequence[Wanted]) -> Sequence[Done | Failure]:
+        try:
+            return await commit(batch)
+        except failure as error:
+            if len(batch) == 1:
+                return [error]
+            return [outcome for one in batch for outcome in await each([one])]
+
+    return each
+
+
 def _tell(
     batch: Sequence[tuple[Wanted, asyncio.Future[Done | Failure]]],
     outcomes: Sequence[Done | Failure],

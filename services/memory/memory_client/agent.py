@@ -58,6 +58,8 @@ async def build(scope: Scope, settings: cfg.MemoryClientSettings) -> AsyncIterat
         means = Means(Orchestrator(stub, line, patience_s), kept, copies, line, clock)
         writing = Writing(means)
         noting = Noting(recorder, scope.name, scope.where, clock)
+        if kept.unreadable:
+            noting.unreadable(kept.unreadable)
         draining = Draining(means, writing, noting)
         telling = Telling(means, writing, draining)
         scope.spawn("drain", draining.run())

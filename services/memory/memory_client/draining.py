@@ -17,6 +17,7 @@ from tandem.memory.v1.journal_pb2 import JOURNAL_STATE_REFUSED, JournalEntry
 from tandemkit.core import log
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.failure import Refused
+from tandemkit.storage.failure import Damaged
 
 # Nobody waits for it, so a slow orchestrator may take its time.
 _WITHIN_S: Final = 5.0
@@ -24,6 +25,7 @@ _WITHIN_S: Final = 5.0
 _AT_ONCE_MAX: Final = 8
 _UNSURE_MAX: Final = 8
 _AGAIN_S: Final = 1.0
+_DAMAGED: Final = "STORE_DAMAGED"
 _LOGGER: Final = logging.getLogger("services.memory.memory_client")
 
 
@@ -87,6 +89,8 @@ class Draining:
                 await self._refused(entry, error)
             else:
                 await self._settle(entry, stored, asked_s)
+        except Damaged as error:
+            self._stuck(entry, error)
         finally:
             del self._sending[entry.number]
             over.set_result(None)
@@ -117,11 +121,22 @@ class Draining:
         async with self._writing.turns.of(entry.name):
             await self._journal.change(changed)
         if is_final:
-            said = {"number": entry.number, "reason": changed.reason}
-            log.event(_LOGGER, logging.WARNING, "journal.refused", **said)
-            self._noting.refused(changed)
+            self._give_up(changed)
         else:
             await self._clock.sleep(_AGAIN_S)
+
+    def _stuck(self, entry: JournalEntry, error: Damaged) -> None:
+        """The journal cannot say what became of it: it waits for somebody, and no other for it."""
+        changed = copy_of(entry)
+        changed.state = JOURNAL_STATE_REFUSED
+        changed.reason, changed.message = _DAMAGED, error.message
+        self._journal.hold(changed)
+        self._give_up(changed)
+
+    def _give_up(self, entry: JournalEntry) -> None:
+        said = {"number": entry.number, "reason": entry.reason}
+        log.event(_LOGGER, logging.WARNING, "journal.refused", **said)
+        self._noting.refused(entry)
 
 
 def _filled(entry: JournalEntry, stored: Stored) -> JournalEntry:

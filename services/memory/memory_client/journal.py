@@ -16,6 +16,8 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from google.protobuf.message import DecodeError
+
 from services.memory.memory_client import refusal
 from tandem.memory.v1.journal_pb2 import (
     JOURNAL_STATE_REFUSED,
@@ -23,7 +25,8 @@ from tandem.memory.v1.journal_pb2 import (
     JournalEntry,
 )
 from tandemkit.hosting.news import News
-from tandemkit.storage.group_commit import GroupCommit
+from tandemkit.storage.failure import Damaged
+from tandemkit.storage.group_commit import GroupCommit, singly
 from tandemkit.storage.sqlite_file import Connection, owned
 from tandemkit.supervise.tasks import Tasks
 
@@ -33,7 +36,8 @@ CREATE TABLE IF NOT EXISTS journal (
     content BLOB NOT NULL
 ) STRICT;
 """
-_ALL: Final = "SELECT number, content FROM journal ORDER BY number"
+_NUMBERS: Final = "SELECT number FROM journal ORDER BY number"
+_ONE: Final = "SELECT content FROM journal WHERE number = ?"
 _PUT: Final = "INSERT INTO journal (content) VALUES (?)"
 _CHANGE: Final = "UPDATE journal SET content = ? WHERE number = ?"
 _FORGET: Final = "DELETE FROM journal WHERE number = ?"
@@ -66,12 +70,14 @@ class Journal:
     def __init__(self, database: Connection, bounds: Bounds, news: News) -> None:
         """`news` hears of each change."""
         self._database, self._bounds, self._news = database, bounds, news
-        self._group: _Commit = GroupCommit(self._commit)
+        self._group: _Commit = GroupCommit(singly(self._commit, Damaged))
         self.run = self._group.run
         self._entries: dict[int, JournalEntry] = {}
         self._by_name: dict[str, list[int]] = {}
         self._unanswered: Counter[int] = Counter()
         self.size_bytes = 0
+        # Writes of an earlier life that nobody can read, and so nobody sends.
+        self.unreadable = 0
         # How often something was taken away; an earlier life may have left some of that.
         self._taken, self._scrubbed = 1, 0
         # Set while something may be ready to be sent.
@@ -81,10 +87,12 @@ class Journal:
         return len(self._entries)
 
     async def restore(self) -> None:
-        """What an earlier life journaled."""
-        rows = await self._database.do(lambda database: database.execute(_ALL).fetchall())
-        for number, content in rows:
-            self._show(JournalEntry.FromString(content), number)
+        """What an earlier life journaled, but for what cannot be read: that stays in the file."""
+        for number, entry in await self._database.do(_kept):
+            if entry is None:
+                self.unreadable += 1
+            else:
+                self._show(entry, number)
 
     def entries(self) -> list[JournalEntry]:
         """All, in the order of their numbers."""
@@ -99,8 +107,7 @@ class Journal:
 
     def names(self, namespace: str) -> list[str]:
         """Memories of it that have any."""
-        prefix = f"namespaces/{namespace}/"
-        return [name for name in self._by_name if name.startswith(prefix)]
+        return [one for one in self._by_name if one.startswith(f"namespaces/{namespace}/")]
 
     def heads(self, limit: int) -> list[JournalEntry]:
         """Of each memory the write that is next, the oldest first; those behind the others that
@@ -132,17 +139,12 @@ class Journal:
 
     async def change(self, entry: JournalEntry) -> None:
         """What becomes of it. One that is gone stays so."""
-        content = entry.SerializeToString(deterministic=True)
-        number = entry.number
+        row = entry.SerializeToString(deterministic=True), entry.number
 
         def write(database: sqlite3.Connection) -> int:
-            return database.execute(_CHANGE, (content, number)).rowcount
+            return database.execute(_CHANGE, row).rowcount
 
-        def show(_changed: int) -> None:
-            self._replace(entry)
-            self._tell()
-
-        await self._group.do(_Change(write, show))
+        await self._group.do(_Change(write, lambda _changed: self.hold(entry)))
 
     async def forget(self, numbers: Iterable[int], changed: JournalEntry | None = None) -> None:
         """Takes them away; `changed` is another one that changes in the same step."""
@@ -163,6 +165,11 @@ class Journal:
             self._tell()
 
         await self._group.do(_Change(write, show))
+
+    def hold(self, entry: JournalEntry) -> None:
+        """What becomes of it in this life alone: for what the disk does not take."""
+        self._replace(entry)
+        self._tell()
 
     async def scrub(self) -> None:
         """What was taken away is in no file any more."""
@@ -205,6 +212,20 @@ class Journal:
     def _tell(self) -> None:
         self.filled.set()
         self._news.set()
+
+
+def _kept(database: sqlite3.Connection) -> list[tuple[int, JournalEntry | None]]:
+    """None for what cannot be read or is no write."""
+    return [(number, _entry(database, number)) for (number,) in database.execute(_NUMBERS)]
+
+
+def _entry(database: sqlite3.Connection, number: int) -> JournalEntry | None:
+    try:
+        (content,) = database.execute(_ONE, (number,)).fetchone()
+        entry = JournalEntry.FromString(content)
+    except (sqlite3.DatabaseError, DecodeError):
+        return None
+    return entry if entry.WhichOneof("write") else None
 
 
 def copy_of(entry: JournalEntry) -> JournalEntry:

@@ -15,6 +15,10 @@ from tandem.memory.v1.memory_pb2 import Memory
 from tandemkit.storage.memories import selection
 
 _RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1024 * 1024
+_UNREADABLE: Final = (
+    "writes in the memory client's journal that cannot be read: stop it when its other writes have "
+    "drained, and delete its journal.sqlite"
+)
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["MemoryClientService"].full_name
 
 
@@ -45,6 +49,10 @@ class Matter:
             count += len(numbers)
         await self._journal.scrub()
         return count
+
+    def remains(self) -> list[str]:
+        """What may be about anybody, for nobody can tell."""
+        return [_UNREADABLE] if self._journal.unreadable else []
 
     def exported(
         self, request: subjects.ExportSubjectRequest, namespace: str

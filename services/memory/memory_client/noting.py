@@ -1,4 +1,4 @@
-"""A write that was acknowledged and then refused is recorded as an event, besides being told."""
+"""What becomes of writes that were acknowledged is recorded as an event, where it is no good."""
 
 from __future__ import annotations
 
@@ -31,14 +31,24 @@ class Noting:
 
     def refused(self, entry: JournalEntry) -> None:
         """It says neither what was written nor to which memory."""
-        event = MemoryOperationFailed(
-            error=f"{entry.WhichOneof('write')}_memory_error",
-            reason=entry.reason,
-            namespace=entry.name.split("/")[1],
-            count=1,
-            agent=self._agent,
-            machine=self._where.machine,
+        error = f"{entry.WhichOneof('write')}_memory_error"
+        self._note(
+            MemoryOperationFailed(
+                error=error, reason=entry.reason, namespace=entry.name.split("/")[1], count=1
+            )
         )
+
+    def unreadable(self, writes: int) -> None:
+        """So many of an earlier life, whosever they were."""
+        log.event(_LOGGER, logging.ERROR, "journal.unreadable", writes=writes)
+        self._note(
+            MemoryOperationFailed(
+                error="restore_journal_error", reason="STORE_DAMAGED", count=writes
+            )
+        )
+
+    def _note(self, event: MemoryOperationFailed) -> None:
+        event.agent, event.machine = self._agent, self._where.machine
         event.time.FromDatetime(self._clock.now())
         try:
             self._recorder.note(event)

@@ -135,7 +135,8 @@ class MemoryClient(rpc.MemoryClientServiceServicer):
         namespace = access.check(request.namespace, Right.OWN)
         with refusal.storing():
             deleted = await self._parts.matter.delete(request, namespace)
-        return subjects.DeleteSubjectResponse(deleted=deleted)
+        remains = self._parts.matter.remains()
+        return subjects.DeleteSubjectResponse(deleted=deleted, remains=remains)
 
     async def ExportSubject(
         self, request: subjects.ExportSubjectRequest, _context: Context

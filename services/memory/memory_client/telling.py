@@ -52,6 +52,12 @@ class Telling:
             ("journal_depth", GAUGE, "Writes that the orchestrator does not have.", told.depth),
             ("journal_refused", GAUGE, "Of them, those that it refused.", told.refused),
             ("journal_bytes", GAUGE, "Bytes of them.", told.bytes),
+            (
+                "journal_unreadable",
+                GAUGE,
+                "Writes in its file that cannot be read.",
+                self._journal.unreadable,
+            ),
             ("journal_oldest_seconds", GAUGE, "For how long the oldest waits.", waits_s),
             ("orchestrator_up", GAUGE, "Whether it answered last.", told.is_reachable),
             ("drained", COUNTER, "Writes that left the journal for it.", told.drained),

@@ -22,6 +22,7 @@ async def build(scope: Scope, settings: cfg.SessionMemorySettings) -> AsyncItera
     sessions = Sessions(shelf, Bounds.of(settings), scope.clock)
     await sessions.restore()
     scope.spawn("expire", sessions.expire())
+    scope.measure(sessions.families)
     yield SessionMemory(shelf, sessions)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -19,10 +20,14 @@ from tandemkit.core import log
 from tandemkit.core.clock import Clock
 from tandemkit.ml.text.tokens import estimated_tokens
 from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.storage.failure import Damaged
 from tandemkit.supervise.in_threads import to_its_end
 from tandemkit.supervise.terms import Terms
+from tandemkit.telemetry.exposition import GAUGE, Family, Sample
 
 _AGAIN_S: Final = 1.0
+# What is damaged mends itself seldom.
+_DAMAGED_AGAIN_S: Final = 3600.0
 _LOGGER = logging.getLogger("services.memory.session_memory")
 
 
@@ -61,6 +66,13 @@ class Sessions:
     def __init__(self, shelf: Shelf, bounds: Bounds, clock: Clock) -> None:
         self._shelf, self._bounds, self._clock = shelf, bounds, clock
         self._terms = Terms(clock)
+        # Those that are over and cannot be deleted, for what is kept of them is damaged.
+        self.damaged: set[str] = set()
+
+    def families(self) -> Iterator[Family]:
+        """For Prometheus."""
+        meaning, count = "Sessions that are over and cannot be deleted.", len(self.damaged)
+        yield Family("tandem_session_memory_damaged", GAUGE, meaning, [Sample(count, {})])
 
     async def restore(self) -> None:
         """What an earlier life wrote, with what is left of its time."""
@@ -122,11 +134,17 @@ class Sessions:
             await self._delete(name)
 
     async def expire(self) -> None:
-        """Deletes what nobody used for long enough, until cancelled."""
+        """Deletes what nobody used for long enough, until cancelled. One that is damaged keeps no
+        other from its end.
+        """
         while True:
             for name in await self._terms.ended():
                 try:
                     await self._expire(name)
+                except Damaged as error:
+                    self.damaged.add(name)
+                    self._terms.begin(name, _DAMAGED_AGAIN_S)
+                    log.event(_LOGGER, logging.ERROR, "sessions.damaged", cause=str(error))
                 except (Unreachable, Refused) as error:
                     log.event(_LOGGER, logging.WARNING, "sessions.not_expired", cause=str(error))
                     await self._clock.sleep(_AGAIN_S)
@@ -141,6 +159,7 @@ class Sessions:
         if name in self._shelf.records:
             await self._shelf.delete(name)
         self._terms.drop(name)
+        self.damaged.discard(name)
 
     def _turn(self, request: AppendTurnRequest, number: int) -> Turn:
         turn = Turn(

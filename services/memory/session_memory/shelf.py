@@ -104,10 +104,10 @@ class Shelf:
         self.records[name] = record
 
     async def delete(self, name: str) -> None:
-        """All of it. One that is cut off in the middle has its record still, and is deleted the
-        next time.
+        """All of it, readable or not. One that is cut off in the middle has its record still, and
+        is deleted the next time.
         """
-        keys = [key async for key, _ in self._state.all(f"{_TURN}{name}/", Turn)]
+        keys = [key async for key in self._state.keys(f"{_TURN}{name}/")]
         changes = [Change(key, None) for key in (*keys, _DIGEST + name, _RECORD + name)]
         with self._writing(name):
             for start in range(0, len(changes), CHANGES_MAX):

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
+from tandemkit.storage.failure import Damaged
 from tandemkit.storage.state.protocol import Change, StateStore, VersionConflict
 
 Kept = TypeVar("Kept", bound=Message)
 
 
 class State:
-    """Protobuf messages in a store of state. Raises what the store raises."""
+    """Protobuf messages in a store of state. Raises what the store raises, and Damaged for a value
+    that is no such message.
+    """
 
     def __init__(self, store: StateStore) -> None:
         self.store = store
@@ -25,7 +28,7 @@ class State:
     async def get(self, key: str, kind: type[Kept]) -> Kept | None:
         """The message as last written; None where there is none."""
         found = await self.store.get(key)
-        return kind.FromString(found.content) if found else None
+        return _message(key, found.content, kind) if found else None
 
     async def put(self, key: str, message: Message) -> int:
         """Over whatever was there; returns the version."""
@@ -41,7 +44,7 @@ class State:
         """
         while True:
             found = await self.store.get(key)
-            message = kind.FromString(found.content) if found else kind()
+            message = _message(key, found.content, kind) if found else kind()
             edit(message)
             expected = found.version if found else 0
             try:
@@ -61,8 +64,24 @@ class State:
         after = ""
         while page := await self.store.entries(prefix, after):
             for entry in page:
-                yield entry.key, kind.FromString(entry.stored.content)
+                yield entry.key, _message(entry.key, entry.stored.content, kind)
                 after = entry.key
+
+    async def keys(self, prefix: str) -> AsyncIterator[str]:
+        """The same keys, whatever is behind them."""
+        after = ""
+        while page := await self.store.entries(prefix, after):
+            for entry in page:
+                yield entry.key
+            after = page[-1].key
+
+
+def _message(key: str, content: bytes, kind: type[Kept]) -> Kept:
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        name = kind.DESCRIPTOR.full_name
+        raise Damaged("what is stored is no such message", key=key, kind=name) from error
 
 
 def _bytes(message: Message) -> bytes:
