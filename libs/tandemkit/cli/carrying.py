@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from errno import ECONNREFUSED
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -202,6 +203,8 @@ def _safe(value: str) -> str:
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "nobody listens there" if error.errno == ECONNREFUSED else f"{error.strerror}"
     return str(error) or type(error).__name__
 
 

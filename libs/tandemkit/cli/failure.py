@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from tandemkit.cli.harmless import one_line
+from tandemkit.rpc.unanswered import in_words
 
 _DETAILS = "grpc-status-details-bin"
+_TRANSPORT = "transport"
 
 
 @dataclass(slots=True)
@@ -36,7 +38,8 @@ class FailedCall:
         told = {name: what for name, what in self.violations.items() if what != self.message}
         lines += [f"  {name}: {what}" for name, what in told.items()]
         lines += [f"  field = {name}" for name in self.violations if name not in told]
-        lines += [f"  {name} = {value}" for name, value in self.metadata.items()]
+        metadata = {name: one for name, one in self.metadata.items() if name != _TRANSPORT}
+        lines += [f"  {name} = {value}" for name, value in metadata.items()]
         if self.retry_after_s is not None:
             lines.append(f"  worth trying again in {self.retry_after_s:g} s")
         return "\n".join(map(one_line, lines))
@@ -55,7 +58,15 @@ def describe(error: grpc.RpcError) -> FailedCall:
             told.violations = {one.field: one.description for one in bad.field_violations}
         elif detail.Unpack(retry):
             told.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
-    return told
+    return told if told.reason else _in_words(told)
+
+
+def _in_words(told: FailedCall) -> FailedCall:
+    """Of a call that no agent answered: programs find what gRPC says beside it."""
+    words = in_words(told.code, told.message)
+    if words == told.message:
+        return told
+    return replace(told, message=words, metadata={_TRANSPORT: told.message})
 
 
 def _status_of(error: grpc.RpcError) -> status_pb2.Status:

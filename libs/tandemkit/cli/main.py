@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from io import BufferedReader, FileIO, TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -242,6 +244,7 @@ def tandem() -> None:
 def main() -> NoReturn:
     """Runs the command line. A failure is one sentence on stderr, never a traceback."""
     as_json = "--json" in sys.argv[1:]
+    _open_streams()
     try:
         result = tandem.main(
             prog_name="./tandem", complete_var="_TANDEM_COMPLETE", standalone_mode=False
@@ -261,10 +264,23 @@ def main() -> NoReturn:
         # The reader, `head` say, has seen enough. Python would complain again at exit.
         sys.stderr.close()
         sys.exit(0)
+    except (UnicodeEncodeError, UnicodeDecodeError) as error:
+        _fail(
+            f"what is given as text has to be UTF-8: {error.reason}.", EXIT_USAGE, as_json=as_json
+        )
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         _fail(f"{what}{error.strerror or error}", EXIT_USAGE, as_json=as_json)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _open_streams() -> None:
+    """Whoever starts it may have closed its stdin, or have a terminal without our characters."""
+    if sys.stdin is None:
+        sys.stdin = TextIOWrapper(BufferedReader(FileIO(os.devnull)), "utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, exit_code: int, *, as_json: bool) -> NoReturn:

@@ -22,6 +22,8 @@ from tandemkit.core.token import FILE_NAME, FILE_VARIABLE, Token, TokenRefused
 
 # As much as the gateway reads of one message.
 _LINE_BYTES_MAX: Final = 16 * 1024 * 1024
+_SCHEMES: Final = ("http://", "https://")
+_ADVICE: Final = "; ./tandem status says whether the fleet runs, ./tandem up starts it"
 
 
 @click.command(
@@ -54,12 +56,14 @@ def mcp(*, agents: str, url: str | None, token_file: Path | None) -> None:
     answered with an error, and go on when it is back.
     """
     environment = Environment.read()
+    if url is not None and not url.startswith(_SCHEMES):
+        raise Refusal(f"--url takes an address such as https://pc2:10010, not {url!r}.")
     found = (url or gateway.url_of(environment.home)).rstrip("/")
     if not found:
-        said = f"no gateway was ever here ({environment.home}). Start the fleet with ./tandem up."
+        said = f"no gateway was ever here ({environment.home}); start the fleet with ./tandem up."
         raise Refusal(said, EXIT_NO)
     if lack := asyncio.run(_served(found, agents, _token(token_file, environment))):
-        said = f"the gateway at {found} does not answer: {lack}. Start the fleet with ./tandem up."
+        said = f"the gateway at {found} does not answer: {lack}{'' if url else _ADVICE}."
         raise Refusal(said, EXIT_NO)
 
 
@@ -72,8 +76,11 @@ async def _served(url: str, agents: str, token: Token) -> str:
 
 
 async def _lines() -> AsyncIterator[bytes]:
-    """Of stdin, which may be a pipe, a terminal or a file."""
-    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
+    """Of stdin, which may be a pipe, a terminal or a file, and /dev/null, which nobody can wait
+    for.
+    """
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not sys.stdin.isatty()):
         for line in sys.stdin.buffer:
             yield line
         return

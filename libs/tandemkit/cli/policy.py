@@ -16,7 +16,7 @@ from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandemkit.cli import completing
 from tandemkit.cli.output import Refusal, emit, examples
 from tandemkit.cli.policy_session import Session, asking, changing
-from tandemkit.cli.policy_text import history_text, in_force_lines, policy_text
+from tandemkit.cli.policy_text import deeds_text, history_text, in_force_lines, policy_text
 
 DELAY_S_MAX = 300.0
 _CODES = click.Choice([name for name, code in code_pb2.Code.items() if code])
@@ -220,10 +220,13 @@ def return_(session: Session, host: str) -> None:
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @changing
 def undo(session: Session, version: int | None) -> None:
-    """Make the policy what it was before VERSION (default: the latest)."""
+    """Make the policy what it was before VERSION (default: the latest), and show what that did."""
     request = pb.UndoPolicyChangeRequest(version=version or 0, note=session.note)
     with session.policies() as policies:
         policies.change(session, "UndoPolicyChange", request)
+        latest = policies.ask("ListPolicyChanges", pb.ListPolicyChangesRequest(page_size=1))
+    if not session.as_json:
+        click.echo(deeds_text(latest.changes))
 
 
 @policy.command(epilog=examples("./tandem policy history", "./tandem policy history --count 5"))

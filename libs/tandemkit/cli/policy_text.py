@@ -44,6 +44,11 @@ def history_text(changes: Sequence[pb.PolicyChange]) -> str:
     return "\n".join(line for change in changes for line in _lines(change)) or "No change yet."
 
 
+def deeds_text(changes: Sequence[pb.PolicyChange]) -> str:
+    """What they did, without who and when."""
+    return "\n".join(line for change in changes for line in _deeds(change))
+
+
 def _parts(policy: pb.ServicePolicy) -> Iterator[str]:
     total = sum(one.weight for one in policy.shares)
     shares = (f"{one.version} {100 * one.weight / total:.4g} %" for one in policy.shares)
@@ -68,6 +73,10 @@ def _fault(fault: pb.InjectedFault) -> str:
 def _lines(change: pb.PolicyChange) -> Iterator[str]:
     moment = change.time.ToDatetime().strftime(_MOMENT)
     yield f"{change.version}  {moment} UTC  {change.note.author}: {change.note.reason}"
+    yield from _deeds(change)
+
+
+def _deeds(change: pb.PolicyChange) -> Iterator[str]:
     if change.undone_version:
         yield f"     undid {change.undone_version} and what came after it"
     for one in change.services:

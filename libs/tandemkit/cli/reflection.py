@@ -21,6 +21,7 @@ from tandemkit.cli.output import EXIT_NO, Refusal, near
 from tandemkit.core.environment import Environment
 from tandemkit.core.names import AgentName
 from tandemkit.mesh.bootstrap import TARGET
+from tandemkit.rpc.unanswered import NO_CONTROL
 
 DEFAULT_ADDRESS = "127.0.0.1:8200"
 _ANSWER_WITHIN_S = 5.0
@@ -121,7 +122,6 @@ def connected(address: str) -> Iterator[grpc.Channel]:
             health.Check(health_pb2.HealthCheckRequest(), timeout=_ANSWER_WITHIN_S)
         except grpc.RpcError as error:
             if error.code() in _SILENCE:
-                where = "no control of the fleet" if address == TARGET else f"nobody at {address}"
-                message = f"{where} answers; start the fleet with ./tandem up."
-                raise Refusal(message, EXIT_NO) from error
+                told = NO_CONTROL if address == TARGET else f"nobody at {address} answers"
+                raise Refusal(f"{told}.", EXIT_NO) from error
         yield showing(channel, environment)

@@ -16,6 +16,7 @@ from tandem.type.v1 import platform_error_pb2 as platform
 from tandemkit.core.errors import Failure
 from tandemkit.rpc import failure
 from tandemkit.rpc.failure import Refusal, Violation
+from tandemkit.rpc.unanswered import in_words
 
 _CODE = grpc.StatusCode
 _SHED = ("OVERLOADED", "DOWNSTREAM_OVERLOADED", "BULKHEAD_FULL")
@@ -51,11 +52,16 @@ class RemoteFailure:
         return self.code in {_CODE.UNAVAILABLE, _CODE.DEADLINE_EXCEEDED} or self.is_shed
 
     @property
+    def words(self) -> str:
+        """The message for people: what gRPC itself says where nobody answered is for none."""
+        return self.message if self.reason else in_words(self.code.name, self.message)
+
+    @property
     def as_said(self) -> Refusal:
         """For an agent that answers its own callers in the words of the other one."""
         return Refusal(
             code=self.code,
-            message=self.message,
+            message=self.words,
             reason=self.reason,
             domain=self.domain,
             metadata=self.metadata,

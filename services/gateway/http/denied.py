@@ -85,7 +85,7 @@ class Denied(Exception):
             domain = failure.PLATFORM_REASONS.file.package
         return cls(
             found.code.name,
-            found.message,
+            found.words,
             reason,
             domain,
             found.metadata,

@@ -26,6 +26,9 @@ from tandemkit.core import log
 _LOGGER = logging.getLogger("services.gateway")
 _HOST: Final = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 _PATH_CHARS_MAX: Final = 200
+_NO_PATH: Final = (
+    "no face of the gateway has the path; methods are at /api/AGENT/METHOD, and /docs lists them"
+)
 _OWN_REASONS: Final = errors.DESCRIPTOR.package
 # A face may say otherwise of its pages.
 _HEADERS: Final = (
@@ -148,5 +151,5 @@ def _unrouted(error: web.HTTPException) -> Denied:
         reason = errors.ERROR_REASON_VERB_NOT_ALLOWED
         return denied(reason, message, headers=((hdrs.ALLOW, allowed),), allowed=allowed)
     if isinstance(error, web.HTTPNotFound):
-        return denied(errors.ERROR_REASON_PATH_UNKNOWN, "no face of the gateway has the path")
+        return denied(errors.ERROR_REASON_PATH_UNKNOWN, _NO_PATH)
     return denied(errors.ERROR_REASON_HTTP_INVALID, "the request cannot be understood")

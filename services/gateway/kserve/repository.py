@@ -116,4 +116,4 @@ async def _models(agent: str, source: Source) -> Sequence[Model] | str:
     try:
         return await source.models()
     except CallFailed as error:
-        return f"{agent} does not say which it has ({error.found.message})"
+        return f"{agent} does not say which it has ({error.found.words})"

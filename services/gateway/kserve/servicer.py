@@ -171,7 +171,7 @@ def _in_their_words() -> Iterator[None]:
 
 
 def _failed(request: pb.ModelInferRequest, error: Failure) -> pb.ModelStreamInferResponse:
-    said = error.found.message if isinstance(error, CallFailed) else error.message
+    said = error.found.words if isinstance(error, CallFailed) else error.message
     about = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
     return pb.ModelStreamInferResponse(error_message=redacted(said), infer_response=about)
 

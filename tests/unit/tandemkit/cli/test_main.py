@@ -2,6 +2,7 @@
 
 import json
 import sys
+from io import StringIO
 
 import click
 import pytest
@@ -84,3 +85,25 @@ def test_a_failure_is_json_where_json_was_asked_for(
     monkeypatch.delenv("TANDEM_ROOT", raising=False)
     assert run(monkeypatch, "env", "--json") == 2
     assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 2
+
+
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_what_is_no_utf_8_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """As a terminal of another character set sends it, or a file of bytes."""
+    wrong = b"caf\xe9".decode(errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdin", StringIO(f"{wrong}\n"))
+    asked = [command, "-", "--address", "127.0.0.1:1"]
+    assert run(monkeypatch, *(asked if command == "ask" else (command, *asked[2:]))) == 2
+    assert capsys.readouterr().err.startswith("tandem: what is given as text has to be UTF-8")
+
+
+@pytest.mark.parametrize("command", [("ask", "-"), ("chat", "--address", "127.0.0.1:1")])
+def test_a_stdin_that_is_closed_is_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    """A service starts programs so."""
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(monkeypatch, *command) in {0, 2}
+    assert "Traceback" not in capsys.readouterr().err

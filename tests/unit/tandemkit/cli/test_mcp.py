@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
+from tandemkit.cli import mcp
 from tandemkit.cli.carrying import Carrier
+from tandemkit.cli.output import Refusal
 from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.core.token import Token
 from tandemkit.testing.clock import FakeClock
@@ -180,7 +186,7 @@ async def test_a_gateway_that_is_away_is_told_and_no_end(
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     async with Carrier.at(f"http://127.0.0.1:{port}", "", Token.kept(tmp_path / "t")) as carrier:
-        assert await carrier.lacks()
+        assert await carrier.lacks() == "nobody listens there"
         await carrier.carry(_lines(PING))
     (answer,) = _told(capsys)
     assert "the fleet does not answer" in answer["error"]["message"]
@@ -204,3 +210,16 @@ async def test_a_client_hears_of_a_gateway_that_is_back(
         await carrier.carry(lines())
     assert server.streams == 2
     assert told.count("list_changed") == 1
+
+
+async def test_a_stdin_that_nobody_can_wait_for_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as /dev/null, which the loop's selector refuses."""
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(FileIO(os.devnull)))
+    assert [line async for line in mcp._lines()] == []
+
+
+def test_an_address_that_is_none_of_http_is_refused() -> None:
+    """Before anything is sent there."""
+    done = CliRunner().invoke(mcp.mcp, ["--url", "ftp://pc2"])
+    assert isinstance(done.exception, Refusal)
+    assert "https://pc2:10010" in done.exception.message

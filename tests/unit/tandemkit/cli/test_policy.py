@@ -102,7 +102,9 @@ async def test_one_command_undoes_and_the_history_shows_it(tmp_path: Path) -> No
     async with typed(tmp_path) as one:
         await one.says(f"fault {FILES} --delay-s 1 --author ana --reason drill --allow-absent")
         await one.says("drain laptop-2 --allow-absent --author ben --reason disk")
-        assert (await one.says("undo --author cyn --reason done")).startswith("version 3;")
+        undone = await one.says("undo --author cyn --reason done")
+        assert undone.startswith("version 3;")
+        assert "     hosts/laptop-2: returned" in undone  # whoever undoes has to see what
         assert "drained" not in await one.shows()
         lines = (await one.says("history")).splitlines()
         assert lines[0].startswith("3  ")

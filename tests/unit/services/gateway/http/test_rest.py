@@ -127,8 +127,8 @@ async def test_a_body_of_another_media_type_is_refused(it: Gateway, media_type: 
     [
         ("/api/probe-prob/Echo", "AGENT_UNKNOWN", "probe-probe"),
         ("/api/probe-probe/Eco", "METHOD_UNKNOWN", "Echo"),
-        ("/api/probe-probe", "PATH_UNKNOWN", ""),
-        ("/", "PATH_UNKNOWN", ""),
+        ("/api/probe-probe", "PATH_UNKNOWN", "/api/AGENT/METHOD"),
+        ("/", "PATH_UNKNOWN", "/docs"),
     ],
 )
 async def test_what_is_not_there_is_404_with_what_is_near(
