@@ -46,6 +46,8 @@ class Shown:
 
 
 _OPERATOR = Shown(OPERATOR)
+# Whoever asks for what is public: it may have shown nothing, and may call nothing else.
+ANYBODY = Shown("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Relay:
     def _way(self, order: Order) -> Any:
         """What a stub has for the method. Raises CallFailed where the caller may not call it."""
         method, key = order.method, order.shown.key
+        if order.shown is ANYBODY and not method.public:
+            raise CallFailed(RemoteFailure.said(gate.missing()))
         if key and not method.public and not method.asks_caller:
             refusal = self._callers.refusal(key, is_asked=False)
             if refusal is not None:

@@ -37,7 +37,7 @@ _CONNECTIONS: Final = 512
 
 @asynccontextmanager
 async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gateway]:
-    front = Front(scope.relay(), scope.clock)
+    front = Front(scope.relay(), scope.clock, Rates(settings, scope.clock))
     errands = Errands()
     faces = _faces(front, scope.clock, errands, settings)
     tls = listening.tls(settings)
@@ -45,7 +45,7 @@ async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gatew
         held = stack.enter_context(listening.held(settings.address, scope.state_dir))
         address = listening.address_of(held)
         names = (*settings.names, address.rpartition(":")[0].strip("[]"))
-        terms = Terms(names, Origins(settings.origins), Rates(settings, scope.clock))
+        terms = Terms(names, Origins(settings.origins))
         guard = Guard(front, faces, terms)
         stack.push_async_callback(errands.end, 0)
         bounds = Bounds(settings.connections_max or _CONNECTIONS, tls)

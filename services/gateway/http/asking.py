@@ -16,7 +16,7 @@ from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.clock import Clock
 from tandemkit.core.token import HEADER as TOKEN_HEADER
 from tandemkit.hosting.agent_caller import KEY_HEADER
-from tandemkit.hosting.relay import Relay, Shown
+from tandemkit.hosting.relay import ANYBODY, Relay, Shown
 from tandemkit.rpc import priority, trace
 from tandemkit.rpc.callers import HEADER as CALLER_HEADER
 from tandemkit.rpc.contract import Method
@@ -28,13 +28,18 @@ TIMEOUT_HEADER: Final = "x-tandem-timeout"
 # As clients of others' protocols show a key, without a scheme.
 _KEY_HEADERS: Final = ("api-key", "x-api-key")
 _TIMEOUT_HEADERS: Final = (TIMEOUT_HEADER, "request-timeout")
+_TRACE_STATE: Final = "tracestate"
 _FORWARDED: Final = (
     priority.HEADER,
     trace.HEADER,
-    "tracestate",
+    _TRACE_STATE,
     INSTANCE_HEADER,
     CALLER_HEADER,
     KEY_HEADER,
+)
+# What of it stands once: lists of the vendors' own may come in parts.
+SINGLE: Final = frozenset(
+    {TOKEN_HEADER, *_KEY_HEADERS, *_TIMEOUT_HEADERS, *_FORWARDED} - {_TRACE_STATE}
 )
 _SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
@@ -71,13 +76,22 @@ class Asked:
 
 def asked(request: web.Request, relay: Relay, clock: Clock) -> Asked:
     """Raises Denied."""
-    headers = request.headers
     bearer = _bearer(request)
     if _VALUE.fullmatch(bearer) is None:
         raise _malformed(TOKEN_HEADER)
     shown = relay.shown(bearer)
     if isinstance(shown, Refusal):
         raise Denied.of(RemoteFailure.said(shown))
+    return _with(shown, request, clock)
+
+
+def by_anybody(request: web.Request, clock: Clock) -> Asked:
+    """Whatever it shows. Raises Denied."""
+    return _with(ANYBODY, request, clock)
+
+
+def _with(shown: Shown, request: web.Request, clock: Clock) -> Asked:
+    headers = request.headers
     sent: tuple[tuple[str, str], ...] = ()
     for name in _FORWARDED:
         value = headers.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -71,6 +72,16 @@ class Denied(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}/{self.reason}: {self.message}"
+
+    @property
+    def retry_after(self) -> str:
+        """As every face says it beside its error: a duration as protobuf's JSON has it, and never
+        too soon. Empty where nobody knows.
+        """
+        if self.retry_after_s is None:
+            return ""
+        wait_s = math.ceil(self.retry_after_s * 1000) / 1000
+        return f"{wait_s:.3f}".rstrip("0").rstrip(".") + "s"
 
     @property
     def http_status(self) -> int:

@@ -99,6 +99,15 @@ class Directory:
             raise denied(reason, message, agent=service.name, method=name)
         return found
 
+    async def is_public(self, agent: str, name: str) -> bool:
+        """Whether anybody may call it. Strangers ask this, and have control asked no more often
+        than others do.
+        """
+        await self._fresh(_KEEP_S)
+        service = self._by_name.get(agent)
+        method = service.methods.get(name) if service is not None else None
+        return method is not None and method.public
+
     @property
     def _age_s(self) -> float:
         return self._clock.monotonic_s() - self._learned_s

@@ -15,6 +15,7 @@ from services.gateway.http.denied import Denied
 PROBLEM: Final = "application/problem+json"
 # By whom, and why: `face.says(request, denied)`.
 Says = Callable[[web.BaseRequest, Denied], web.Response]
+IsPublic = Callable[[web.Request], Awaitable[bool]]
 Elsewhere = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 
@@ -49,8 +50,8 @@ def problem_value(said: Denied) -> dict[str, object]:
     if said.violations:
         items = said.violations.items()
         value["violations"] = [{"field": one, "description": text} for one, text in items]
-    if said.retry_after_s is not None:
-        value["retryAfter"] = f"{said.retry_after_s:g}s"
+    if said.retry_after:
+        value["retryAfter"] = said.retry_after
     return value
 
 
@@ -69,7 +70,8 @@ def denied_headers(said: Denied) -> dict[str, str]:
 class Face:
     """Everything at or below `path`. `routes` are asked in their order; `open_paths` are answered
     without a token, so they tell no secret. Handlers may raise Denied. `elsewhere` answers paths
-    that no face has a route for, or None.
+    that no face has a route for, or None. `is_public` is asked of who shows no token, whether it
+    needs one.
     """
 
     path: str
@@ -78,6 +80,7 @@ class Face:
     says: Says = problem
     open_paths: frozenset[str] = frozenset()
     elsewhere: Elsewhere | None = None
+    is_public: IsPublic | None = None
 
     def has(self, path: str) -> bool:
         return path.startswith(self.path) and (

@@ -13,6 +13,7 @@ from services.gateway.http import asking
 from services.gateway.http.asking import Asked
 from services.gateway.http.denied import Denied
 from services.gateway.http.directory import Directory
+from services.gateway.http.rates import Rates
 from services.gateway.http.watches import Watches
 from tandemkit.core.clock import Clock
 from tandemkit.hosting.relay import Order, Relay
@@ -25,8 +26,8 @@ _ASKED: Final = web.RequestKey("asked", Asked)
 class Front:
     """Calls made here are made with what the caller showed, so they can do no more than it can."""
 
-    def __init__(self, relay: Relay, clock: Clock) -> None:
-        self._relay, self.clock = relay, clock
+    def __init__(self, relay: Relay, clock: Clock, rates: Rates) -> None:
+        self._relay, self.clock, self._rates = relay, clock, rates
         self.directory = Directory(relay.methods, clock)
         self._watches = Watches()
 
@@ -36,6 +37,18 @@ class Front:
         if found is None:
             found = request[_ASKED] = asking.asked(request, self._relay, self.clock)
         return found
+
+    def admit(self, request: web.Request) -> None:
+        """Whoever asks, whatever it shows: for what is public, and good for nothing else. Raises
+        Denied for what cannot be understood.
+        """
+        request[_ASKED] = asking.by_anybody(request, self.clock)
+
+    def count(self, asked: Asked, times: int = 1, taken: int = 0) -> None:
+        """Of a caller, as requests; `taken` of them were counted before. Whatever makes several
+        calls of one request says how many. Raises Denied where they are too many.
+        """
+        self._rates.take(asked.caller, times, taken)
 
     async def call(self, asked: Asked, method: Method, message: Any) -> Any:
         """The response. `message` is of the method's request type, or an async iterator of such

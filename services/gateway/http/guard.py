@@ -14,12 +14,12 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from services.gateway.http import repeated
 from services.gateway.http.denied import Denied, denied
 from services.gateway.http.face import Face, problem
 from services.gateway.http.front import Front
 from services.gateway.http.measures import Measures
 from services.gateway.http.origins import Origins
-from services.gateway.http.rates import Rates
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core import log
 
@@ -49,7 +49,6 @@ class Terms:
 
     names: Collection[str]
     origins: Origins
-    rates: Rates
 
 
 class Guard:
@@ -63,7 +62,10 @@ class Guard:
 
     async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The answer of a face. Raises Denied."""
-        return self._check(request) or await self._routed(request, handler)
+        answer = self._check(request)
+        if answer is None and request.path not in self._open:
+            await self._admit(request)
+        return answer or await self._routed(request, handler)
 
     def refuse(self, request: web.BaseRequest, said: Denied) -> web.Response:
         """Says it as the face does whose path it is."""
@@ -115,6 +117,7 @@ class Guard:
 
     def _check(self, request: web.Request) -> web.Response | None:
         """The answer to a browser that asks whether its page may; else None. Raises Denied."""
+        repeated.check(request.headers)
         if not self._is_own(request.headers.get(hdrs.HOST, "")):
             message = "the header `Host` is no name of this gateway; its settings may add one"
             raise denied(errors.ERROR_REASON_HOST_REFUSED, message)
@@ -122,10 +125,20 @@ class Guard:
         terms.origins.check(request)
         if request.path in self._open:
             return None
-        if (preflight := terms.origins.preflight(request)) is not None:
-            return preflight
-        terms.rates.take(self._front.asked(request).caller)
-        return None
+        return terms.origins.preflight(request)
+
+    async def _admit(self, request: web.Request) -> None:
+        """By what it shows, or to what is public. Raises Denied."""
+        try:
+            asked = self._front.asked(request)
+        except Denied as error:
+            face = self._face(request.path)
+            is_public = face and face.is_public
+            if error.code != "UNAUTHENTICATED" or not (is_public and await is_public(request)):
+                raise
+            self._front.admit(request)
+        else:
+            self._front.count(asked)
 
     def _is_own(self, host: str) -> bool:
         if host in self._own_hosts:

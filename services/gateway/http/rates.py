@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.gateway.http.denied import denied
+from services.gateway.http.denied import Denied, denied
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.clock import Clock
@@ -25,27 +25,32 @@ class Rates:
         # What is left, and as of when.
         self._left: dict[str, tuple[float, float]] = {}
 
-    def take(self, caller: str) -> None:
-        """Counts one request. Raises Denied."""
+    def take(self, caller: str, times: int = 1, taken: int = 0) -> None:
+        """Counts what came as `times` requests, of which `taken` were counted before. Raises
+        Denied.
+        """
         rate = self._of_token if caller == OPERATOR else self._of_key
         if rate is None:
             return
         now_s = self._clock.monotonic_s()
         left, since_s = self._left.get(caller, (float(rate.at_once), now_s))
         left = min(rate.at_once, left + (now_s - since_s) * rate.per_second)
-        if left < 1:
-            wait_s = (1 - left) / rate.per_second
-            raise denied(
-                errors.ERROR_REASON_RATE_EXCEEDED,
-                "the caller asks more often than it may",
-                retry_after_s=wait_s,
-                caller=caller,
-                per_second=f"{rate.per_second:g}",
-            )
+        if left < times - taken:
+            raise _exceeded(rate, caller, times, (times - taken - left) / rate.per_second)
         if len(self._left) >= _KNOWN_MAX and caller not in self._left:
             self._forget(now_s)
-        self._left[caller] = left - 1, now_s
+        self._left[caller] = left - (times - taken), now_s
 
     def _forget(self, now_s: float) -> None:
         full_s = self._of_key.at_once / self._of_key.per_second
         self._left = {name: one for name, one in self._left.items() if now_s - one[1] < full_s}
+
+
+def _exceeded(rate: cfg.HttpRate, caller: str, times: int, wait_s: float) -> Denied:
+    reason, per_second = errors.ERROR_REASON_RATE_EXCEEDED, f"{rate.per_second:g}"
+    if times > rate.at_once:
+        # Waiting does not help.
+        message = f"one request brings {times} at once, and the caller may ask {rate.at_once}"
+        return denied(reason, message, caller=caller, asked=times, at_once=rate.at_once)
+    message = "the caller asks more often than it may"
+    return denied(reason, message, retry_after_s=wait_s, caller=caller, per_second=per_second)

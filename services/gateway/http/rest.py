@@ -31,7 +31,7 @@ def face(front: Front, body_bytes_max: int) -> Face:
     path = f"{PATH}{{agent}}/{{method}}"
     summary = "Every method of every agent as JSON; streams as server-sent events."
     routes = (web.post(path, rest.post), web.get(path, rest.get), web.route("*", path, rest.other))
-    return Face(PATH, summary, routes, elsewhere=rest.named)
+    return Face(PATH, summary, routes, elsewhere=rest.named, is_public=rest.is_public)
 
 
 def asked(service: Service, method: Method) -> list[str]:
@@ -67,6 +67,13 @@ class Rest:
     async def other(self, request: web.Request) -> web.StreamResponse:
         """With a verb that no method takes; which ones it takes depends on the method."""
         raise _not_allowed(_verbs(await self._method(request)))
+
+    async def is_public(self, request: web.Request) -> bool:
+        """Whether the contract lets anybody call the method; no, where there is none."""
+        match = request.match_info
+        if match.handler not in (self.post, self.get):
+            return False
+        return await self._front.directory.is_public(match["agent"], match["method"])
 
     async def named(self, request: web.Request) -> web.StreamResponse | None:
         """By a path that a contract names; None where none has it."""

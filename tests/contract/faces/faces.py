@@ -268,9 +268,7 @@ async def _called(call: Any) -> Outcome:
 
 def _problem(told: Any) -> Outcome:
     """As REST and MCP tell it."""
-    wait_s = told.get("retryAfterSeconds")
-    if after := told.get("retryAfter"):
-        wait_s = float(after.removesuffix("s"))
+    after = told.get("retryAfter")
     return Outcome(
         told["code"],
         "",
@@ -278,5 +276,5 @@ def _problem(told: Any) -> Outcome:
         told.get("domain", ""),
         told.get("message", told.get("detail", "")),
         told.get("metadata", {}),
-        wait_s,
+        float(after.removesuffix("s")) if after else None,
     )

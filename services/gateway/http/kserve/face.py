@@ -19,7 +19,7 @@ from services.gateway.http.front import Front
 from services.gateway.http.kserve.reading import LENGTH_HEADER, asked_of, fields_of
 from services.gateway.http.kserve.writing import answered, encoded, value_of
 from tandem.gateway.v1 import errors_pb2 as errors
-from tandemkit.hosting.relay import Shown
+from tandemkit.hosting.relay import ANYBODY
 from tandemkit.rpc.contract import Method
 
 PATH: Final = "/v2"
@@ -32,8 +32,7 @@ _METHODS: Final = {
 _MODEL: Final = r"/v2/models/{model:.+?}"
 _VERSION: Final = r"/versions/{version:[^/]+}"
 _OPEN: Final = frozenset({PATH, f"{PATH}/health/live", f"{PATH}/health/ready"})
-# Of whoever asks for what is public, and shows nothing.
-_NOBODY: Final = Asked(Shown(""), (), None)
+_ANYBODY: Final = Asked(ANYBODY, (), None)
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -61,14 +60,18 @@ def face(front: Front, body_bytes_max: int) -> Face:
         ),
         web.route("*", f"{PATH}/{{path:.+}}", answers.absent),
     )
-    return Face(PATH, "The Open Inference Protocol (KServe v2).", routes, says, _OPEN)
+    summary = "The Open Inference Protocol (KServe v2)."
+    return Face(PATH, summary, routes, says, _OPEN, is_public=answers.is_public)
 
 
 def says(_request: web.BaseRequest, said: Denied) -> web.Response:
     """As clients of the protocol read it."""
+    value = {"error": said.message, "code": said.code, "reason": said.reason}
+    if said.retry_after:
+        value["retryAfter"] = said.retry_after
     return web.Response(
         status=said.http_status,
-        body=encoded({"error": said.message, "code": said.code, "reason": said.reason}),
+        body=encoded(value),
         content_type=_JSON,
         headers=denied_headers(said),
     )
@@ -80,18 +83,22 @@ class _Answers:
     def __init__(self, front: Front, body_bytes_max: int) -> None:
         self._front, self._body_bytes_max = front, body_bytes_max
 
+    async def is_public(self, request: web.Request) -> bool:
+        """Whether a model is ready, as over gRPC."""
+        return request.match_info.handler == self.model_ready
+
     async def server(self, _request: web.Request) -> web.Response:
         told = await self._front.call(
-            _NOBODY, _METHODS["ServerMetadata"], pb.ServerMetadataRequest()
+            _ANYBODY, _METHODS["ServerMetadata"], pb.ServerMetadataRequest()
         )
         return _said(value_of(told))
 
     async def live(self, _request: web.Request) -> web.Response:
-        told = await self._front.call(_NOBODY, _METHODS["ServerLive"], pb.ServerLiveRequest())
+        told = await self._front.call(_ANYBODY, _METHODS["ServerLive"], pb.ServerLiveRequest())
         return _health("live", is_well=told.live)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        told = await self._front.call(_NOBODY, _METHODS["ServerReady"], pb.ServerReadyRequest())
+        told = await self._front.call(_ANYBODY, _METHODS["ServerReady"], pb.ServerReadyRequest())
         return _health("ready", is_well=told.ready)
 
     async def model_ready(self, request: web.Request) -> web.Response:

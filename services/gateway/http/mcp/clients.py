@@ -50,6 +50,10 @@ class Clients:
             agents=frozenset(filter(None, agents.split(","))),
         )
 
+    def count(self, request: web.Request, times: int) -> None:
+        """Messages that came as one request. Raises Denied."""
+        self._front.count(self._front.asked(request), times, taken=1)
+
     def owner(self, request: web.Request) -> str:
         """Raises Fault."""
         caller = self._front.asked(request).caller

@@ -171,11 +171,14 @@ class _Mcp:
         feed.put(answer, last=True)
 
     async def _batch(self, request: web.Request, values: list[Any]) -> web.Response:
-        """Of clients that know it; all is answered at once. Raises Fault."""
+        """Of clients that know it; all is answered at once. Raises Fault, and Denied
+        where they are more than the caller may ask.
+        """
         version = request.headers.get(versions.VERSION_HEADER, versions.UNNAMED)
         if version != versions.WITH_BATCHES or not 0 < len(values) <= _BATCH_MAX:
             said = f"only {versions.WITH_BATCHES} has several messages at once, up to {_BATCH_MAX}"
             raise Fault(INVALID_REQUEST, said, 400)
+        self._clients.count(request, len(values))
         found = await asyncio.gather(*(self._one_of_many(request, one) for one in values))
         answers = [one for one in found if one is not None]
         return _json(answers) if answers else web.Response(status=HTTPStatus.ACCEPTED)

@@ -50,7 +50,7 @@ def said(denied: Denied) -> dict[str, Any]:
         "message": denied.message,
         "metadata": dict(denied.metadata),
         "violations": dict(denied.violations),
-        "retryAfterSeconds": denied.retry_after_s,
+        "retryAfter": denied.retry_after,
     }
     return {key: value for key, value in told.items() if value}
 

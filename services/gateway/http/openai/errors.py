@@ -143,6 +143,7 @@ def _known(denied: Denied) -> dict[str, object]:
         "domain": denied.domain,
         "metadata": dict(denied.metadata),
         "violations": {place(name): said for name, said in denied.violations.items()},
+        "retryAfter": denied.retry_after,
     }
     return {name: value for name, value in found.items() if value}
 

@@ -128,6 +128,7 @@ class _Answers:
         asked = self._front.asked(request)
         said = await self._body(request)
         messages = completion.requests_of(said)
+        self._front.count(asked, len(messages), taken=1)
         if isinstance(messages[0], pb.StreamCompleteRequest):
             return await self._stream_texts(request, asked, messages, usage=tells_usage(said))
         calls = [self._once(asked, one) for one in messages]
@@ -161,8 +162,10 @@ class _Answers:
                 asked, listing.LIST_EMBEDDING, embedding_pb.ListEmbeddingModelsRequest()
             )
             embedding.check_dimension(wanted, known.models)
+        requests = list(wanted.requests())
+        self._front.count(asked, len(requests), taken=1)
         # What comes in one call is computed together: more of them at once gain nothing.
-        responses = [await self._front.call(asked, EMBED, one) for one in wanted.requests()]
+        responses = [await self._front.call(asked, EMBED, one) for one in requests]
         return _answer(embedding.answer_json(wanted, responses))
 
     async def models(self, request: web.Request) -> web.StreamResponse:

@@ -52,6 +52,8 @@ class Operations:
             operation["requestBody"] = self._body(own, method)
         else:
             operation["parameters"] = [*self._query(own.input_type), *_HEADERS]
+        if method.public:
+            operation["security"] = []
         operation["responses"] = {"200": self._answer(own, method), **problems.of_any_call()}
         return operation | self._facts(own, method, comment)
 

@@ -131,7 +131,7 @@ def problem_schema() -> Schema:
             "retryAfter": {
                 "description": "When to come again.",
                 "type": "string",
-                "pattern": r"^[0-9.e+-]+s$",
+                "pattern": r"^[0-9]+(\.[0-9]{1,3})?s$",
             },
         },
     }

@@ -26,6 +26,7 @@ MEBIBYTE = 1 << 20
 _LITTLE = 4096
 _PATIENCE_S, _STUCK_S = 20.0, 0.3
 # Many times, for it is open to everybody.
+_CHUNKED = b"transfer-encoding: chunked\r\n"
 _PAGE = b"GET /docs/page.js HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100
 
 
@@ -185,6 +186,14 @@ async def test_requests_one_behind_the_other_are_answered_in_their_order(it: Gat
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /health HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n",
         b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1, 1\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: +1\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: a\r\n" + _CHUNKED + _CHUNKED + b"\r\n0",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding : chunked\r\n\r\n0",
         b"GET /\x00 HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ],
 )

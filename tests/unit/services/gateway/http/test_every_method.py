@@ -95,9 +95,9 @@ async def front_of(everybody: Everybody, pool: Any, folder: Path) -> AsyncIterat
         stack.push_async_callback(server.stop, 0)
         wire = await stack.enter_async_context(mesh(address, token=token))
         methods = FleetMethods(wire, clock, has_fleet=True)
-        front = Front(Relay(wire, methods, token, Callers(token)), clock)
+        front = Front(Relay(wire, methods, token, Callers(token)), clock, Rates(settings, clock))
         faces = (rest.face(front, 1 << 20),)
-        guard = Guard(front, faces, Terms((), Origins(()), Rates(settings, clock)))
+        guard = Guard(front, faces, Terms((), Origins(())))
         held = listening.held("127.0.0.1:0", folder)
         await stack.enter_async_context(serving(held, faces, guard, Bounds(100), front.drain))
         headers = {"authorization": token.bearer, "x-tandem-timeout": f"{CALLER_S}s"}

@@ -10,13 +10,22 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandemkit.core.caller_key import CallerKey
 from tests.unit.services.gateway.http.gateways import ADDRESS, Gateway, Probing, gateway
+from tests.unit.services.gateway.http.raw import wire
 
 ECHO = "/api/probe-probe/Echo"
 PAGE = "https://ui.example"
+# Paths of faces, and where each keeps what it says of a failure besides its protocol's words.
+_FACES = {
+    "/api/probe-probe/Echo": (),
+    "/v1/chat/completions": ("error",),
+    "/v2/models/a/infer": (),
+    "/mcp": ("error", "data"),
+}
 
 
 @pytest.fixture
@@ -158,6 +167,30 @@ async def test_every_answer_says_how_browsers_are_to_take_it(it: Gateway) -> Non
             assert "aiohttp" not in told.headers["server"]
 
 
+@pytest.mark.parametrize(
+    "header", ["authorization", "x-api-key", "x-tandem-timeout", "traceparent", "origin"]
+)
+async def test_a_header_that_stands_twice_is_refused(
+    it: Gateway, probing: Probing, header: str
+) -> None:
+    """Whichever the gateway went by, a proxy before it may have gone by the other one."""
+    twice = CIMultiDict([("authorization", it.token.bearer)])
+    twice.update({header: it.token.bearer})
+    twice.add(header, "Bearer wrong")
+    status, problem, headers = await asked(it, headers=twice)
+    assert (status, problem["reason"]) == (400, "HEADER_INVALID")
+    assert problem["metadata"] == {"header": header}
+    assert headers["content-type"] == "application/problem+json"
+    assert probing.metadata == []
+    lists = CIMultiDict([("authorization", it.token.bearer), ("accept", "*/*")])
+    lists.add("accept", "application/json")
+    assert (await asked(it, headers=lists))[0] == 200
+    async with wire(it.url) as caller:
+        await caller.send(b"GET /health HTTP/1.1\r\nhost: localhost\r\n")
+        await caller.send(f"{header.title()}: a\r\n{header}: a\r\n\r\n".encode())
+        assert await caller.status() == 400
+
+
 async def test_a_caller_with_a_key_asks_no_more_often_than_it_may(
     tmp_path: Path, probing: Probing
 ) -> None:
@@ -173,5 +206,13 @@ async def test_a_caller_with_a_key_asks_no_more_often_than_it_may(
         status, problem, headers = await asked(it, headers=ada)
         assert (status, problem["reason"]) == (429, "RATE_EXCEEDED")
         assert headers["retry-after"] in {"1", "2"}
+        assert 0 < float(problem["retryAfter"].removesuffix("s")) <= 2
+        for path, where in _FACES.items():
+            async with it.client.post(f"{it.url}{path}", json={}, headers=ada) as told:
+                value = await told.json()
+                assert (told.status, "retry-after" in told.headers) == (429, True), path
+            for key in where:
+                value = value[key]
+            assert 0 < float(value["retryAfter"].removesuffix("s")) <= 2, path
         assert (await asked(it, headers=bob))[0] == 403
         assert await serves_on(it)

@@ -50,6 +50,8 @@ async def test_probes_need_no_token_and_models_do(asked: Gateway) -> None:
         assert await get("/v2/health/live") == (200, {"live": True})
         assert await get("/v2/health/ready") == (200, {"ready": True})
         assert (await get("/v2"))[1]["version"] == "2"
+        assert await get(f"/v2/models/{MODEL}/ready") == (200, {"ready": True})
+        assert (await get("/v2/models/nobody/ready"))[0] == 503
         status, told = await get(f"/v2/models/{MODEL}")
     assert (status, told["reason"]) == (401, "TOKEN_MISSING")
 
@@ -126,3 +128,23 @@ async def test_other_paths_of_the_protocol_say_that_they_are_not_here(asked: Gat
     assert (status, told["reason"]) == (501, "INFERENCE_FEATURE_UNSUPPORTED")
     status, told = await asked.post("/v2/repository/index", {"ready": True})
     assert [one["name"] for one in told] == [MODEL, "default", "talker/words"]
+
+
+@pytest.mark.parametrize("shown", [{}, {"authorization": "Bearer wrong"}])
+async def test_what_is_public_over_grpc_is_public_over_rest(
+    asked: Gateway, shown: dict[str, str]
+) -> None:
+    """By every name of the agent and with both verbs; nothing else of the same agent is."""
+    live = "ServerLive"
+    async with aiohttp.ClientSession(headers=shown) as nobody:
+        for agent in ("inference.GRPCInferenceService", "KServe"):
+            async with nobody.post(f"{asked.url}/api/{agent}/{live}", json={}) as told:
+                assert (told.status, await told.json()) == (200, {"live": True}), agent
+        async with nobody.get(f"{asked.url}/api/KServe/{live}") as told:
+            assert told.status == 200
+        for path in ("KServe/RepositoryIndex", "KServe/Nothing", "nobody/ServerLive", "KServe"):
+            async with nobody.post(f"{asked.url}/api/{path}", json={}) as told:
+                assert told.status == 401, path
+        origin = {"origin": "https://evil.example"}
+        async with nobody.post(f"{asked.url}/api/KServe/{live}", json={}, headers=origin) as told:
+            assert told.status == 403

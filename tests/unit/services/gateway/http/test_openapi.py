@@ -13,6 +13,7 @@ import pytest_asyncio
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from jsonschema import Draft202012Validator
 
+from inference import grpc_inference_service_pb2 as inference
 from services.gateway.http.directory import Service
 from services.gateway.http.openapi.document import Writer
 from tandem.memory.v1 import errors_pb2 as memory_errors
@@ -83,6 +84,16 @@ async def test_the_document_holds_together(form: Form) -> None:
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*_[A-Za-z]+(_get)?", name) for name in names)
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+async def test_what_is_public_asks_for_no_token() -> None:
+    """All else does, by what the document says of every operation."""
+    service = Service.of(inference.DESCRIPTOR.services_by_name["GRPCInferenceService"])
+    document = Writer(_image()).document([service], Form.PREFERRED)
+    asked = {path.rpartition("/")[2]: one["post"] for path, one in document["paths"].items()}
+    public = {name for name, one in asked.items() if one.get("security") == []}
+    assert public == {"ServerLive", "ServerReady", "ModelReady", "ServerMetadata"}
+    assert document["security"]
 
 
 async def test_every_method_is_there_under_its_agent() -> None:
