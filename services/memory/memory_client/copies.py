@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
@@ -34,6 +34,8 @@ class Copies:
         self._bytes = 0
         self._index: WordIndex[str] = WordIndex()
         self._dropped_s: OrderedDict[str, float] = OrderedDict()
+        # The same of what was not known by its name, the latest at the end.
+        self._dropped: deque[tuple[float, Callable[[Memory], bool]]] = deque()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -54,7 +56,7 @@ class Copies:
     def take(self, memory: Memory, asked_s: float) -> None:
         """What was asked for before a newer version came, or before it was deleted, is too late."""
         name, known = memory.name, self._held.get(memory.name)
-        if asked_s <= self._dropped_s.get(name, -inf):
+        if self._is_late(memory, asked_s):
             return
         if known is not None and known.memory.version > memory.version:
             return
@@ -68,7 +70,7 @@ class Copies:
     def newest(self, memory: Memory, asked_s: float) -> Memory | None:
         """What is known by now, where an answer was overtaken; None where it was deleted."""
         known = self._held.get(memory.name)
-        if asked_s <= self._dropped_s.get(memory.name, -inf):
+        if self._is_late(memory, asked_s):
             return known.memory if known else None
         return known.memory if known and known.memory.version > memory.version else memory
 
@@ -81,14 +83,31 @@ class Copies:
         while next(iter(self._dropped_s.values())) < now_s - _LATE_S:
             self._dropped_s.popitem(last=False)
 
+    def drop_about(self, is_about: Callable[[Memory], bool]) -> list[str]:
+        """All that it holds of are deleted, those on their way too; the names of those here."""
+        names = [name for name, one in self._held.items() if is_about(one.memory)]
+        for name in names:
+            self.drop(name)
+        now_s = self.now_s()
+        self._dropped.append((now_s, is_about))
+        while self._dropped[0][0] < now_s - _LATE_S:
+            self._dropped.popleft()
+        return names
+
     def searched(self, query: str) -> Iterator[Memory]:
         """Those that have words of it, the best first."""
         for name, _ in self._index.search(words(query)):
             yield self._held[name].memory
 
-    def about(self, is_about: Callable[[Memory], bool]) -> list[str]:
-        """Names."""
-        return [name for name, one in self._held.items() if is_about(one.memory)]
+    def _is_late(self, memory: Memory, asked_s: float) -> bool:
+        if asked_s <= self._dropped_s.get(memory.name, -inf):
+            return True
+        for dropped_s, is_about in reversed(self._dropped):
+            if dropped_s < asked_s:
+                break
+            if is_about(memory):
+                return True
+        return False
 
     def _remove(self, name: str) -> None:
         found = self._held.pop(name, None)

@@ -35,9 +35,11 @@ class Matter:
         """
         is_about = selection(request)
         prefix = f"namespaces/{namespace}/"
-        names = [one for one in self._copies.about(is_about) if one.startswith(prefix)]
-        for name in names:
-            self._copies.drop(name)
+
+        def is_meant(memory: Memory) -> bool:
+            return memory.name.startswith(prefix) and is_about(memory)
+
+        names = self._copies.drop_about(is_meant)
         count = len(names)
         for name in dict.fromkeys((*names, *self._names(namespace, is_about))):
             async with self._writing.turns.of(name):
@@ -48,7 +50,8 @@ class Matter:
             await self._draining.sent(set(numbers))
             count += len(numbers)
         await self._journal.scrub()
-        return count
+        # What was stored while others of the journal were taken away.
+        return count + len(self._copies.drop_about(is_meant))
 
     def remains(self) -> list[str]:
         """What may be about anybody, for nobody can tell."""
