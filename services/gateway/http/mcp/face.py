@@ -51,7 +51,7 @@ def face(front: Front, clock: Clock, errands: Errands, body_bytes_max: int) -> F
     connection that asked.
     """
     server = Server(front, clock, comments, _VERSION)
-    mcp = _Mcp(Clients(front), server, Feeds(clock), errands, body_bytes_max)
+    mcp = _Mcp(Clients(front), server, Feeds(clock, errands), errands, body_bytes_max)
     routes = (web.post(PATH, mcp.post), web.get(PATH, mcp.get), web.delete(PATH, mcp.delete))
     return Face(PATH, _SUMMARY, routes, _says)
 
@@ -125,7 +125,7 @@ class _Mcp:
         """Who hangs up cancels the work, unless it can come back for what is left of it."""
         feed, is_kept = exchange.feed, False
         takes_events = EVENTS in request.headers.get("accept", "")
-        task = self._errands.start(self._work(exchange, identity))
+        task = feed.work = self._errands.start(self._work(exchange, identity))
         self._clients.sessions.begin(feed.owner, identity, task)
         try:
             has_begun = await feed.grown(0, ALIVE_S if takes_events else None)
@@ -146,7 +146,7 @@ class _Mcp:
         try:
             return await streamed(request, feed, number, resumable=True)
         finally:
-            self._errands.start(self._feeds.forget_later(feed.name))
+            self._feeds.leave(feed)
 
     async def _work(self, exchange: Exchange, identity: Id) -> None:
         """Puts the response where it is waited for; whatever happens, that has an end."""

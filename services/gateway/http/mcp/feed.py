@@ -12,6 +12,7 @@ from typing import Any
 
 from services.gateway.http.mcp import jsonrpc
 from tandemkit.core.clock import Clock
+from tandemkit.supervise.errands import Errands
 
 _KEEP_S = 60.0
 _KEPT_MAX = 64
@@ -20,7 +21,7 @@ _ID_BYTES = 12
 
 class Feed:
     """The messages of one answer, in order, the last of them the response. `owner` may go on with
-    it; empty: nobody.
+    it; empty: nobody. `work` makes them.
     """
 
     def __init__(self, owner: str = "") -> None:
@@ -30,6 +31,9 @@ class Feed:
         self.has_ended = False
         # Of HTTP, where the response is all there is.
         self.status = 200
+        self.work: asyncio.Task[None] | None = None
+        # Connections that read it, and how often one of them ended.
+        self.readers = self.departures = 0
         self._grown = asyncio.Event()
 
     def put(self, message: Mapping[str, Any], *, last: bool = False) -> None:
@@ -43,6 +47,11 @@ class Feed:
         """Without a response, for a request that was cancelled."""
         self.has_ended = True
         self._wake()
+
+    def abandon(self) -> None:
+        """Nobody can read it any more."""
+        if self.work is not None:
+            self.work.cancel()
 
     async def grown(self, number: int, within_s: float | None = None) -> bool:
         """Whether there are more than `number`, or it has ended, which is waited for so long."""
@@ -60,24 +69,40 @@ class Feed:
 
 
 class Feeds:
-    """Those of connections that may break, 64 of them, for a minute after each connection."""
+    """Those of connections that may break, 64 of them, for a minute after the last connection."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, errands: Errands) -> None:
+        self._clock, self._errands = clock, errands
         self._kept: OrderedDict[str, Feed] = OrderedDict()
 
     def keep(self, feed: Feed) -> None:
-        """From now on."""
+        """For a connection that reads it from now on."""
+        feed.readers += 1
         self._kept[feed.name] = feed
+        self._kept.move_to_end(feed.name)
         while len(self._kept) > _KEPT_MAX:
-            self._kept.popitem(last=False)
+            _, oldest = self._kept.popitem(last=False)
+            if not oldest.readers:
+                oldest.abandon()
 
-    async def forget_later(self, name: str) -> None:
+    def leave(self, feed: Feed) -> None:
+        """That connection is over."""
+        feed.readers -= 1
+        feed.departures += 1
+        if feed.name in self._kept:
+            self._errands.start(self._forget_later(feed.name, feed.departures))
+        elif not feed.readers:
+            feed.abandon()
+
+    async def _forget_later(self, name: str, departures: int) -> None:
         """When who lost the connection would have come back. What made room for others meanwhile
         is not held by who waits here.
         """
         await self._clock.sleep(_KEEP_S)
-        self.forget(name)
+        feed = self._kept.get(name)
+        if feed is not None and not feed.readers and feed.departures == departures:
+            self.forget(name)
+            feed.abandon()
 
     def forget(self, name: str) -> None:
         """Harmless where it is not kept."""
