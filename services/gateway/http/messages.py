@@ -39,7 +39,8 @@ def filled(kind: type[Message], value: Any) -> Message:
             raise _misfit(odd.why, kind, odd.field)
         json_format.ParseDict(value, message, descriptor_pool=_pool(message))
     except _MISFITS as error:
-        said = str(error).splitlines()[0][:_WHY_CHARS_MAX] if str(error) else "it does not fit"
+        # In one line; what the fields are called stands in the second.
+        said = " ".join(str(error).split())[:_WHY_CHARS_MAX] or "it does not fit"
         raise _misfit(said, kind, _at_fault(str(error))) from error
     except RecursionError as error:
         raise _misfit("it is nested too deep", kind, "") from error
@@ -62,7 +63,7 @@ def value_of(content: bytes) -> Any:
 
 def text_of(message: Message) -> str:
     """In one line. Fields without a value are left out, as in every JSON of protobuf's."""
-    return _ENCODE(_dict_of(message))
+    return _ENCODE(dict_of(message))
 
 
 def bytes_of(message: Message) -> bytes:
@@ -72,12 +73,13 @@ def bytes_of(message: Message) -> bytes:
 def part_of(message: Message, field: str) -> bytes:
     """One field of it alone, also where it has no value."""
     name = message.DESCRIPTOR.fields_by_name[field].json_name
-    found = _dict_of(message, always_print_fields_with_no_presence=True)
+    found = dict_of(message, is_whole=True)
     return _ENCODE(found.get(name)).encode()
 
 
-def _dict_of(message: Message, **options: bool) -> dict[str, Any]:
-    pool = _pool(message)
+def dict_of(message: Message, *, is_whole: bool = False) -> dict[str, Any]:
+    """As a value; where it is whole, with the fields that have none."""
+    pool, options = _pool(message), {"always_print_fields_with_no_presence": is_whole}
     try:
         return json_format.MessageToDict(message, descriptor_pool=pool, **options)
     except TypeError:

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
-from services.gateway.http.denied import Denied, denied
+from services.gateway.http import messages
+from services.gateway.http.denied import Denied
 from services.gateway.http.front import Front
 from services.gateway.http.mcp import failures, jsonrpc
 from services.gateway.http.mcp.exchange import Exchange
 from services.gateway.http.mcp.jsonrpc import INVALID_PARAMS, Fault, Params
 from services.gateway.http.mcp.tools import MESSAGES, TRUNCATED, Catalogue, Saying
-from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.clock import Clock
 from tandemkit.rpc.contract import Method
 
@@ -58,14 +57,14 @@ class ToolCalls:
     async def _called(
         self, exchange: Exchange, method: Method, arguments: Params
     ) -> dict[str, Any]:
-        request = message_of(arguments, method)
+        request = messages.filled(method.request, arguments)
         if not method.server_streaming:
             response = await self._front.call(exchange.asked, method, request)
-            return _result(value_of(response), [response])
+            return _result(_value_of(response), [response])
         responses, is_cut = await self._gathered(exchange, method, request)
         if is_cut:
             exchange.log("notice", tool=method.path, truncated=True)
-        written = [value_of(one) for one in responses]
+        written = [_value_of(one) for one in responses]
         return _result({MESSAGES: written, TRUNCATED: is_cut}, responses)
 
     async def _gathered(
@@ -88,35 +87,25 @@ class ToolCalls:
         return found, False
 
 
-def message_of(value: Params, method: Method) -> Message:
-    """The request whose JSON that is. Raises Denied, in words that say what the message has."""
-    try:
-        return ParseDict(value, method.request())
-    except (ParseError, UnicodeEncodeError) as error:
-        reason = errors.ERROR_REASON_MESSAGE_INVALID
-        raise denied(reason, "the arguments are not those of the tool", why=str(error)) from error
+def _value_of(message: Message) -> dict[str, Any]:
+    """With what is empty: to a model a field that lacks says nothing."""
+    return messages.dict_of(message, is_whole=True)
 
 
-def value_of(message: Message) -> dict[str, Any]:
-    """As JSON, with what is empty: to a model a field that lacks says nothing."""
-    written: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
-    return written
-
-
-def _result(value: Mapping[str, Any], messages: Sequence[Message]) -> dict[str, Any]:
+def _result(value: Mapping[str, Any], told: Sequence[Message]) -> dict[str, Any]:
     """The same as a value and as text, and what is text in it as such."""
     content = [{"type": "text", "text": json.dumps(value, ensure_ascii=False)}]
-    if text := _text_in(messages):
+    if text := _text_in(told):
         content.append({"type": "text", "text": text})
     return {"content": content, "structuredContent": value, "isError": False}
 
 
-def _text_in(messages: Sequence[Message]) -> str:
+def _text_in(told: Sequence[Message]) -> str:
     """What one field of bytes holds over all messages, where that is text: JSON has it in base64,
     which no model reads.
     """
     found: dict[str, list[bytes]] = {}
-    for message in messages:
+    for message in told:
         for path, value in _bytes_in(message):
             found.setdefault(path, []).append(value)
     if len(found) != 1:
@@ -141,7 +130,7 @@ def _bytes_in(message: Message, path: str = "") -> Iterator[tuple[str, bytes]]:
 
 def _shown(message: Message) -> str:
     """The beginning of a message, for people who watch it come."""
-    text = jsonrpc.written(MessageToDict(message))
+    text = jsonrpc.written(messages.dict_of(message))
     return (
         text
         if len(text) <= _SHOWN_CHARS_MAX

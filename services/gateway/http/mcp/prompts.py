@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.json_format import MessageToDict
-
+from services.gateway.http import messages
 from services.gateway.http.front import Front
 from services.gateway.http.mcp import jsonrpc
-from services.gateway.http.mcp.calling import message_of
 from services.gateway.http.mcp.exchange import Exchange
 from services.gateway.http.mcp.jsonrpc import INVALID_PARAMS, Fault
 from services.gateway.http.mcp.resources import SCHEME
@@ -104,14 +102,16 @@ class Prompts:
             "limit": _QUOTED_MAX,
         }
         method = await self._front.directory.method(*found.searches)
-        response = await self._front.call(exchange.asked, method, message_of(wanted, method))
-        hits = MessageToDict(response).get("hits", ())
-        messages = [
+        response = await self._front.call(
+            exchange.asked, method, messages.filled(method.request, wanted)
+        )
+        hits = messages.dict_of(response).get("hits", ())
+        frame = [
             _said({"type": "text", "text": f"{found.task}\n\n{_FRAME}"}),
             *(_said(_quote(number, hit[found.quoted])) for number, hit in enumerate(hits, 1)),
             _said({"type": "text", "text": f"{found.argument.capitalize()}: {asked}"}),
         ]
-        return {"description": found.description, "messages": messages}
+        return {"description": found.description, "messages": frame}
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,15 +11,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.json_format import MessageToDict
-
+from services.gateway.http import messages
 from services.gateway.http.asking import Asked
 from services.gateway.http.denied import Denied
 from services.gateway.http.front import Front
 from services.gateway.http.mcp import jsonrpc
-from services.gateway.http.mcp.calling import message_of
 from services.gateway.http.mcp.exchange import Exchange
 from services.gateway.http.mcp.jsonrpc import INVALID_PARAMS, RESOURCE_NOT_FOUND, Fault, Params
+from tandemkit.core.json_value import parsed
 
 SCHEME: Final = "tandem://memory/"
 # What is read of one document; the tool reads on behind it.
@@ -181,9 +180,8 @@ class Resources:
 
     async def _called(self, asked: Asked, of: tuple[str, str], value: Params) -> dict[str, Any]:
         method = await self._front.directory.method(*of)
-        response = await self._front.call(asked, method, message_of(value, method))
-        told: dict[str, Any] = MessageToDict(response)
-        return told
+        response = await self._front.call(asked, method, messages.filled(method.request, value))
+        return messages.dict_of(response)
 
 
 def _resource(kind: Kind, one: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +208,7 @@ def _place(cursor: object, places: Sequence[tuple[str, str]]) -> tuple[int, str]
     if cursor is None:
         return 0, ""
     try:
-        kind, namespace, token = json.loads(base64.urlsafe_b64decode(str(cursor)))
+        kind, namespace, token = parsed(base64.urlsafe_b64decode(str(cursor)).decode())
         return places.index((kind, namespace)), str(token)
     except (ValueError, TypeError) as error:
         message = "the cursor is of no page of this listing; ask without one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -12,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message_factory import GetMessageClass
 
 from services.gateway.http import messages
+from services.gateway.http.denied import Denied
 from tandem.fleet.v1 import plan_pb2 as plan
 
 
@@ -43,4 +45,14 @@ def test_a_contract_of_another_pool_needs_no_types_of_this_process() -> None:
     kind: Any = GetMessageClass(pool.FindMessageTypeByName("tandem.tale.v1.Tale"))
     tale = kind(settings={"type_url": "x/tandem.tale.v1.None", "value": b"a"})
     told = json.loads(messages.text_of(tale))
+    assert told == messages.dict_of(tale, is_whole=True)
     assert told == {"settings": {"@type": "x/tandem.tale.v1.None", "value": "YQ=="}}
+
+
+def test_what_is_no_such_message_says_what_it_has() -> None:
+    """In one line: to whoever guessed a name it says which there are."""
+    with pytest.raises(Denied) as caught:
+        messages.filled(plan.PlannedHost, {"nmae": "h"})
+    (said,) = caught.value.violations.values()
+    assert "Available Fields" in said
+    assert "\n" not in said

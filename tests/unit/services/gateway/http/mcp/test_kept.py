@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,13 @@ async def test_resources_are_listed_page_by_page(it: Gateway) -> None:
     assert pages > 2
 
 
-@pytest.mark.parametrize("cursor", ["x", "", 7, "WyJhIiwgImIiLCAiYyJd", "bnVsbA=="])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "", 7, "WyJhIiwgImIiLCAiYyJd", "bnVsbA=="),
+        pytest.param(base64.b64encode(b"[" * 50_000).decode(), id="deep"),
+    ],
+)
 async def test_a_cursor_of_no_page_is_refused(it: Gateway, cursor: object) -> None:
     """Also one that was given out by somebody else."""
     for method in ("resources/list", "tools/list"):
