@@ -144,7 +144,8 @@ def of_platform(
 
 
 def _cut(text: str) -> str:
-    return text.encode()[:_VALUE_BYTES_MAX].decode(errors="ignore")
+    # Names of files and others' JSON may hold what is no text.
+    return text.encode(errors="replace")[:_VALUE_BYTES_MAX].decode(errors="ignore")
 
 
 def said(reasons: EnumDescriptor, number: int) -> tuple[grpc.StatusCode, str]:

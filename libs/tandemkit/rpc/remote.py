@@ -91,10 +91,13 @@ class RemoteFailure:
         retry = error_details_pb2.RetryInfo()
         retry_after_s = None
         for detail in _status(trailers.get(failure.DETAILS_HEADER)).details:
-            detail.Unpack(info)
-            detail.Unpack(bad)
-            if detail.Unpack(retry):
-                retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+            try:
+                detail.Unpack(info)
+                detail.Unpack(bad)
+                if detail.Unpack(retry):
+                    retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+            except (DecodeError, OverflowError):
+                continue
         return cls(
             code=error.code(),
             message=error.details() or "",

@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from services.gateway.web.addresses import Doorman
-from services.gateway.web.sites import Sites, parsed
+from services.gateway.web.sites import Sites, joined, parsed
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.reach.allowed import Network
@@ -102,12 +101,13 @@ class Visit:
                 target = answer.headers.get("Location", "")
                 if answer.status not in _SENT_ON or not target:
                     content = await self._content(answer)
-                    told = answer.headers.get("Content-Type", "")
-                    return File(str(url), answer.status, told, content, tuple(self._way))
+                    # What is no text in it, no message could hold.
+                    told = answer.headers.get("Content-Type", "").encode("ascii", "replace")
+                    return File(str(url), answer.status, told.decode(), content, tuple(self._way))
             self._way.append(str(url))
             # As browsers do: what was sent is sent on by the two that say so.
             sent = sent if answer.status in _PERMANENT else None
-            url = parsed(urljoin(str(url), target.strip()))
+            url = parsed(joined(str(url), target.strip()))
         raise CallerError(
             errors.ERROR_REASON_REDIRECTS_TOO_MANY,
             "the page sends on and on",

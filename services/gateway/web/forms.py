@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from services.gateway.web.sites import joined
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandem.gateway.v1 import web_page_pb2 as nouns
 from tandemkit.core.errors import CallerError
@@ -63,7 +64,7 @@ def filled(form: nouns.WebForm, values: Mapping[str, Sequence[str]]) -> Filled:
 def _form(node: LexborNode, index: int, url: str) -> nouns.WebForm:
     attributes = node.attrs
     named = attributes.get("name") or attributes.get("id") or ""
-    action = urljoin(url, (attributes.get("action") or "").strip()) or url
+    action = joined(url, (attributes.get("action") or "").strip()) or url
     posts = (attributes.get("method") or "").strip().lower() == "post"
     form = nouns.WebForm(index=index, name=named[:_LABEL_CHARS_MAX], url=action, posts=posts)
     labels = _labels(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 from yarl import URL
 
@@ -56,6 +57,14 @@ class Sites:
             site=url.authority,
             **told,
         )
+
+
+def joined(base: str, target: str) -> str:
+    """Where a page's `target` leads; what is no address stays as it is, and is none to `parsed`."""
+    try:
+        return urljoin(base, target)
+    except ValueError:
+        return target
 
 
 def parsed(text: str) -> URL:

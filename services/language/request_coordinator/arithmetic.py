@@ -82,10 +82,13 @@ class _Reader:
         self._depth = 0
 
     def sum(self) -> Fraction:
+        return self._deeper(lambda: self._row(_SUMS, self._product))
+
+    def _deeper(self, part: Callable[[], Fraction]) -> Fraction:
         self._depth += 1
         if self._depth > _DEPTH_MAX:
-            raise NoSum("it has too many brackets")
-        value = self._row(_SUMS, self._product)
+            raise NoSum("it is nested too deep")
+        value = part()
         self._depth -= 1
         return value
 
@@ -103,9 +106,11 @@ class _Reader:
         return value
 
     def _signed(self) -> Fraction:
-        if self.left and self.left[-1] in {"-", "+"}:
-            return -self._signed() if self.left.pop() == "-" else self._signed()
-        return self._power()
+        is_negative = False
+        while self.left and self.left[-1] in {"-", "+"}:
+            is_negative ^= self.left.pop() == "-"
+        value = self._power()
+        return -value if is_negative else value
 
     def _power(self) -> Fraction:
         value = self._atom()
@@ -114,7 +119,7 @@ class _Reader:
             value /= 100
         if self.left and self.left[-1] == "^":
             self.left.pop()
-            value = _raised(value, self._signed())
+            value = _raised(value, self._deeper(self._signed))
         return value
 
     def _atom(self) -> Fraction:

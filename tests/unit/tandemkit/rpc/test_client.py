@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 
 from tandemkit.rpc import channel, trace
 from tandemkit.rpc.client import mesh
@@ -188,6 +189,17 @@ def test_a_failure_without_details_is_read_as_far_as_it_goes() -> None:
     assert (bare.code, bare.reason, bare.retry_after_s) == (grpc.StatusCode.UNKNOWN, "", None)
     odd = grpc_error(grpc.StatusCode.UNKNOWN, ("grpc-status-details-bin", b"\xff"))
     assert RemoteFailure.of(odd) == bare
+    endless = error_details_pb2.RetryInfo()
+    endless.retry_delay.seconds = 2**62
+    for kind, value in (
+        ("ErrorInfo", b"\xff\xff"),
+        ("RetryInfo", b"\n\x05"),
+        ("RetryInfo", endless.SerializeToString()),
+    ):
+        status = status_pb2.Status()
+        status.details.add(type_url=f"type.googleapis.com/google.rpc.{kind}", value=value)
+        trailer = ("grpc-status-details-bin", status.SerializeToString())
+        assert RemoteFailure.of(grpc_error(grpc.StatusCode.UNKNOWN, trailer)) == bare
 
 
 async def test_a_mesh_that_is_left_is_gone() -> None:

@@ -67,6 +67,21 @@ def test_the_details_of_a_failure_fit_into_the_trailers() -> None:
     assert len(wire) * 4 / 3 < TRAILER_BYTES_MAX
 
 
+def test_a_failure_can_be_told_whatever_it_is_about() -> None:
+    """Also a file's name that is no text, or half a character of somebody's JSON."""
+    refusal = Refusal(
+        grpc.StatusCode.NOT_FOUND,
+        "there is no such file",
+        "FILE_NOT_FOUND",
+        "tandem.utility.v1",
+        {"name": "a\udcff"},
+        [Violation("b\ud800", "c\ud800")],
+    )
+    ((_, wire),) = refusal.trailers()
+    assert b"a?" in wire
+    assert b"b?" in wire
+
+
 def bidirectional(it: Probed, path: str) -> Any:
     """A stream on which nothing has been said yet."""
     method: Any = it.channel.stream_stream(path)

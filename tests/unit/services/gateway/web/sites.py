@@ -55,6 +55,7 @@ async def site() -> AsyncIterator[Site]:
             web.get("/bomb", _bomb),
             web.get("/picture", _picture),
             web.get("/latin", _latin),
+            web.get("/broken", _broken),
             web.get("/never", _never),
         ]
     )
@@ -127,6 +128,11 @@ async def _picture(_request: web.Request) -> web.Response:
 
 async def _latin(_request: web.Request) -> web.Response:
     return web.Response(body="Käse".encode("latin-1"), content_type="text/plain")
+
+
+async def _broken(_request: web.Request) -> web.Response:
+    said = '<p>Some words.</p><form action="http://["><input name="q"></form>'
+    return web.Response(text=said, content_type="text/html")
 
 
 async def _never(request: web.Request) -> web.StreamResponse:

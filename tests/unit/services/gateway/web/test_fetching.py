@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.gateway.web.addresses import Doorman
 from services.gateway.web.fetching import Bounds, visit
+from services.gateway.web.reading import page_of
 from services.gateway.web.sites import Sites, parsed
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
@@ -67,6 +69,25 @@ async def test_m181_a_private_address_behind_a_redirect_is_refused() -> None:
                 await fetched(asked, bounds, **names)
             assert raised.value.reason == errors.ERROR_REASON_ADDRESS_REFUSED
     assert len(local.asked) == 1
+
+
+async def test_a_media_type_that_is_no_text_can_be_told() -> None:
+    """A server may say anything; what it says is answered, and is no defect of ours."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/pl\xffin\r\nContent-Length: 2\r\n\r\n"
+        writer.write(head + b"ab")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://turns.example:{port}/"
+        file = await fetched(url, Bounds(Sites([f"*:{port}"]), _OURS), turns=["127.0.0.1"])
+    assert file.content_type.encode().startswith(b"text/pl?")
+    with pytest.raises(CallerError):
+        page_of(file)
 
 
 def test_addresses_that_stand_for_others_are_refused() -> None:

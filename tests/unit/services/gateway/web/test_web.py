@@ -91,6 +91,15 @@ async def test_what_a_form_does_not_take_is_not_sent(web: Any, local: Site) -> N
     assert set(local.asked) == {"GET /article"}
 
 
+async def test_a_form_that_goes_nowhere_leaves_the_page_readable(web: Any, local: Site) -> None:
+    """It is told as it stands; who sends it hears what is wrong with its address."""
+    url = f"{local.url}/broken"
+    page = (await web.ReadPage(pb.ReadPageRequest(url=url))).page
+    assert "Some words." in page.text
+    found = await refusal(web.SubmitForm(pb.SubmitFormRequest(url=url)))
+    assert found.reason == "URL_INVALID"
+
+
 async def test_m181_what_a_page_redirects_to_is_allowed_anew(web: Any, local: Site) -> None:
     """Another site, another port, another address of this machine, and what is no web."""
     read = web.ReadPage
@@ -104,6 +113,7 @@ async def test_m181_what_a_page_redirects_to_is_allowed_anew(web: Any, local: Si
         ("http://169.254.169.254/latest/meta-data", "SITE_NOT_ALLOWED"),
         ("file:///etc/passwd", "URL_INVALID"),
         ("//user:pass@localhost/", "URL_INVALID"),
+        ("http://[", "URL_INVALID"),
     ):
         found = await refusal(read(pb.ReadPageRequest(url=on + target)))
         assert found.reason == reason, target

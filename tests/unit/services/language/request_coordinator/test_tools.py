@@ -37,6 +37,8 @@ from tests.unit.services.language.request_coordinator.asking import Beside, coor
         ("0.1 + 0.2", "0.3"),
         ("1/3", "0.333333333333 (about; exactly 1/3)"),
         ("-1/8", "-0.125"),
+        ("2^-1", "0.5"),
+        pytest.param(f"{'-' * 990}1 + 1", "2", id="signs"),
     ],
 )
 def test_sums_are_exact(text: str, result: str) -> None:
@@ -45,7 +47,12 @@ def test_sums_are_exact(text: str, result: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3", "3 +", "(1+2", "1/0", "0^-1", "9^9^9", "2^1000^2", "(" * 99 + "1+1", "a+b"]
+    "text",
+    [
+        *("", "3", "3 +", "(1+2", "1/0", "0^-1", "9^9^9", "2^1000^2", "a+b", "1+-"),
+        pytest.param("(" * 99 + "1+1", id="brackets"),
+        pytest.param("^".join(["1"] * 500), id="powers"),
+    ],
 )
 def test_what_is_no_sum_or_too_long_a_one_is_refused(text: str) -> None:
     """At once, whatever it would come to."""
