@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import grpc
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandemkit.cli import running
 from tandemkit.cli.answer_text import UNANSWERED, footer, sources, value_of
-from tandemkit.cli.asking import ROUTES, WITHIN_S, Wanted, answered, failed, said
+from tandemkit.cli.asking import ROUTES, WITHIN_S, Wanted, answered, failed, said, stdin
 from tandemkit.cli.credential import shown_at
 from tandemkit.cli.harmless import json_text
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, examples
@@ -64,7 +63,7 @@ def ask(*, text: tuple[str, ...], address: str, as_json: bool, **more: Any) -> N
     Behind the answer stands on what it stands, which backend gave it, and how long it took. Who
     should have had a part in it and had none is said on stderr. Exits 1 where nobody knows.
     """
-    question = sys.stdin.read() if text == (_STDIN,) else " ".join(text)
+    question = stdin().read() if text == (_STDIN,) else " ".join(text)
     if not question.strip():
         raise Refusal("there is nothing to ask: give a text, or - for what stands on stdin.")
     wanted = Wanted(**more)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 import grpc
@@ -46,7 +47,7 @@ class Wanted:
 
     def request(self, text: str) -> pb.StreamAskRequest:
         return pb.StreamAskRequest(
-            text=text,
+            text=text.encode(errors="surrogateescape").decode(errors="replace"),
             namespace=self.namespace,
             model=self.model,
             session=self.session,
@@ -78,6 +79,13 @@ async def _events(
     stub: Any = rpc.RequestCoordinatorServiceStub(channel)
     async for event in resuming(stub.StreamAsk, request, patience=_PATIENCE, timeout=within_s):
         yield event
+
+
+def stdin() -> TextIO:
+    """Bytes in it that are no text are marked as such: a diff may hold some."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin
 
 
 def said(text: str) -> None:

@@ -94,7 +94,7 @@ class Carrier:
     def _take(self, line: bytes) -> None:
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             _say(_failure(None, "a line is no JSON", _PARSE_ERROR))
             return
         if not isinstance(value, dict):
@@ -112,7 +112,7 @@ class Carrier:
         """A notification: of those there are, two have a consequence."""
         match value.get("method"):
             case "notifications/cancelled":
-                params = value.get("params") or {}
+                params = _object(value.get("params"))
                 if task := self._running.get(json.dumps(params.get("requestId"))):
                     task.cancel()
             case "notifications/initialized" if not self._is_listening:
@@ -152,8 +152,8 @@ class Carrier:
 
     def _headers(self, value: Mapping[str, Any]) -> dict[str, str]:
         shown = dict((self._token.header,))
-        params = value.get("params") or {}
-        version = (params.get("_meta") or {}).get(_VERSION_KEY)
+        params = _object(value.get("params"))
+        version = _object(params.get("_meta")).get(_VERSION_KEY)
         if version is None:
             agreed = {"mcp-protocol-version": self._version} if self._version else {}
             return shown | ({} if value.get("method") == "initialize" else agreed)
@@ -167,7 +167,7 @@ class Carrier:
         if result is not None and asked.get("method") == "initialize":
             self._version = result["protocolVersion"]
         elif result is not None and asked.get("method") == "logging/setLevel":
-            self._wanted["level"] = asked["params"]["level"]
+            self._wanted["level"] = str(_object(asked.get("params")).get("level", ""))
 
     async def _listen(self) -> None:
         """What comes unasked, from this gateway or the next one: then there may be other tools."""
@@ -200,6 +200,11 @@ def _safe(value: str) -> str:
     if is_plain and not (value.startswith("=?base64?") and value.endswith("?=")):
         return value
     return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """What is none is the gateway's to refuse."""
+    return value if isinstance(value, dict) else {}
 
 
 def _why(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import click
 
 from tandemkit.cli import running
 from tandemkit.cli.ask import terms
-from tandemkit.cli.asking import Wanted
+from tandemkit.cli.asking import Wanted, stdin
 from tandemkit.cli.chatting import LEAVE, Talk
 from tandemkit.cli.output import EXIT_NO, Refusal, as_json, examples
 
@@ -51,7 +51,7 @@ def chat(*, session: str | None, address: str, as_json: bool, **more: Any) -> No
     with asyncio.Runner() as runner:
         runner.run(talk.open(address))
         try:
-            for line in _typed() if is_person else map(str.strip, sys.stdin):
+            for line in _typed() if is_person else map(str.strip, stdin()):
                 if line in LEAVE:
                     break
                 if line:

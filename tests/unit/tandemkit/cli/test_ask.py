@@ -74,7 +74,7 @@ class Prompt:
     def asked(self) -> list[pb.StreamAskRequest]:
         return self._coordinator.asked
 
-    async def type(self, command: click.Command, *words: str, told: str = "") -> Result:
+    async def type(self, command: click.Command, *words: str, told: str | bytes = "") -> Result:
         arguments = [*words, "--address", self._address]
         invoke = functools.partial(CliRunner().invoke, command, arguments, input=told)
         return await asyncio.to_thread(invoke)
@@ -132,6 +132,17 @@ async def test_what_nobody_knows_is_exit_one(tmp_path: Path) -> None:
     assert "./tandem" in failed.exception.message
     assert isinstance(empty.exception, Refusal)
     assert empty.exception.exit_code == 2
+
+
+async def test_bytes_that_are_no_text_are_asked_as_such(tmp_path: Path) -> None:
+    """A diff may hold some, and a shell's word; what is around them is asked all the same."""
+    async with prompt(tmp_path) as one:
+        piped = await one.type(ask, "-", told=b"a\xffb")
+        typed = await one.type(ask, "a\udcffb")
+        talked = await one.type(chat, told=b"a\xffb\nsecond\n")
+    assert [piped.exit_code, typed.exit_code, talked.exit_code] == [0, 0, 0]
+    texts = [request.text for request in one.asked]
+    assert texts == ["a\ufffdb", "a\ufffdb", "a\ufffdb", "second"]
 
 
 async def test_a_conversation_has_one_session_through_a_pipe(tmp_path: Path) -> None:

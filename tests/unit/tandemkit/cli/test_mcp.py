@@ -175,8 +175,21 @@ async def test_a_line_that_is_no_json_is_told_so(
 ) -> None:
     """And those behind it are taken."""
     async with Server().serving(tmp_path) as carrier:
-        await carrier.carry(_lines(b"{", b"", PING))
-    assert [one.get("error", {}).get("code") for one in _told(capsys)] == [-32700, None]
+        await carrier.carry(_lines(b"{", b"", b"[" * 100_000, b"\xff", PING))
+    codes = [one.get("error", {}).get("code") for one in _told(capsys)]
+    assert codes == [-32700, -32700, -32700, None]
+
+
+@pytest.mark.parametrize("params", [[1], "x", {"_meta": "x"}, {"_meta": [1]}, None])
+async def test_odd_parameters_are_the_gateways_to_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], params: object
+) -> None:
+    """They are carried like all others, and what is answered to them too."""
+    asked = {**PING, "method": "tools/call", "params": params}
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+    async with Server().serving(tmp_path) as carrier:
+        await carrier.carry(_lines(cancelled, asked, {**asked, "method": "logging/setLevel"}))
+    assert [one["result"] for one in _told(capsys)] == [{}, {}]
 
 
 async def test_a_gateway_that_is_away_is_told_and_no_end(
