@@ -6,9 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Final
 
-from services.memory.knowledge_base import ledger, names, refusal
+from services.memory.knowledge_base import ledger, names, refusal, turns
 from services.memory.knowledge_base.folders import Jail
 from services.memory.knowledge_base.intake import EPOCH, Intake
 from services.memory.knowledge_base.ledger import Entry, Item, Order
@@ -176,6 +177,9 @@ def _accepted(
     order = _order(request, space_key(database, namespace), ingest_id)
     there = ledger.find(database, order.space, ingest_id)
     if there is None:
+        waiting = None if request.ingest_id else turns.waiting(database, order)
+        if waiting is not None:
+            return waiting
         _check_room(database)
         return ledger.accept(database, order, now_us)
     if there.digest != order.digest:
@@ -199,7 +203,9 @@ def _order(request: pb.IngestDocumentsRequest, space: int, ingest_id: str) -> Or
     subjects = tuple(request.subjects)
     if request.HasField("folder"):
         folder = request.folder
-        return Order(space, ingest_id, folder.path, tuple(folder.patterns), subjects)
+        # One folder has one name, however it is spelled.
+        path = str(PurePosixPath(folder.path))
+        return Order(space, ingest_id, path, tuple(folder.patterns), subjects)
     items = tuple(_item(one, subjects) for one in request.documents.documents)
     return Order(space, ingest_id, subjects=subjects, items=items, is_listed=True)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from services.memory.knowledge_base import folders, ledger, shelf
+from services.memory.knowledge_base import folders, ledger, shelf, turns
 from services.memory.knowledge_base.ledger import Entry, Item
 from services.memory.knowledge_base.library import Library
 from services.memory.knowledge_base.reading import Text
@@ -79,7 +79,7 @@ class Intake:
             await self._due.wait()
             self._due.clear()
             try:
-                while keys := await self._library.read(ledger.running):
+                while keys := await self._library.read(turns.due):
                     for key in keys:
                         await self._step(key)
                         self.watched.tell(key)
@@ -169,7 +169,10 @@ class Intake:
 
     async def _remove_gone(self, one: Entry) -> int:
         found = await self._library.read(lambda database: list(ledger.gone(database, one)))
-        keys = [key for key, path in found if folders.selects(one.patterns, path)]
+        found = [(key, path) for key, path in found if folders.selects(one.patterns, path)]
+        # What came since it was listed others may have taken in.
+        there = await self._sources.there(one) if found else frozenset()
+        keys = [key for key, path in found if path not in there]
         for start in range(0, len(keys), _REMOVED_AT_ONCE):
             part = keys[start : start + _REMOVED_AT_ONCE]
             await self._library.write(partial(_remove, one=one, keys=part))

@@ -10,6 +10,8 @@ from tandemkit.storage.subjects import DEFAULT_NAMESPACE
 
 # The platform's own documents.
 OWN_NAMESPACE: Final = "tandem-docs"
+# Theirs, and not one that anybody could name: what it has comes with the ingest.
+OWN_FOLDER: Final = "tandem:docs"
 _NAME = re.compile(r"namespaces/(?P<namespace>[^/]+)/(?P<kind>[a-z]+)/(?P<id>[^/]+)")
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from services.memory.knowledge_base.ledger import Item, Order
+from services.memory.knowledge_base.names import OWN_FOLDER
 from services.memory.knowledge_base.reading import FORM
 from services.memory.knowledge_base.sections import WEIGHT
 from services.memory.knowledge_base.sources import document_id
 from tandem.memory.v1 import document_pb2 as documents
 from tandemkit.storage.vectors.wire import label_messages
 
-# Not a folder that anybody could name: what it has comes with the ingest.
-FOLDER: Final = "tandem:docs"
 _TOP: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 _BELOW: Final = "docs"
 # Why something was decided, and what it was once, answers few questions of whoever uses it.
@@ -53,7 +52,7 @@ def order(root: Path | None) -> Order | None:
     for one in items:
         told.update(hashlib.sha256(one.path.encode()).digest())
         told.update(hashlib.sha256(one.content).digest() + one.labels)
-    return Order(0, f"own-{told.hexdigest()[:24]}", FOLDER, items=items, is_listed=True)
+    return Order(0, f"own-{told.hexdigest()[:24]}", OWN_FOLDER, items=items, is_listed=True)
 
 
 def _files(root: Path) -> Iterator[tuple[str, bytes]]:

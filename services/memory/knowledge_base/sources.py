@@ -10,6 +10,7 @@ from typing import Final
 
 from services.memory.knowledge_base.folders import FileTooLarge, Jail
 from services.memory.knowledge_base.ledger import Entry, Item
+from services.memory.knowledge_base.names import OWN_FOLDER
 from services.memory.knowledge_base.reading import Text, read
 from tandem.memory.v1 import ingest_pb2 as nouns
 from tandemkit.core import log
@@ -48,9 +49,6 @@ class Sources:
 
     async def listed(self, one: Entry) -> list[Item]:
         """What its folder has. Raises FolderRefused, FolderMissing, TooMany."""
-        files = await asyncio.to_thread(
-            self.jail.files, one.folder, one.patterns, self.limits.documents_max
-        )
         return [
             Item(
                 document_id("f", f"{one.folder}\0{path}".encode()),
@@ -60,8 +58,19 @@ class Sources:
                 one.subjects,
                 b"",
             )
-            for path in files
+            for path in await self._files(one)
         ]
+
+    async def there(self, one: Entry) -> frozenset[str]:
+        """Paths that its folder has now: none where its documents came with the order. Raises the
+        same.
+        """
+        return frozenset() if one.folder == OWN_FOLDER else frozenset(await self._files(one))
+
+    async def _files(self, one: Entry) -> list[str]:
+        return await asyncio.to_thread(
+            self.jail.files, one.folder, one.patterns, self.limits.documents_max
+        )
 
     async def filled(self, one: Entry, item: Item) -> Item:
         """With its content. Raises FileGone, FileTooLarge besides."""
