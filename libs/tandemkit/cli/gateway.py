@@ -24,5 +24,5 @@ def screen(url: str) -> str:
     return (
         f"\n\nOver HTTP it answers at {url}, with the same token:\n"
         '  curl -H "authorization: Bearer $(cat "$TANDEM_TOKEN_FILE")" '
-        f"{url}/api/utility-toolbox/MeasureText?text=hello"
+        f'"{url}/api/utility-toolbox/MeasureText?text=hello"'
     )

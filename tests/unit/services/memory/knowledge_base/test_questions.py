@@ -44,6 +44,13 @@ ANSWERED = [
     ("What does the toolbox do?", "docs/design/utility.md", "tool"),
     ("How are traces sampled?", "docs/design/tracing.md", "trace"),
     ("What happens to a call when an instance is suspended?", "docs/design/pools.md", "suspended"),
+    ("How do I stop the fleet?", "docs/questions.md", "./tandem down"),
+    ("How do I see the logs of an agent?", "docs/questions.md", "./tandem logs"),
+    ("How do I make a backup?", "docs/questions.md", "./tandem checkpoint"),
+    ("How do I upgrade to a new version?", "docs/questions.md", "git pull"),
+    ("How do I connect a second machine?", "docs/questions.md", "hosts.key"),
+    ("Where is the data stored?", "docs/questions.md", "$TANDEM_HOME"),
+    ("How do I use my own language model?", "docs/questions.md", "backends:"),
 ]
 NOT_ANSWERED = [
     "What is the capital of France?",
