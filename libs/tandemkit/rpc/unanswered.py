@@ -17,9 +17,10 @@ LATE: Final = "the answer did not come within the call's time"
 
 # By how gRPC's core, the same beneath Python and Node, words it; the first that fits counts.
 _UNAVAILABLE: Final = (
-    ("xDS channel for server", NO_CONTROL),
+    # For a while after control was away this may also say so.
     ("EDS resource ~nowhere", NO_INSTANCE),
     ("contains no localities", NOBODY),
+    ("xDS channel for server", NO_CONTROL),
     ("failed to connect", NOT_THERE),
     ("connections to all backends failing", NOT_THERE),
     ("connection refused", NOT_THERE),

@@ -21,6 +21,7 @@ SAID = [
     (NO_HOST, unanswered.NOBODY),
     (NO_HOST.replace("agents", "~nowhere"), unanswered.NO_INSTANCE),
     (NO_CONTROL, unanswered.NO_CONTROL),
+    (NO_HOST.replace("localities", "localities; xDS channel for server a: b"), unanswered.NOBODY),
     ("Socket closed", unanswered.BROKEN),
     ("recvmsg:Connection reset by peer", unanswered.BROKEN),
     ("the disk is gone", "the disk is gone"),
