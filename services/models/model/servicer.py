@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 from services.models.model.catalog import DEFAULT, Catalog
 from services.models.model.refusal import answering
 from services.models.model.resume import Resumable
-from services.models.model.tries import Part, Seat, Tries, answered, streamed
+from services.models.model.tries import Answer, Part, Seat, Tries, answered, streamed
 from tandem.models.v1 import errors_pb2 as errors
 from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
@@ -57,15 +57,11 @@ class Models(rpc.ModelServiceServicer):
         return pb.ListBackendsResponse(backends=found)
 
     async def Chat(self, request: pb.ChatRequest, _context: Context) -> pb.ChatResponse:
-        created_ns = int(self._clock.now().timestamp() * 1e9)
-        with answering():
-            answer = await answered(
-                await self._tries(request.model),
-                lambda seat: seat.place.backend.chat(seat.model, request),
-            )
-        answer.response_id = _name("chat")
-        answer.created.FromNanoseconds(created_ns)
-        return answer
+        return await self._answered(
+            "chat",
+            request.model,
+            lambda seat: seat.place.backend.chat(seat.model, request),
+        )
 
     async def StreamChat(
         self, request: pb.StreamChatRequest, _context: Context
@@ -81,15 +77,11 @@ class Models(rpc.ModelServiceServicer):
                 yield part
 
     async def Complete(self, request: pb.CompleteRequest, _context: Context) -> pb.CompleteResponse:
-        created_ns = int(self._clock.now().timestamp() * 1e9)
-        with answering():
-            answer = await answered(
-                await self._tries(request.model),
-                lambda seat: seat.place.backend.complete(seat.model, request),
-            )
-        answer.response_id = _name("text")
-        answer.created.FromNanoseconds(created_ns)
-        return answer
+        return await self._answered(
+            "text",
+            request.model,
+            lambda seat: seat.place.backend.complete(seat.model, request),
+        )
 
     async def StreamComplete(
         self, request: pb.StreamCompleteRequest, _context: Context
@@ -103,6 +95,17 @@ class Models(rpc.ModelServiceServicer):
         async with aclosing(parts):
             async for part in parts:
                 yield part
+
+    async def _answered(
+        self, kind: str, model: str, ask: Callable[[Seat], Awaitable[Answer]]
+    ) -> Answer:
+        """With a name of that kind, and when it was begun."""
+        created_ns = int(self._clock.now().timestamp() * 1e9)
+        with answering():
+            answer = await answered(await self._tries(model), ask)
+        answer.response_id = _name(kind)
+        answer.created.FromNanoseconds(created_ns)
+        return answer
 
     async def _streamed(
         self,
