@@ -162,7 +162,11 @@ async def _is_in_time_where_a_host_is_frozen(fleet: Checkout) -> None:
         told = await _asked(fleet, QUESTION, "--within-s", str(_WITHIN_S))
         # Of which the command's own start is the least.
         assert stopwatch_s() - begun_s < 2 * _WITHIN_S
-        assert "NOBODY_ANSWERED" in told["error"]["message"]
+        # Or its supervisor was so quick that another one answered.
+        if "error" in told:
+            assert "NOBODY_ANSWERED" in told["error"]["message"]
+        else:
+            assert fleet.pids()["memory"] != pid
         assert (await _asked(fleet, "What is 3 + 4?"))["answer"] == "7"
     finally:
         # Unless its supervisor has killed it by now.
