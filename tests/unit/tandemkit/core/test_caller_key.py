@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 
 import pytest
@@ -30,12 +31,19 @@ def test_a_key_says_what_it_was_made_of(token: Token) -> None:
 
 @given(place=st.integers(0, 200), letter=st.characters(codec="ascii", categories=["L", "N", "P"]))
 def test_a_key_that_was_changed_anywhere_is_none(token: Token, place: int, letter: str) -> None:
-    """Also at its end, where base64 has room for letters that mean the same."""
+    """Whatever is put in place of whatever letter."""
     shown = ADA.signed(token)
     place %= len(shown)
     changed = shown[:place] + letter + shown[place + 1 :]
     if changed != shown:
         assert read(changed) is None or not is_signed(changed, token)
+
+
+def test_a_key_has_one_last_letter(token: Token) -> None:
+    """Though four of base64 stand for the same bits there."""
+    shown = ADA.signed(token)
+    letters = string.ascii_letters + string.digits + "-_="
+    assert [one for one in letters if is_signed(shown[:-1] + one, token)] == [shown[-1]]
 
 
 def test_another_fleets_key_is_none(token: Token) -> None:
