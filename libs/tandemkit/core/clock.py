@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 from tandemkit.core import wall_timer
@@ -13,7 +13,8 @@ from tandemkit.core import wall_timer
 # For how long something took, never for when it is due: a stopwatch that no test needs to turn
 # back.
 stopwatch_s = time.perf_counter
-_SCHEDULED = Path("/proc/thread-self/schedstat")
+_LINE_BYTES_MAX = 128
+_SCHEDULED = "/proc/thread-self/schedstat"
 # For so short a time the loop's own timers are cheaper than one of the kernel's, and nobody minds
 # a clock that is set meanwhile.
 _SOON_S = 1.0
@@ -25,7 +26,12 @@ def wanted_s() -> float:
     """
     had_s = time.process_time()
     try:
-        _ran_ns, waited_ns, _slices = _SCHEDULED.read_bytes().split()
+        # Not as a Path: a call that comes after a pause waits for this.
+        file = os.open(_SCHEDULED, os.O_RDONLY)
+        try:
+            _ran_ns, waited_ns, _slices = os.read(file, _LINE_BYTES_MAX).split()
+        finally:
+            os.close(file)
     except OSError:  # no Linux, or a kernel that does not count it
         return had_s
     return had_s + int(waited_ns) / 1e9

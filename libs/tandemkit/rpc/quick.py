@@ -148,7 +148,7 @@ def _within(name: str, check: Sure) -> Sure:
 def _of_items(name: str, check: Sure) -> Sure:
     def every(message: Any) -> bool:
         items = getattr(message, name)
-        return len(items) <= _ITEMS_MAX and all(check(item) for item in items)
+        return len(items) <= _ITEMS_MAX and all(map(check, items))
 
     return every
 
@@ -156,4 +156,5 @@ def _of_items(name: str, check: Sure) -> Sure:
 def _all(checks: list[Sure]) -> Sure:
     if len(checks) == 1:
         return checks[0]
-    return lambda message: all(check(message) for check in checks)
+    # Not `all`, whose generator takes half as long again: this runs for every request.
+    return lambda message: False not in [check(message) for check in checks]

@@ -25,6 +25,12 @@ _HEADERS: Final = {
 }
 
 
+class _Response(web.StreamResponse):
+    """Whose head leaves with the first event, in one packet: the client wakes once."""
+
+    _send_headers_immediately = False
+
+
 class Events:
     """One answer that was begun. After `quiet_s` without an event it says that it goes on."""
 
@@ -73,7 +79,7 @@ async def events(
     """Ends with `[DONE]`; what is denied meanwhile is the last event instead, of which clients make
     an exception.
     """
-    response = web.StreamResponse(headers={**_HEADERS, **headers})
+    response = _Response(headers={**_HEADERS, **headers})
     await response.prepare(request)
     told = Events(response, quiet_s)
     try:
