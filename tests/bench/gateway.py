@@ -1,7 +1,8 @@
 """What the gateway adds to a chat with a language model, beside LiteLLM's proxy in front of the
-same one: both are asked by turns, and the model directly between them. Of each the latency that it
-adds, the CPU time of all its processes, and how long a stream's first token takes; and how long
-calls without a model take where a hundred ask at once.
+same one, and beside two processes that pass it on and do nothing else: all are asked by turns, and
+the model directly between them. Of each the latency that it adds, the CPU time of all its
+processes, and how long a stream's first token takes; and how long calls without a model take where
+a hundred ask at once.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ from tandemkit.core.environment import Environment
 from tandemkit.supervise.processes import Command, supervised_process
 from tandemkit.testing.model_servers import MODEL, ModelServer, model_server
 from tandemkit.testing.parts import free_ports, short_folder
+from tests.bench._bare_relay import bare_relay
 from tests.bench._usage import cpu_s
-from tests.cluster.gateway_fleet import HOSTS, MODEL_NAME, gateway_fleet
+from tests.cluster.gateway_fleet import APART, MODEL_NAME, Hosts, gateway_fleet
 
-DIRECT, OURS, THEIRS = "the model's server", "tandem", "litellm"
+DIRECT, BARE, OURS = "the model's server", "bare relay", "tandem"
+TOGETHER, THEIRS = "in one host", "litellm"
 _LITELLM_KEY = "sk-Of4LoopbackAlone"
 _PATH, _MEASURE = "/chat/completions", "/api/utility-toolbox/MeasureText"
 _READY_S = 120.0
 _TOKEN_S = 0.005
+_ONE_HOST: Hosts = {"gateway": ["gateway-*", "models-*"]}
 
 
 @dataclass(frozen=True)
@@ -138,12 +142,18 @@ async def rounds(
 
 
 @asynccontextmanager
-async def tandem(backend: ModelServer) -> AsyncIterator[Way]:
+async def tandem(name: str, backend: ModelServer, hosts: Hosts = APART) -> AsyncIterator[Way]:
     """As the laptop has them: the gateway in one host, the models in another."""
-    async with gateway_fleet(backend) as it:
+    async with gateway_fleet(backend, hosts=hosts) as it:
         pids = it.checkout.pids()
-        passed = tuple(pids[name] for name in HOSTS)
-        yield Way(OURS, f"{it.url}/v1", MODEL_NAME, it.token, passed)
+        passed = tuple(pids[host] for host in hosts)
+        yield Way(name, f"{it.url}/v1", MODEL_NAME, it.token, passed)
+
+
+@asynccontextmanager
+async def bare(backend: ModelServer, folder: Path) -> AsyncIterator[Way]:
+    async with bare_relay(backend.address, folder) as (url, passed):
+        yield Way(BARE, f"{url}/v1", MODEL, "none", passed)
 
 
 @asynccontextmanager
@@ -180,7 +190,7 @@ def told(found: dict[str, Measured], at_once: int) -> dict[str, Any]:
     direct = found[DIRECT]
     base_s, first_s = direct.latencies_s, direct.first_token_s
     result: dict[str, Any] = {"callers": at_once}
-    for name in (OURS, THEIRS):
+    for name in (BARE, OURS, TOGETHER, THEIRS):
         one = found[name]
         cpu_ms = statistics.median(one.cpu_ms)
         result[name] = {
@@ -211,10 +221,12 @@ async def measure(count: int) -> AsyncIterator[dict[str, Any]]:
         folder = Path(stack.enter_context(short_folder()))
         backend = await enter(model_server())
         direct = Way(DIRECT, f"{backend.address}/v1", MODEL, "none")
-        ours, theirs = await enter(tandem(backend)), await enter(litellm(backend, python, folder))
+        ours = await enter(tandem(OURS, backend))
+        together = await enter(tandem(TOGETHER, backend, _ONE_HOST))
+        theirs = await enter(litellm(backend, python, folder))
         connector = aiohttp.TCPConnector(limit=0)
         load = Load(await enter(aiohttp.ClientSession(connector=connector)))
-        ways = [direct, ours, theirs]
+        ways = [direct, await enter(bare(backend, folder)), ours, together, theirs]
         await rounds(load, backend, ways, 20, 2)
         for at_once in (1, 8, 32):
             yield told(await rounds(load, backend, ways, count, at_once), at_once)
@@ -240,16 +252,17 @@ def _text(one: dict[str, Any]) -> str:
             f"(100 wanted), p99 {one['without_a_model_p99_ms']:.1f} ms (500 wanted)"
         )
     lines = [f"{one['callers']} callers, beside the model's server itself:"]
-    for name in (OURS, THEIRS):
+    for name in (BARE, OURS, TOGETHER, THEIRS):
         each = one[name]
         low, high = each["cpu_ms_spread"]
         lines.append(
-            f"  {name:8} +{each['added_p50_ms']:.2f} ms p50, +{each['added_p99_ms']:.2f} ms p99, "
+            f"  {name:11} +{each['added_p50_ms']:.2f} ms p50, +{each['added_p99_ms']:.2f} ms p99, "
             f"first token +{each['first_token_added_p50_ms']:.2f} ms p50, "
             f"{each['cpu_ms']:.2f} ms CPU ({low:.2f} to {high:.2f}): "
             f"{each['requests_per_cpu_s']:.0f} requests per CPU second"
         )
-    return "\n".join([*lines, f"  {one['requests_per_cpu_s_ratio']:.1f} times as many"])
+    more = f"  {OURS} has {one['requests_per_cpu_s_ratio']:.1f} times as many as {THEIRS}"
+    return "\n".join([*lines, more])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from services.gateway.http.agent import AGENT as GATEWAY
 from services.gateway.http.listening import ADDRESS_FILE
@@ -18,7 +19,9 @@ from tandemkit.testing.model_servers import MODEL, ModelServer
 from tandemkit.testing.parts import short_folder
 from tests.cluster.fleets import SERVED, Checkout
 
-HOSTS = ("gateway", "models")
+# The agents of each host.
+Hosts: TypeAlias = Mapping[str, Sequence[str]]
+APART: Hosts = {name: [f"{name}-*"] for name in ("gateway", "models")}
 MODEL_NAME = f"here/{MODEL}"
 
 
@@ -37,14 +40,17 @@ class GatewayFleet:
 
 @asynccontextmanager
 async def gateway_fleet(
-    backend: ModelServer, *others: Agent, more: Mapping[str, object] | None = None
+    backend: ModelServer,
+    *others: Agent,
+    more: Mapping[str, object] | None = None,
+    hosts: Hosts = APART,
 ) -> AsyncIterator[GatewayFleet]:
     """One that serves the models of `backend`; `more` are settings, by agent."""
     models = {"backends": [{"name": "here", "openai": {"base_url": f"{backend.address}/v1"}}]}
     settings = {GATEWAY.name: {"address": "127.0.0.1:0"}, MODELS.name: models, **(more or {})}
     with short_folder() as folder:
         write_checkout(folder, (*SERVED, GATEWAY, KSERVE, MODELS, *others), settings)
-        _apart(folder / "deploy" / "fleet")
+        _place(hosts, folder / "deploy" / "fleet")
         checkout = Checkout(folder)
         try:
             assert (await checkout.told("up", "-d"))["serving"]
@@ -55,10 +61,9 @@ async def gateway_fleet(
             await checkout.tandem("down")
 
 
-def _apart(fleet: Path) -> None:
-    """A host each for the gateway and the models."""
-    groups = [{"name": name, "agents": [f"{name}-*"]} for name in HOSTS]
-    placed = [{"group": name} for name in HOSTS]
+def _place(hosts: Hosts, fleet: Path) -> None:
+    groups = [{"name": name, "agents": list(agents)} for name, agents in hosts.items()]
+    placed = [{"group": name} for name in hosts]
     for path, more in (("layout/groups.yaml", groups), ("profiles/laptop.yaml", placed)):
         told = json.loads((fleet / path).read_text())
         told["groups"] += more
