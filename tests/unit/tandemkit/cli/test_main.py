@@ -91,11 +91,11 @@ def test_a_failure_is_json_where_json_was_asked_for(
 def test_what_is_no_utf_8_is_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """As a terminal of another character set sends it, or a file of bytes."""
+    """As a terminal of another character set sends it; a question alone is asked all the same."""
     wrong = b"caf\xe9".decode(errors="surrogateescape")
-    monkeypatch.setattr(sys, "stdin", StringIO(f"{wrong}\n"))
-    asked = [command, "-", "--address", "127.0.0.1:1"]
-    assert run(monkeypatch, *(asked if command == "ask" else (command, *asked[2:]))) == 2
+    monkeypatch.setattr(sys, "stdin", StringIO("hello\n"))
+    words = ("-",) if command == "ask" else ()
+    assert run(monkeypatch, command, *words, "--model", wrong, "--address", "127.0.0.1:1") == 2
     assert capsys.readouterr().err.startswith("tandem: what is given as text has to be UTF-8")
 
 
