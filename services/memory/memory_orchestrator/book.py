@@ -120,8 +120,8 @@ class Book:
         """Those that are there, to be replaced."""
         return await held(self.store, places)
 
-    async def scrub(self) -> tuple[str, ...]:
-        return await self._state.scrub()
+    async def scrub(self, *, thoroughly: bool) -> tuple[str, ...]:
+        return await self._state.scrub(thoroughly=thoroughly)
 
     async def _held(self, place: Place) -> Held:
         return (await held(self.store, [place])).get(place, NOTHING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -40,7 +40,7 @@ class Desk:
         self._functional: frozenset[str] = frozenset()
         self._mib_max = INDEX_MIB_MAX
         # Deletions that come at the same time share one emptying of the log.
-        self._scrubbing: GroupCommit[None, tuple[str, ...]] = GroupCommit(self._scrubbed)
+        self._scrubbing: GroupCommit[bool, tuple[str, ...]] = GroupCommit(self._scrubbed)
 
     def limit(self, functional_predicates: Iterable[str], index_mib_max: int) -> None:
         self._functional = frozenset(folded(one) for one in functional_predicates)
@@ -103,7 +103,7 @@ class Desk:
     async def delete(self, request: pb.DeleteMemoryRequest) -> pb.DeleteMemoryResponse:
         place = Place.of(request.name)
         was_there = await self.forget(place, request.expected_version)
-        remains = await self._scrubbing.do(None)
+        remains = await self.scrub()
         return pb.DeleteMemoryResponse(was_there=was_there, remains=remains)
 
     async def forget(self, place: Place, expected_version: int = 0) -> bool:
@@ -159,14 +159,14 @@ class Desk:
         # The last, so that one who comes after a kill goes on.
         await self._book.alter(place, edit)
 
-    async def scrub(self) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
         """What was deleted so far is in no file any more, but for what the sentences say."""
-        return await self._scrubbing.do(None)
+        return await self._scrubbing.do(thoroughly)
 
-    async def _scrubbed(self, wanted: Iterable[None]) -> list[tuple[str, ...]]:
+    async def _scrubbed(self, wanted: Sequence[bool]) -> list[tuple[str, ...]]:
         # Behind it nobody needs to begin anew who has heard all of it.
         await self._indices.follow()
-        remains = await self._book.scrub()
+        remains = await self._book.scrub(thoroughly=any(wanted))
         return [remains for _ in wanted]
 
     def _now(self) -> Timestamp:

@@ -36,7 +36,7 @@ class Subjects:
                 places = [place for place, _ in part[start : start + _AT_ONCE]]
                 gone = await asyncio.gather(*(self._desk.forget(place) for place in places))
                 count += sum(gone)
-        remains = await self._desk.scrub()
+        remains = await self._desk.scrub(thoroughly=True)
         await self._indices.tidy(namespace_of(request.namespace))
         return subject_pb2.DeleteSubjectResponse(deleted=count, remains=remains)
 

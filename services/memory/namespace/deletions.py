@@ -162,7 +162,7 @@ class Deletions:
 
         done = await self._state.change(deletion.name, nouns.Deletion, edit)
         await self._around.past.note(done)
-        if more := await self._state.scrub():
+        if more := await self._state.scrub(thoroughly=True):
 
             def add(deletion: nouns.Deletion) -> None:
                 deletion.remains[:] = sorted({*deletion.remains, *more})

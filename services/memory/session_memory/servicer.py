@@ -106,7 +106,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
             if request.whole_namespace:
                 for name in self._shelf.names(namespace):
                     await self._sessions.delete(name)
-            remains = await self._shelf.scrub()
+            remains = await self._shelf.scrub(thoroughly=True)
         return subjects.DeleteSubjectResponse(deleted=deleted, remains=remains)
 
     async def ExportSubject(

@@ -115,9 +115,9 @@ class Shelf:
         self.records.pop(name, None)
         self._held.pop(name, None)
 
-    async def scrub(self) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
         """What was deleted is in no file any more, but for what the sentences say."""
-        return await self._state.scrub()
+        return await self._state.scrub(thoroughly=thoroughly)
 
     async def _remove(
         self, name: str, dialogue: Dialogue, numbers: list[int], others: list[Change]

@@ -8,7 +8,15 @@ from contextlib import asynccontextmanager
 from tandemkit.core.errors import Failure
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.group_commit import GroupCommit
-from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
+from tandemkit.storage.postgres_pool import (
+    LOG_REMAINS,
+    Connection,
+    Pool,
+    pool,
+    rewritten,
+    rows_of,
+    transaction,
+)
 from tandemkit.storage.state.protocol import (
     GONE_MAX,
     KEYS_END,
@@ -71,8 +79,9 @@ INSERT INTO tandem_state (owner, key, content, version) VALUES (%s, %s, %s, %s)
 ON CONFLICT (owner, key) DO UPDATE SET content = excluded.content, version = excluded.version
 """
 _REMAINS = (
-    "PostgreSQL keeps deleted rows in the files of its tables until they are vacuumed and the room "
-    "is used again, and in its write-ahead log until that is recycled; its backups are its owner's"
+    "PostgreSQL keeps deleted rows in the file of the table tandem_state until it is rewritten "
+    "(VACUUM FULL), and in its write-ahead log until that is overwritten; its replicas and backups "
+    "are its owner's"
 )
 _FOUND = "SELECT key, content, version FROM tandem_state WHERE owner = %s AND key = ANY(%s)"
 _DELETE = """
@@ -152,8 +161,9 @@ class PostgresState:
             rows = await rows_of(connection, _ENTRIES, *part)
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
 
-    async def scrub(self) -> tuple[str, ...]:
-        return (_REMAINS,)
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+        is_rewritten = thoroughly and await rewritten(self._connections, "tandem_state")
+        return (LOG_REMAINS if is_rewritten else _REMAINS,)
 
     async def _commit(self, batch: Sequence[Sequence[Change]]) -> Sequence[int | Failure]:
         """Writers of one owner take turns anyway, so those that wait share one."""

@@ -124,9 +124,10 @@ class StateStore(Protocol):
     ) -> tuple[Entry, ...]:
         """Those whose keys begin so and stand behind `after`, in the order of their keys."""
 
-    async def scrub(self) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
         """What was deleted or replaced so far is in no file of the store any more, but for what the
-        sentences say, which is beyond a client's reach.
+        sentences say. `thoroughly` also has a server write its files anew, as far as it does that
+        for a client: others of that server may have to wait for a moment.
         """
 
 

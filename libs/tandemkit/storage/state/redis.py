@@ -7,6 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.reach.redis import RedisConnection, RedisServer
 from tandemkit.storage.state.protocol import (
     GONE_MAX,
@@ -106,8 +107,10 @@ _REMAINS = (
     "Redis keeps deleted values in its append-only file and snapshots until it rewrites them "
     "(BGREWRITEAOF, BGSAVE); its replicas and backups are its owner's"
 )
-
-
+_REWRITING = (
+    "Redis is rewriting its append-only file, which has deleted values until that is done, and its "
+    "snapshots have them until the next one (BGSAVE); its replicas and backups are its owner's"
+)
 _KEYS = ("values", "versions", "keys", "writes", "changed", "gone", "forgotten")
 
 
@@ -159,11 +162,26 @@ class RedisState:
         rows = await self._read(_ENTRIES, first, f"({prefix}{KEYS_END}", str(limit))
         return tuple(Entry(key.decode(), Stored(value, int(number))) for key, value, number in rows)
 
-    async def scrub(self) -> tuple[str, ...]:
-        return (_REMAINS,)
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+        return (_REWRITING if thoroughly and await self._rewrites() else _REMAINS,)
 
     async def aclose(self) -> None:
         await self._connection.aclose()
+
+    async def _rewrites(self) -> bool:
+        """Whether it has begun to, where it has such a file."""
+
+        async def begin(redis: Redis) -> bool:
+            if not (await redis.info("persistence"))["aof_enabled"]:
+                return False
+            await redis.bgrewriteaof()
+            return True
+
+        try:
+            return await self._connection.once(begin)
+        except (Refused, Unreachable):
+            # It may be forbidden, or one is under way that began before.
+            return False
 
     async def _read(self, script: str, *arguments: str) -> Any:
         return await self._connection.again(lambda redis: self._run(redis, script, arguments))

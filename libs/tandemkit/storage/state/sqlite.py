@@ -125,7 +125,7 @@ class SqliteState:
         rows = await self._reader.do(lambda database: database.execute(_ENTRIES, part).fetchall())
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
 
-    async def scrub(self) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
         # The keys of what was deleted say something too.
         await self._writer.do(_forget_all)
         await self._writer.scrub()

@@ -64,7 +64,10 @@ _LOOK_MIN, _LOOK_MAX = 100, 1000
 class PostgresVectors:
     """`tandemkit.storage.vectors.protocol.VectorStore`, from `postgres_vectors`."""
 
-    remains = "PostgreSQL frees what was deleted when it vacuums its tables"
+    remains = (
+        "PostgreSQL keeps deleted vectors in the files of their tables until those are rewritten "
+        "(VACUUM FULL), and in its write-ahead log until that is overwritten"
+    )
 
     def __init__(self, connections: Pool) -> None:
         self._pool = connections

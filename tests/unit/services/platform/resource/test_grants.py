@@ -36,8 +36,8 @@ class SlowDisk:
     ) -> tuple[Entry, ...]:
         return tuple(await self._store.entries(prefix, after, limit))
 
-    async def scrub(self) -> tuple[str, ...]:
-        return await self._store.scrub()
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+        return await self._store.scrub(thoroughly=thoroughly)
 
     async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
         return await self._store.found(keys)

@@ -76,8 +76,8 @@ class Counted:
         self._count()
         return await self._store.changed(since, limit)
 
-    async def scrub(self) -> tuple[str, ...]:
-        return await self._store.scrub()
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+        return await self._store.scrub(thoroughly=thoroughly)
 
     def _count(self) -> None:
         self.asked += 1

@@ -75,8 +75,8 @@ class Lossy:
     ) -> tuple[Entry, ...]:
         return await self._store.entries(prefix, after, limit)
 
-    async def scrub(self) -> tuple[str, ...]:
-        return await self._store.scrub()
+    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+        return await self._store.scrub(thoroughly=thoroughly)
 
 
 class Callee:
