@@ -37,6 +37,8 @@ MEMORIES: Final = "tandem.memory.v1.AnswerService"
 _SHARE: Final = 0.6
 _WITHIN_S: Final = 10.0
 _QUESTION_CHARS_MAX: Final = 2000
+# Who, when, and what is somebody's own: people tell that, and documents seldom do.
+_PERSONAL: Final = re.compile(r"(?i)^\W*(?:when|who|whose)\b|^(?!\W*how\b).*\b(?:my|our)\b")
 _MARK: Final = re.compile(r"\[(\d{1,3})\]")
 _LACKS: Final = {
     answering.ANSWER_LACK_SOURCE_UNREACHABLE: "a source that it asks did not answer",
@@ -51,8 +53,9 @@ _DEGRADED: Final = {
 
 
 class Knowledge:
-    """Both are asked at once. What documents say stands before what was remembered, and the answer
-    is by whoever has the first word in it.
+    """Both are asked at once. What documents say stands before what was remembered, and behind it
+    where somebody asks who, when, or for something of their own. The answer is by whoever has the
+    first word in it.
     """
 
     def __init__(
@@ -79,7 +82,10 @@ class Knowledge:
         for _answer, shortfalls in heard:
             for shortfall in shortfalls:
                 yield shortfall
-        whole = _together([answer for answer, _shortfalls in heard])
+        answers = [answer for answer, _shortfalls in heard]
+        if _PERSONAL.search(asked.text):
+            answers.sort(key=lambda one: one.answerer.service != MEMORIES)
+        whole = _together(answers)
         if whole.text and has_hand:
             async for said in self._writer.written(asked, whole):
                 yield said

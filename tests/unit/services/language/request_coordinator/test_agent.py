@@ -202,6 +202,30 @@ async def test_documents_and_memories_answer_together(tmp_path: Path, beside: Be
     ]
 
 
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("When is the pump primed?", "memories"),
+        ("Who closes a leak?", "memories"),
+        ("What is our wax for?", "memories"),
+        ("How do I prime my pump?", "documents"),
+        ("What closes a leak?", "documents"),
+    ],
+)
+async def test_what_people_told_stands_first_where_it_is_theirs(
+    tmp_path: Path, beside: Beside, question: str, first: str
+) -> None:
+    """A date that somebody had remembered is not looked for behind pages of documents."""
+    beside.memories = beside.recall
+    async with coordinating(tmp_path, beside) as agent:
+        asked = pb.AskRequest(text=question, route=nouns.ROUTE_KNOWLEDGE)
+        answer = await agent.Ask(asked)
+    assert [one.number for one in answer.citations] == [1, 2]
+    assert answer.citations[0].name.split("/")[2] == first
+    assert answer.answer.index("[1]") < answer.answer.index("[2]")
+    assert (answer.answerer.service == MEMORIES) == (first == "memories")
+
+
 async def test_a_session_of_another_namespace_is_refused(tmp_path: Path, beside: Beside) -> None:
     """What one may read does not say where one may write."""
     request = pb.AskRequest(text=QUESTION, session="namespaces/team-a/sessions/one")
