@@ -8,6 +8,7 @@ is away.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final, NamedTuple
 
 from tandem.memory.v1 import errors_pb2 as errors
 from tandem.memory.v1 import namespace_pb2 as nouns
@@ -17,11 +18,12 @@ from tandemkit.rpc.callers import AGENTS, CALLERS, OPERATOR, caller
 from tandemkit.rpc.current import SERVING
 from tandemkit.storage.subjects import DEFAULT_NAMESPACE
 
-__all__ = ["Right", "Rules", "caller", "check", "check_fleet", "check_named"]
+__all__ = ["Reasons", "Right", "Rules", "caller", "check", "check_fleet", "check_named"]
 # The agents that ask. Each asks for its own callers, and calls the others as itself.
 KEEPERS = f"{AGENTS}memory-"
 # These ask for their own callers too: the first only read, the others write what they are told to.
-READERS, WRITERS = f"{AGENTS}models-", f"{AGENTS}language-"
+READERS = f"{AGENTS}models-", f"{AGENTS}gateway-kserve"
+WRITERS = f"{AGENTS}language-"
 # Of namespaces without rules of their own, until the fleet says otherwise.
 UNRULED = (nouns.AccessRule(callers=[f"{AGENTS}*"], right=nouns.RIGHT_WRITE),)
 _RETRY_S = 0.5
@@ -35,6 +37,17 @@ class Right(IntEnum):
     READ = nouns.RIGHT_READ
     WRITE = nouns.RIGHT_WRITE
     OWN = nouns.RIGHT_OWN
+
+
+class Reasons(NamedTuple):
+    """What a family calls its refusals: those of NAMESPACE_FORBIDDEN and RULES_UNKNOWN."""
+
+    forbidden: int
+    unknown: int
+
+
+# Those of tandem.memory.v1. Where the numbers differ, a family says its own.
+MEMORY: Final = Reasons(errors.ERROR_REASON_NAMESPACE_FORBIDDEN, errors.ERROR_REASON_RULES_UNKNOWN)
 
 
 class Rules:
@@ -57,8 +70,8 @@ class Rules:
             rules = self._own.get(namespace, self.unruled)
             fitting = (rule.right for rule in rules if _fits(who, rule))
             found = Right(max(fitting, default=Right.NONE))
-            if who.startswith((READERS, WRITERS)):
-                found = max(found, Right.READ if who.startswith(READERS) else Right.WRITE)
+            if who.startswith((*READERS, WRITERS)):
+                found = max(found, Right.WRITE if who.startswith(WRITERS) else Right.READ)
             if len(self._found) >= _KNOWN_MAX:
                 self._found.clear()
             self._found[who, namespace] = found
@@ -77,7 +90,7 @@ class Rules:
 _NO_FLEET = Rules(nouns.AccessRecord())
 
 
-def check(namespace: str, right: Right) -> str:
+def check(namespace: str, right: Right, reasons: Reasons = MEMORY) -> str:
     """The namespace by its name, where the caller has that right. Raises CallerError
     NAMESPACE_FORBIDDEN, and TransientError RULES_UNKNOWN where the fleet has told no rules yet.
     """
@@ -87,7 +100,7 @@ def check(namespace: str, right: Right) -> str:
     rules = _rules()
     if rules.right(who, namespace) >= right:
         return namespace
-    raise _forbidden(rules, who, namespace, right)
+    raise _forbidden(rules, who, (namespace, right), reasons)
 
 
 def check_named(name: str, right: Right) -> str:
@@ -99,13 +112,13 @@ def check_named(name: str, right: Right) -> str:
     return check(namespace or "-", right)
 
 
-def check_fleet() -> None:
+def check_fleet(reasons: Reasons = MEMORY) -> None:
     """For what belongs to no namespace: the operator and the family's agents have it. Raises as
     `check` does.
     """
     who = caller()
     if who != OPERATOR and not who.startswith(KEEPERS):
-        raise _forbidden(_rules(), who, "", Right.OWN)
+        raise _forbidden(_rules(), who, ("", Right.OWN), reasons)
 
 
 def _rules() -> Rules:
@@ -115,13 +128,14 @@ def _rules() -> Rules:
 
 
 def _forbidden(
-    rules: Rules, who: str, namespace: str, right: Right
+    rules: Rules, who: str, needed: tuple[str, Right], reasons: Reasons
 ) -> CallerError | TransientError:
     if not rules.is_known:
-        reason, said = errors.ERROR_REASON_RULES_UNKNOWN, "no control has told yet who may do what"
-        return TransientError(reason, said, retry_after_s=_RETRY_S)
+        said = "no control has told yet who may do what"
+        return TransientError(reasons.unknown, said, retry_after_s=_RETRY_S)
+    namespace, right = needed
     return CallerError(
-        errors.ERROR_REASON_NAMESPACE_FORBIDDEN,
+        reasons.forbidden,
         "the caller has not the right that the call needs; whoever owns the namespace gives it by "
         "its rules",
         caller=who,

@@ -13,12 +13,13 @@ from google.protobuf.message import Message
 from services.gateway.kserve import sampling
 from services.gateway.kserve.models import LISTING_S, Asked, Given, Model
 from services.gateway.kserve.parameters import check_known, chosen, worded
-from services.gateway.kserve.refusal import bad_tensor
+from services.gateway.kserve.refusal import RIGHTS, bad_tensor
 from services.gateway.kserve.tensors import ANY, BYTES, Form, Texts
 from tandem.models.v1 import chat_pb2 as nouns
 from tandem.models.v1 import model_pb2
 from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
+from tandemkit.hosting import access
 from tandemkit.rpc import validation
 from tandemkit.rpc.remote import calling
 from tandemkit.rpc.resuming import resuming
@@ -109,8 +110,9 @@ def _is_chat(asked: Asked) -> bool:
 
 def _request(asked: Asked, request: Any) -> Message:
     """Filled, and within its contract: the refusal of the agent would not say which of our inputs
-    it is about.
+    it is about. The agent is asked in our name, so our caller's right is looked at here.
     """
+    access.check(worded(asked.parameters.own, _NAMESPACE), access.Right.READ, RIGHTS)
     prompt, own = _decoded(asked.inputs[TEXT][0], TEXT), asked.parameters.own
     request.model = asked.model.name
     if given := asked.inputs.get(SAMPLING):

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from tandem.gateway.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError
+from tandemkit.hosting.access import Reasons
 
+# Of refusals by rights.
+RIGHTS = Reasons(errors.ERROR_REASON_NAMESPACE_FORBIDDEN, errors.ERROR_REASON_RULES_UNKNOWN)
 _RETRY_S = 1.0
 # What callers sent stands in it, and a status has to fit into headers.
 _CHARS_MAX = 240

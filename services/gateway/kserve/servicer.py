@@ -15,11 +15,12 @@ from inference import model_config_pb2 as configs
 from services.gateway.kserve.desk import Desk
 from services.gateway.kserve.ledger import Ledger
 from services.gateway.kserve.models import Model
-from services.gateway.kserve.refusal import no_memory, no_settings, unsupported
+from services.gateway.kserve.refusal import RIGHTS, no_memory, no_settings, unsupported
 from services.gateway.kserve.repository import Repository
 from services.gateway.kserve.tensors import BYTES, Form
 from tandemkit.core.errors import CallerError, Failure, TransientError
 from tandemkit.core.redaction import redacted
+from tandemkit.hosting import access
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.failure import Refused
 from tandemkit.rpc.remote import CallFailed
@@ -117,6 +118,7 @@ class Kserve(rpc.GRPCInferenceServiceServicer):
     async def ModelStatistics(
         self, request: pb.ModelStatisticsRequest, _context: Context
     ) -> pb.ModelStatisticsResponse:
+        access.check_fleet(RIGHTS)
         name, version = request.name, request.version
         if name:
             # Also one that nobody has asked yet has its account.
@@ -138,6 +140,7 @@ class Kserve(rpc.GRPCInferenceServiceServicer):
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, _context: Context
     ) -> pb.RepositoryModelLoadResponse:
+        access.check_fleet(RIGHTS)
         for name in request.parameters:
             raise unsupported(f"models are loaded as they are, without `{name}`", name)
         with _in_their_words():
@@ -147,6 +150,7 @@ class Kserve(rpc.GRPCInferenceServiceServicer):
     async def RepositoryModelUnload(
         self, request: pb.RepositoryModelUnloadRequest, _context: Context
     ) -> pb.RepositoryModelUnloadResponse:
+        access.check_fleet(RIGHTS)
         for name in request.parameters:
             if name != _DEPENDENTS:
                 raise unsupported(f"models are unloaded without `{name}`", name)

@@ -10,6 +10,7 @@ from services.memory.embedding.refusal import embedding, of_another_space, unkno
 from tandem.memory.v1 import embedding_pb2 as nouns
 from tandem.memory.v1 import embedding_service_pb2 as pb
 from tandem.memory.v1 import embedding_service_pb2_grpc as rpc
+from tandemkit.hosting import access
 from tandemkit.ml.embedding.protocol import Embedder, Lane, Purpose, Space
 from tandemkit.reach.failure import Refused
 from tandemkit.rpc.context import Context
@@ -33,13 +34,16 @@ class Embeddings(rpc.EmbeddingServiceServicer):
     async def EmbedTexts(
         self, request: pb.EmbedTextsRequest, _context: Context
     ) -> pb.EmbedTextsResponse:
+        keep = _KEEPS.get(request.keep, Keep.PROCESS)
+        if keep is Keep.MACHINE:
+            access.check_fleet()
         model = self._model(request.model)
         wanted, embedder = _asked(request), model.desk.embedder
         _check(wanted, embedder.space)
         purpose = _PURPOSES.get(request.purpose, Purpose.PASSAGE)
         with embedding():
             texts = [embedder.phrased(text, purpose) for text in request.texts]
-            found = await model.desk.embed(texts, _lane(), _KEEPS.get(request.keep, Keep.PROCESS))
+            found = await model.desk.embed(texts, _lane(), keep)
         space = embedder.space
         _check(wanted, space)
         return pb.EmbedTextsResponse(

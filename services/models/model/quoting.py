@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from services.models.model.refusal import readable
 from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
 from tandem.models.v1 import chat_pb2 as chat
 from tandemkit.ml.generation.quotes import Ask, Quoted
@@ -15,10 +14,9 @@ Documents: TypeAlias = Callable[[knowledge.AskRequest], Awaitable[knowledge.AskR
 
 
 def quoting(documents: Documents) -> Ask:
-    """They are asked in our name, so our caller's right is looked at here."""
+    """They are asked in our name: our caller's right was looked at before."""
 
     async def ask(question: str, namespace: str) -> Quoted:
-        readable(namespace)
         said = await documents(knowledge.AskRequest(question=question, namespace=namespace))
         return Quoted(
             said.answer if said.is_answered else "",

@@ -8,7 +8,7 @@ from typing import Final
 
 from tandem.models.v1 import errors_pb2 as errors
 from tandemkit.core.errors import CallerError, TransientError, TriedError
-from tandemkit.hosting import access
+from tandemkit.hosting.access import Reasons
 from tandemkit.ml.generation.protocol import (
     ContextTooLong,
     ConversationRefused,
@@ -20,6 +20,8 @@ from tandemkit.ml.generation.protocol import (
 from tandemkit.ml.servers.server import Crowded, Passing
 from tandemkit.reach.failure import Refused, Unreachable
 
+# Of refusals by rights.
+RIGHTS: Final = Reasons(errors.ERROR_REASON_NAMESPACE_FORBIDDEN, errors.ERROR_REASON_RULES_UNKNOWN)
 _AGAIN_S: Final = 5.0
 _REASONS: Final[Mapping[type[Refused], errors.ErrorReason.ValueType]] = {
     KeyMissing: errors.ERROR_REASON_KEY_MISSING,
@@ -48,17 +50,3 @@ def answering() -> Iterator[None]:
     except Refused as error:
         reason = _REASONS.get(type(error), errors.ERROR_REASON_BACKEND_REFUSED)
         raise CallerError(reason, error.message, **error.metadata) from error
-
-
-def readable(namespace: str) -> None:
-    """Where the caller may read the namespace. Its refusals have our own family's reasons."""
-    try:
-        access.check(namespace, access.Right.READ)
-    except CallerError as error:
-        reason = errors.ERROR_REASON_NAMESPACE_FORBIDDEN
-        raise CallerError(reason, error.message, **error.metadata) from error
-    except TransientError as error:
-        reason = errors.ERROR_REASON_RULES_UNKNOWN
-        raise TransientError(
-            reason, error.message, retry_after_s=error.retry_after_s, **error.metadata
-        ) from error

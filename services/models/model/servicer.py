@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from services.models.model.catalog import DEFAULT, Catalog
-from services.models.model.refusal import answering
+from services.models.model.refusal import RIGHTS, answering
 from services.models.model.resume import Resumable
 from services.models.model.tries import Answer, Part, Seat, Tries, answered, streamed
 from tandem.models.v1 import errors_pb2 as errors
@@ -16,10 +16,13 @@ from tandem.models.v1 import model_service_pb2 as pb
 from tandem.models.v1 import model_service_pb2_grpc as rpc
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import CallerError
+from tandemkit.hosting import access
 from tandemkit.ml.generation.protocol import ModelGone
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import TokenInvalid, page_of
 
+# Of texts that are gone on with, which nothing is quoted for.
+_NO_NAMESPACE = ""
 _PAGE = 100
 _PAGE_MAX = 1000
 
@@ -53,10 +56,12 @@ class Models(rpc.ModelServiceServicer):
     async def ListBackends(
         self, _request: pb.ListBackendsRequest, _context: Context
     ) -> pb.ListBackendsResponse:
+        access.check_fleet(RIGHTS)
         found = (place.look() for place in self._catalog.places.values())
         return pb.ListBackendsResponse(backends=found)
 
     async def Chat(self, request: pb.ChatRequest, _context: Context) -> pb.ChatResponse:
+        access.check(request.namespace, access.Right.READ, RIGHTS)
         return await self._answered(
             "chat",
             request.model,
@@ -66,6 +71,7 @@ class Models(rpc.ModelServiceServicer):
     async def StreamChat(
         self, request: pb.StreamChatRequest, _context: Context
     ) -> AsyncIterator[pb.StreamChatResponse]:
+        access.check(request.namespace, access.Right.READ, RIGHTS)
         resumable: Resumable[pb.StreamChatResponse] = Resumable(request, "chat", self._clock)
         parts = self._streamed(
             resumable,
@@ -77,6 +83,7 @@ class Models(rpc.ModelServiceServicer):
                 yield part
 
     async def Complete(self, request: pb.CompleteRequest, _context: Context) -> pb.CompleteResponse:
+        access.check(_NO_NAMESPACE, access.Right.READ, RIGHTS)
         return await self._answered(
             "text",
             request.model,
@@ -86,6 +93,7 @@ class Models(rpc.ModelServiceServicer):
     async def StreamComplete(
         self, request: pb.StreamCompleteRequest, _context: Context
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
+        access.check(_NO_NAMESPACE, access.Right.READ, RIGHTS)
         resumable: Resumable[pb.StreamCompleteResponse] = Resumable(request, "text", self._clock)
         parts = self._streamed(
             resumable,

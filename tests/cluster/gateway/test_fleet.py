@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import pytest
 import pytest_asyncio
 
+from inference import grpc_inference_service_pb2 as inference
+from inference import grpc_inference_service_pb2_grpc as inference_rpc
 from services.gateway.http.agent import AGENT as GATEWAY
+from services.gateway.kserve.agent import AGENT as KSERVE
+from services.memory.embedding.agent import AGENT as EMBEDDING
 from services.memory.namespace.agent import AGENT as NAMESPACE
+from services.models.model.agent import AGENT as MODELS
 from tandemkit.core.token import Token
+from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.testing.checkouts import write_checkout
+from tandemkit.testing.model_servers import MODEL, model_server
 from tandemkit.testing.parts import short_folder
 from tests.cluster.eventually import eventually
 from tests.cluster.fleets import SERVED, Checkout
 
 pytestmark = pytest.mark.cluster
 MEASURE = "/api/utility-toolbox/MeasureText"
+TEXTS, TALKER = "hashes", f"here/{MODEL}"
+_SAID = {"datatype": "BYTES", "shape": [1], "data": ["a pump"]}
+_TALKS: dict[str, object] = {
+    "/v1/chat/completions": {"model": TALKER, "messages": [{"role": "user", "content": "a"}]},
+    "/v1/completions": {"model": TALKER, "prompt": "a"},
+    f"/v2/models/{TALKER}/infer": {"inputs": [{"name": "text_input", **_SAID}]},
+    "/api/models-model/Chat": {
+        "model": TALKER,
+        "messages": [{"role": "CHAT_ROLE_USER", "content": "a"}],
+    },
+}
+_EMBEDS: dict[str, object] = {
+    "/v1/embeddings": {"model": TEXTS, "input": "a pump"},
+    f"/v2/models/{TEXTS}/infer": {"inputs": [{"name": "text", **_SAID}]},
+    "/api/memory-embedding/EmbedTexts": {"texts": ["a pump"]},
+}
 
 
 @dataclass(frozen=True)
@@ -42,18 +67,29 @@ class Asking:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fleet() -> AsyncIterator[Checkout]:
-    """Its gateway has a host of its own, as on a laptop."""
+    """Its gateway has a host of its own, as on a laptop, and a model whose server is here."""
     with short_folder() as folder:
-        settings = {GATEWAY.name: {"address": "127.0.0.1:0"}}
-        write_checkout(folder, (*SERVED, NAMESPACE, GATEWAY), settings)
-        _put(folder / "layout/groups.yaml", {"name": "gateway", "agents": ["gateway-*"]})
-        _put(folder / "profiles/laptop.yaml", {"group": "gateway"})
-        checkout = Checkout(folder)
-        try:
-            assert (await checkout.told("up", "-d"))["serving"]
+        async with model_server() as server, _running(folder, f"{server.address}/v1") as checkout:
             yield checkout
-        finally:
-            await checkout.tandem("down")
+
+
+@asynccontextmanager
+async def _running(folder: Path, base_url: str) -> AsyncIterator[Checkout]:
+    settings = {
+        GATEWAY.name: {"address": "127.0.0.1:0"},
+        EMBEDDING.name: {"models": [{"name": TEXTS, "hashing": {}}]},
+        MODELS.name: {"backends": [{"name": "here", "openai": {"base_url": base_url}}]},
+    }
+    agents = (*SERVED, NAMESPACE, EMBEDDING, MODELS, GATEWAY, KSERVE)
+    write_checkout(folder, agents, settings)
+    _put(folder / "layout/groups.yaml", {"name": "gateway", "agents": ["gateway-*"]})
+    _put(folder / "profiles/laptop.yaml", {"group": "gateway"})
+    checkout = Checkout(folder)
+    try:
+        assert (await checkout.told("up", "-d"))["serving"]
+        yield checkout
+    finally:
+        await checkout.tandem("down")
 
 
 def _put(path: Path, group: object) -> None:
@@ -97,7 +133,8 @@ async def test_methods_of_the_fleet_are_tools(fleet: Checkout) -> None:
     key = (await fleet.told("token", "for", "bob"))["key"]
     _, told = await Asking(operator.url, f"Bearer {key}").post("/mcp", listing)
     shown = {one["name"] for one in told["result"]["tools"]}
-    assert shown == {one for one in tools if one.startswith("memory-namespace_")}
+    opened = "memory-namespace_", "models-model_"
+    assert shown == {one for one in tools if one.startswith(opened)}
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -128,6 +165,65 @@ async def test_a_key_of_a_caller_has_the_rights_that_rules_give_it(fleet: Checko
     assert (await operator.post(path, {}))[0] == 200
     status, told = await ada.post(path, {})
     assert (status, told.get("reason", "")) in {(200, ""), (403, "NAMESPACE_FORBIDDEN")}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_callers_with_keys_ask_models_on_every_face(fleet: Checkout) -> None:
+    """Language models by the right to read the namespace, what embeds without any; a key that is
+    none is refused in the words of each protocol.
+    """
+    operator = await _asking(fleet)
+    rules = [{"callers": ["callers/ada"], "right": "RIGHT_READ"}]
+    put = {"namespace": {"name": "namespaces/default", "rules": rules}}
+    assert (await operator.post("/api/memory-namespace/PutNamespace", put))[0] == 200
+    keys = {one: (await fleet.told("token", "for", one))["key"] for one in ("ada", "bob")}
+    ada, bob, wrong = (
+        Asking(operator.url, f"Bearer {one}") for one in (*keys.values(), keys["ada"][:-4])
+    )
+
+    async def statuses(it: Asking, paths: Mapping[str, object]) -> dict[str, int]:
+        return {path: (await it.post(path, value))[0] for path, value in paths.items()}
+
+    async def of_ada() -> dict[str, int]:
+        return await statuses(ada, _TALKS)
+
+    await eventually(of_ada, lambda found: found == dict.fromkeys(_TALKS, 200))
+    assert await statuses(ada, _EMBEDS) == dict.fromkeys(_EMBEDS, 200)
+    assert await statuses(bob, _TALKS) == dict.fromkeys(_TALKS, 403)
+    assert await statuses(bob, _EMBEDS) == dict.fromkeys(_EMBEDS, 200)
+    assert await statuses(wrong, _TALKS | _EMBEDS) == dict.fromkeys(_TALKS | _EMBEDS, 401)
+    _, refused = await bob.post("/v1/chat/completions", _TALKS["/v1/chat/completions"])
+    assert refused["error"]["reason"] == "NAMESPACE_FORBIDDEN"
+    _, refused = await wrong.post("/v1/embeddings", _EMBEDS["/v1/embeddings"])
+    assert refused["error"]["reason"] == "KEY_REFUSED"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_callers_with_keys_infer_over_grpc(fleet: Checkout) -> None:
+    """Without the gateway between, by the host's own gate."""
+    address = (await fleet.tandem("env", "kserve")).stdout.strip()
+    key = (await fleet.told("token", "for", "bob"))["key"]
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = inference_rpc.GRPCInferenceServiceStub(channel)
+
+        async def outcome(request: inference.ModelInferRequest, shown: str) -> str:
+            try:
+                await stub.ModelInfer(request, metadata=(("authorization", f"Bearer {shown}"),))
+            except grpc.aio.AioRpcError as error:
+                return RemoteFailure.of(error).reason
+            return "OK"
+
+        embed, talk = _tensor(TEXTS, "text"), _tensor(TALKER, "text_input")
+        assert await outcome(embed, key) == "OK"
+        assert await outcome(talk, key) == "NAMESPACE_FORBIDDEN"
+        assert await outcome(embed, key[:-4]) == "KEY_REFUSED"
+
+
+def _tensor(model: str, name: str) -> inference.ModelInferRequest:
+    made = inference.ModelInferRequest(model_name=model)
+    given = made.inputs.add(name=name, datatype="BYTES", shape=[1])
+    given.contents.bytes_contents.append(b"a pump")
+    return made
 
 
 @pytest.mark.asyncio(loop_scope="module")
