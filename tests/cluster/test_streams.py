@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import pytest
 
 from inference import grpc_inference_service_pb2 as inference
 from inference import grpc_inference_service_pb2_grpc as inference_rpc
+from services.memory.knowledge_base.agent import AGENT as KNOWLEDGE
 from tandem.models.v1 import chat_pb2 as nouns
 from tandem.models.v1 import model_service_pb2 as models
 from tandem.models.v1 import model_service_pb2_grpc as models_rpc
@@ -28,6 +30,9 @@ pytestmark = pytest.mark.cluster
 
 _EACH = 5
 _ASKED = "Tell of the mill."
+_QUOTES = "extractive/quotes"
+_QUESTION = "How is a leak of the pump closed?"
+_DOCUMENT = b"# Pumps\n\nA leak of the pump is closed with wax, and looked at again in spring.\n"
 Stream = Callable[[], AsyncIterator[str]]
 
 
@@ -77,6 +82,17 @@ class Faces:
                 if output.name == "text_output":
                     yield output.contents.bytes_contents[0].decode()
 
+    async def quotes(self, token: str = "") -> AsyncIterator[models.StreamChatResponse]:
+        """Of the document, behind the token."""
+        message = nouns.ChatMessage(role=nouns.CHAT_ROLE_USER, content=_QUESTION)
+        request = models.StreamChatRequest(model=_QUOTES, messages=[message], resume_token=token)
+        call = self._models.StreamChat(request, metadata=self._shown, wait_for_ready=True)
+        try:
+            async for part in call:
+                yield part
+        finally:
+            call.cancel()
+
     async def _events(self, path: str, body: object) -> AsyncIterator[Any]:
         headers = {"authorization": f"Bearer {self._fleet.token}"}
         url = f"{self._fleet.url}{path}"
@@ -89,14 +105,13 @@ class Faces:
 
 
 @asynccontextmanager
-async def faces(fleet: GatewayFleet) -> AsyncIterator[dict[str, Stream]]:
+async def faces(fleet: GatewayFleet) -> AsyncIterator[Faces]:
     async with (
         aiohttp.ClientSession() as session,
         grpc.aio.insecure_channel(await fleet.address("models")) as to_models,
         grpc.aio.insecure_channel(await fleet.address("gateway")) as to_gateway,
     ):
-        it = Faces(fleet, session, (to_models, to_gateway))
-        yield {"gRPC": it.grpc, "REST": it.rest, "OpenAI": it.openai, "KServe": it.kserve}
+        yield Faces(fleet, session, (to_models, to_gateway))
 
 
 class Told:
@@ -111,13 +126,19 @@ class Told:
 
 
 async def test_streams_survive_the_kill_of_the_host_that_serves_them() -> None:
-    """Twenty of them, five over each face, are whole, and the same as one that nobody disturbed."""
+    """Twenty of them, five over each face, are whole, and the same as one that nobody disturbed.
+    Quotes, which are told faster than anybody is killed, go on at the next process too.
+    """
     backend = ModelServer()
     async with (
         model_server(backend),
-        gateway_fleet(backend) as fleet,
-        faces(fleet) as known,
+        gateway_fleet(backend, KNOWLEDGE) as fleet,
+        faces(fleet) as it,
     ):
+        known = {"gRPC": it.grpc, "REST": it.rest, "OpenAI": it.openai, "KServe": it.kserve}
+        await _ingest(fleet)
+        quoted = [part async for part in it.quotes()]
+        assert (quoted[0].answerer.backend, len(quoted) > 5) == ("extractive", True)
         wanted = {name: "".join([one async for one in stream()]) for name, stream in known.items()}
         assert len(set(wanted.values())) == 1
         backend.gate = gate = asyncio.Event()
@@ -137,6 +158,16 @@ async def test_streams_survive_the_kill_of_the_host_that_serves_them() -> None:
         await asyncio.gather(kill_in_their_midst(), *reading)
         assert fleet.checkout.pids()["models"] != served_by
         assert [one.text for one in told] == [wanted["gRPC"]] * len(streams)
+        rest = [part async for part in it.quotes(quoted[2].resume_token)]
+        assert [one.text for one in rest] == [one.text for one in quoted[3:]]
+        assert rest[-1].sources == quoted[-1].sources
+
+
+async def _ingest(fleet: GatewayFleet) -> None:
+    document = {"uri": "mill.md", "content": base64.b64encode(_DOCUMENT).decode()}
+    request = json.dumps({"documents": {"documents": [document]}})
+    done = await fleet.checkout.tandem("call", "KnowledgeBase/IngestDocuments", request)
+    assert done.returncode == 0, done.stderr
 
 
 def _holds(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
