@@ -35,6 +35,10 @@ async def answer(
     nothing was sent yet; what fails later is said in the stream, and so is its good end.
     """
     form = _Lines() if LINES in request.headers.get(hdrs.ACCEPT, "") else _Events(token)
+    if request.method == hdrs.METH_HEAD:
+        # Nobody reads what would come, which may have no end.
+        await responses.aclose()
+        return web.Response(content_type=form.media_type)
     stream = _Stream(request, form, clock)
     signs = Errands()
     signs.start(stream.signs())

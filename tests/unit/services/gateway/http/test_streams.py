@@ -37,6 +37,17 @@ async def test_who_hangs_up_cancels_the_call_at_the_agent(it: Gateway, probing: 
     await asyncio.wait_for(probing.hung_up.wait(), 5)
 
 
+async def test_who_asks_for_the_head_alone_has_no_stream_made(
+    it: Gateway, probing: Probing
+) -> None:
+    """It would go on for nobody, for as long as the connection is kept."""
+    path = f"{it.url}/api/probe-probe/Tail"
+    async with it.client.head(path, params={"text": "a forever"}) as told:
+        assert (told.status, told.headers["content-type"]) == (200, "text/event-stream")
+        assert await told.read() == b""
+    assert not probing.metadata
+
+
 async def _events(told: Any) -> list[str]:
     return [one for one in (await told.text()).strip().split("\n\n") if one != ":"]
 
