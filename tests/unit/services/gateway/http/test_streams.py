@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tandem.platform.v1 import feature_flag_service_pb2 as flags
+from tandemkit.testing.agents import fake_agent
 from tests.unit.services.gateway.http.gateways import Gateway, Probing, gateway
 
 LINES = {"content-type": "application/x-ndjson"}
@@ -37,15 +39,23 @@ async def test_who_hangs_up_cancels_the_call_at_the_agent(it: Gateway, probing: 
     await asyncio.wait_for(probing.hung_up.wait(), 5)
 
 
-async def test_who_asks_for_the_head_alone_has_no_stream_made(
-    it: Gateway, probing: Probing
-) -> None:
+async def test_who_asks_for_the_head_alone_has_no_stream_made(tmp_path: Path) -> None:
     """It would go on for nobody, for as long as the connection is kept."""
-    path = f"{it.url}/api/probe-probe/Tail"
-    async with it.client.head(path, params={"text": "a forever"}) as told:
-        assert (told.status, told.headers["content-type"]) == (200, "text/event-stream")
-        assert await told.read() == b""
-    assert not probing.metadata
+    watched: list[object] = []
+
+    async def watch(request: object, _context: object) -> AsyncIterator[Any]:
+        watched.append(request)
+        await asyncio.Event().wait()
+        yield flags.WatchFlagsResponse()
+
+    async with gateway(tmp_path, fake_agent(flags.DESCRIPTOR, WatchFlags=watch)) as it:
+        path = f"{it.url}/api/platform-feature-flag/WatchFlags"
+        async with it.client.head(path) as told:
+            assert (told.status, told.headers["content-type"]) == (200, "text/event-stream")
+            assert await told.read() == b""
+        async with it.client.get(path) as told:
+            assert told.status == 200
+            assert len(watched) == 1
 
 
 async def _events(told: Any) -> list[str]:
