@@ -126,8 +126,8 @@ class Told:
 
 
 async def test_streams_survive_the_kill_of_the_host_that_serves_them() -> None:
-    """Twenty of them, five over each face, are whole, and the same as one that nobody disturbed.
-    Quotes, which are told faster than anybody is killed, go on at the next process too.
+    """Twenty of them, five over each face, are whole, and the same as one that nobody disturbed;
+    quotes, which are told faster than anybody is killed, go on at the next process too.
     """
     backend = ModelServer()
     async with (
