@@ -210,6 +210,8 @@ def _object(value: object) -> Mapping[str, Any]:
 def _why(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return "nobody listens there" if error.errno == ECONNREFUSED else f"{error.strerror}"
+    if isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+        return "the connection broke"
     return str(error) or type(error).__name__
 
 

@@ -38,8 +38,8 @@ class FailedCall:
         told = {name: what for name, what in self.violations.items() if what != self.message}
         lines += [f"  {name}: {what}" for name, what in told.items()]
         lines += [f"  field = {name}" for name in self.violations if name not in told]
-        metadata = {name: one for name, one in self.metadata.items() if name != _TRANSPORT}
-        lines += [f"  {name} = {value}" for name, value in metadata.items()]
+        rest = {name: one for name, one in self.metadata.items() if one and name != _TRANSPORT}
+        lines += [f"  {name} = {value}" for name, value in rest.items()]
         if self.retry_after_s is not None:
             lines.append(f"  worth trying again in {self.retry_after_s:g} s")
         return "\n".join(map(one_line, lines))

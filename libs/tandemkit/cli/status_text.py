@@ -119,7 +119,8 @@ def _rows(machine: nouns.Machine, look: Look, *, counted: bool) -> Iterator[tupl
                 restarts = str(agent.restarts or "")
                 yield (f"  {agent.name}", state, "", "", "", restarts, "", "", "", agent.cause)
         if counted and well:
-            yield (f"  {len(well)} agents", SERVING, *([""] * (len(_COLUMNS) - 2)))
+            agents = f"  {len(well)} agent{'s' if len(well) > 1 else ''}"
+            yield (agents, SERVING, *([""] * (len(_COLUMNS) - 2)))
 
 
 def _part_rows(machine: nouns.Machine) -> Iterator[tuple[str, ...]]:

@@ -51,7 +51,8 @@ def aimed(target: str, posts: Sequence[Post], machine: str) -> Aim:
     grouped = tuple(post for post in posts if target in post.order.planned.groups)
     if not grouped:
         near = ", ".join(difflib.get_close_matches(target, _names(posts), n=_NEAR_MAX))
-        message = "the machine has no agent, host or group of that name"
+        meant = f"did you mean {near}?" if near else "./tandem status has the names"
+        message = f"the machine has no agent, host or group of that name; {meant}"
         raise TargetUnknown(message, name=target, near=near)
     for post in grouped:
         if len(post.order.planned.groups) > 1:

@@ -52,6 +52,9 @@ class Server:
                 return web.json_response(refusal, status=401)
             case "plain":
                 return web.Response(status=500, text="broken")
+            case "cut":
+                assert request.transport is not None
+                request.transport.abort()
             case "broken off":
                 response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
                 await response.prepare(request)
@@ -139,6 +142,7 @@ async def test_a_request_without_a_handshake_says_in_headers_what_it_is(tmp_path
         ("refused", -32600, "no"),
         ("plain", -32603, "HTTP status 500"),
         ("broken off", -32603, "ask again"),
+        ("cut", -32603, "the connection broke"),
     ],
 )
 async def test_every_request_is_answered(

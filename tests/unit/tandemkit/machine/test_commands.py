@@ -133,6 +133,9 @@ async def test_a_group_is_its_hosts_unless_they_serve_others_too(tmp_path: Path)
         with pytest.raises(TargetUnknown) as unknown:
             await it.run("stop", "text-tel")
         assert unknown.value.metadata["near"].startswith("text-tell")
+        assert "did you mean text-tell" in unknown.value.message
+        with pytest.raises(TargetUnknown, match=r"\./tandem status has the names"):
+            await it.run("stop", "qqq")
 
 
 async def test_a_command_that_is_sent_twice_is_done_once(tmp_path: Path) -> None:
