@@ -40,7 +40,7 @@ def message_of(method: MethodDescriptor, told: dict[str, Any]) -> Message:
     kind = method.input_type
     try:
         return json_format.ParseDict(told, GetMessageClass(kind)(), descriptor_pool=kind.file.pool)
-    except json_format.ParseError as error:
+    except (json_format.ParseError, OverflowError) as error:
         raise Refusal(f"the request is no {kind.full_name}: {error}") from error
 
 

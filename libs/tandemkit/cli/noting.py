@@ -6,12 +6,16 @@ import functools
 import os
 import pwd
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from tandem.control.v1.traffic_policy_pb2 import ChangeNote
+
+# What the contract takes, on one line.
+_REASON_CHARS_MAX = 500
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,9 +31,14 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def note_of(author: str | None, reason: str | None) -> ChangeNote:
-    return ChangeNote(
-        author=author or _login(), reason=reason or " ".join(["./tandem", *sys.argv[1:]])
-    )
+    return ChangeNote(author=author or _login(), reason=reason or _typed())
+
+
+def _typed() -> str:
+    """The command itself, as much of it as a reason holds: a value can be a whole document."""
+    text = " ".join(["./tandem", *sys.argv[1:]])
+    line = "".join(" " if unicodedata.category(one).startswith("C") else one for one in text)
+    return line if len(line) <= _REASON_CHARS_MAX else f"{line[: _REASON_CHARS_MAX - 1]}…"
 
 
 def _login() -> str:
