@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fnmatch import fnmatchcase
 
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 
 from tandem.memory.v1 import namespace_pb2 as nouns
 from tandemkit.core.caller_key import CallerKey
-from tandemkit.core.clock import stopwatch_s
 from tandemkit.hosting.access import Right, Rules, check, check_fleet, check_named
 
 _WHO = ["operator", "agents/memory-client", "agents/tasks-job", "callers/ada", "callers/adam", "x"]
@@ -69,9 +69,9 @@ def test_a_rule_with_many_stars_is_read_at_once() -> None:
     """Every host reads it on its loop, and its writer owns no more than one namespace."""
     record = nouns.AccessRecord()
     record.unruled.add(callers=["*a" * 30 + "*b"], right=nouns.RIGHT_READ)
-    began_s = stopwatch_s()
+    began_s = time.thread_time()
     assert Rules(record).right(f"callers/{'a' * 63}", "a") == Right.NONE
-    assert stopwatch_s() - began_s < 1
+    assert time.thread_time() - began_s < 1
 
 
 def test_a_revoked_name_gets_in_with_a_later_key() -> None:
