@@ -13,6 +13,7 @@ import yaml
 from tandemkit.audit.finding import Finding
 from tandemkit.core.names import AgentName
 from tools.rules import agents
+from tools.rules.agents import Declaration
 from tools.rules.tree import Tree
 
 RULE = "five-facts"
@@ -23,17 +24,19 @@ _PROGRAMS = {"RUNTIME_GO": "go/main.go", "RUNTIME_NODE": "node/src/main.ts"}
 def check(tree: Tree) -> Iterator[Finding]:
     """A finding at the path of each fact that is missing, or that nothing else knows."""
     known = dict(agents.contracts(tree))
+    declared = {item.module.path: item for item in agents.declarations(tree)}
     for path, name in known.items():
-        yield from _missing(tree, path, name)
+        yield from _missing(tree, path, name, declared)
     for path, name in agents.plumbing(tree):
         yield from _missing_in_kit(tree, path, name)
     yield from _unknown(tree, {name.service: name for name in known.values()})
 
 
-def _missing(tree: Tree, contract: str, name: AgentName) -> Iterator[Finding]:
+def _missing(
+    tree: Tree, contract: str, name: AgentName, declared: dict[str, Declaration]
+) -> Iterator[Finding]:
     because = f"the contract {contract} exists"
     code = _code(tree, name)
-    declared = {item.module.path: item for item in agents.declarations(tree)}
     if code is None:
         wanted = f"{name.module.replace('.', '/')}.py"
         yield Finding(wanted, 1, RULE, f"missing: no code, but {because}")

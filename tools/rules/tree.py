@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,8 +17,10 @@ _NEVER_TRACKED = (".git", ".git/", ".cache/", "*.pex/", "*.pex", "*.pex_*", "/__
 class Tree:
     """Every tracked file by its path from the root. A file that is not UTF-8 has no text."""
 
-    def __init__(self, files: Mapping[str, str]) -> None:
+    def __init__(self, files: Mapping[str, str], parsed: Iterable[Module] = ()) -> None:
+        """`parsed` are modules of another tree, of which this one may have the same texts."""
         self.files = dict(sorted(files.items()))
+        self._parsed = {one.path: one for one in parsed}
 
     @classmethod
     def read(cls, root: Path) -> Tree:
@@ -28,8 +30,12 @@ class Tree:
     @cached_property
     def modules(self) -> tuple[Module, ...]:
         return tuple(
-            Module(path, text) for path, text in self.files.items() if path.endswith(".py")
+            self._module(path, text) for path, text in self.files.items() if path.endswith(".py")
         )
+
+    def _module(self, path: str, text: str) -> Module:
+        known = self._parsed.get(path)
+        return known if known is not None and known.text == text else Module(path, text)
 
     def modules_under(self, *folders: str) -> Iterator[Module]:
         """The Python files below any of the folders, each given with its trailing slash."""
@@ -41,7 +47,8 @@ class Tree:
     def with_files(self, changes: Mapping[str, str | None]) -> Tree:
         """A copy with files replaced, added, or (by None) removed."""
         merged: dict[str, str | None] = {**self.files, **changes}
-        return Tree({path: text for path, text in merged.items() if text is not None})
+        files = {path: text for path, text in merged.items() if text is not None}
+        return Tree(files, self.modules)
 
 
 def _text(path: Path) -> str:

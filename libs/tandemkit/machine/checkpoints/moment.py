@@ -34,13 +34,13 @@ class Moment:
 
 
 @contextmanager
-def one_moment(paths: Sequence[Path]) -> Iterator[Moment]:
+def one_moment(paths: Sequence[Path], lock_s: float = _LOCK_S) -> Iterator[Moment]:
     """Raises Busy, and sqlite3.DatabaseError for what is no database or a damaged one."""
     with ExitStack() as stack:
         guards, readers = {}, {}
         for path in paths:
-            guards[path] = stack.enter_context(connected(path, _LOCK_S))
-            readers[path] = stack.enter_context(connected(path, _LOCK_S))
+            guards[path] = stack.enter_context(connected(path, lock_s))
+            readers[path] = stack.enter_context(connected(path, lock_s))
             # Opens the files, so that the moment itself is short.
             readers[path].execute("SELECT count(*) FROM sqlite_schema").fetchone()
         pause_s = _begun(guards, readers)

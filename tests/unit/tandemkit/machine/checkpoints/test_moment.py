@@ -68,7 +68,7 @@ def test_a_writer_that_does_not_let_go_is_named(tmp_path: Path) -> None:
     held, free = tmp_path / "held.sqlite", tmp_path / "free.sqlite"
     with opened(held) as holder, opened(free) as other:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Busy) as told, one_moment([free, held]):
+        with pytest.raises(Busy) as told, one_moment([free, held], lock_s=0.02):
             pass
         assert told.value.metadata["file"] == str(held)
         other.execute(_ADD)
