@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
@@ -17,6 +18,8 @@ from tandem.language.v1 import request_coordinator_service_pb2_grpc as rpc
 from tandemkit.cli import harmless
 from tandemkit.cli.answer_text import shortfall_line
 from tandemkit.cli.failure import FailedCall, describe
+from tandemkit.cli.waiting import waiting
+from tandemkit.core.clock import Clock, SystemClock
 from tandemkit.rpc.resuming import Patience, resuming
 
 WITHIN_S: Final = 30.0
@@ -28,6 +31,7 @@ _ADVICE: Final = {
     "UNIMPLEMENTED": "the fleet is older than this command; restart it with ./tandem up",
     "RESOURCE_EXHAUSTED": "it has more to do than it can; ask again in a moment",
 }
+_CLOCK: Final = SystemClock()
 _PREFIX: Final = "ROUTE_"
 _ANY: Final = "UNSPECIFIED"
 ROUTES: Final = tuple(
@@ -56,20 +60,30 @@ class Wanted:
 
 
 async def answered(
-    channel: grpc.aio.Channel, text: str, wanted: Wanted, show: Callable[[str], None]
+    channel: grpc.aio.Channel,
+    text: str,
+    wanted: Wanted,
+    show: Callable[[str], None],
+    clock: Clock = _CLOCK,
 ) -> pb.AskResponse:
-    """Shows the text as it comes, harmless; who has no part in it is said on stderr. Raises
-    grpc.RpcError.
+    """Shows the text as it comes, harmless; who has no part in it is said on stderr, and on a
+    terminal that nobody has said anything yet. Raises grpc.RpcError.
     """
     finished = pb.AskResponse()
-    async for event in _events(channel, wanted.request(text), wanted.within_s):
-        match event.WhichOneof("event"):
-            case "piece":
-                show(harmless.lines(event.piece.text))
-            case "shortfall":
-                click.echo(f"tandem: {shortfall_line(event.shortfall)}", err=True)
-            case "finished":
-                finished = event.finished
+    async with AsyncExitStack() as silence:
+        if sys.stderr.isatty():
+            await silence.enter_async_context(waiting(sys.stderr, "asking", str, clock))
+        async for event in _events(channel, wanted.request(text), wanted.within_s):
+            kind = event.WhichOneof("event")
+            if kind != "started":
+                await silence.aclose()
+            match kind:
+                case "piece":
+                    show(harmless.lines(event.piece.text))
+                case "shortfall":
+                    click.echo(f"tandem: {shortfall_line(event.shortfall)}", err=True)
+                case "finished":
+                    finished = event.finished
     return finished
 
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import grpc
+import pytest
 from click.testing import CliRunner, Result
 
 from tandem.language.v1 import answer_pb2 as nouns
 from tandem.language.v1 import errors_pb2 as errors
 from tandem.language.v1 import request_coordinator_service_pb2 as pb
 from tandemkit.cli.ask import ask
+from tandemkit.cli.asking import Wanted, answered
 from tandemkit.cli.chat import chat
 from tandemkit.cli.output import Refusal
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.errors import TransientError
 from tandemkit.hosting.host import Place, Placed, hosting
 from tandemkit.testing.agents import fake_agent
+from tandemkit.testing.clock import FakeClock
 
 SENTENCES = ("An agent is added by tools/new_agent.py.", " It has five facts. [1]")
 DOCUMENTS = "tandem.memory.v1.KnowledgeBaseService"
@@ -33,6 +39,7 @@ class Coordinator:
 
     def __init__(self) -> None:
         self.asked: list[pb.StreamAskRequest] = []
+        self.heard, self.may_speak = asyncio.Event(), asyncio.Event()
 
     async def stream(self, request: pb.StreamAskRequest, _context: Any) -> Any:
         self.asked.append(request)
@@ -44,6 +51,9 @@ class Coordinator:
         finished.answerer.service, finished.answerer.backend = DOCUMENTS, "extractive"
         finished.took.FromMilliseconds(120)
         yield pb.StreamAskResponse(started=pb.Started(correlation_id="req-1"))
+        if request.text == "slow":
+            self.heard.set()
+            await self.may_speak.wait()
         if request.text != "unknown":
             for sentence in SENTENCES:
                 yield pb.StreamAskResponse(piece=pb.Piece(text=f"{sentence}\x1b[2J"))
@@ -68,14 +78,14 @@ class Prompt:
     """A person at a shell, beside one server."""
 
     def __init__(self, address: str, coordinator: Coordinator) -> None:
-        self._address, self._coordinator = address, coordinator
+        self.address, self.coordinator = address, coordinator
 
     @property
     def asked(self) -> list[pb.StreamAskRequest]:
-        return self._coordinator.asked
+        return self.coordinator.asked
 
     async def type(self, command: click.Command, *words: str, told: str | bytes = "") -> Result:
-        arguments = [*words, "--address", self._address]
+        arguments = [*words, "--address", self.address]
         invoke = functools.partial(CliRunner().invoke, command, arguments, input=told)
         return await asyncio.to_thread(invoke)
 
@@ -168,3 +178,25 @@ async def test_a_turn_that_failed_does_not_end_a_conversation(tmp_path: Path) ->
     assert done.exit_code == 1
     assert first["error"]["reason"] == "NOBODY_ANSWERED"
     assert second["is_answered"]
+
+
+async def test_a_silence_is_shown_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its first second to the first word: a language model may be read from a disk first."""
+    master, slave = os.openpty()
+    clock, shown = FakeClock(), list[str]()
+    with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        async with (
+            prompt(tmp_path) as one,
+            grpc.aio.insecure_channel(one.address) as channel,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(answered(channel, "slow", Wanted(), shown.append, clock))
+            await one.coordinator.heard.wait()
+            await clock.advance(1.2)
+            assert b"asking 1 s" in screen.read(4096)
+            one.coordinator.may_speak.set()
+        assert screen.read(4096).startswith(b"\r\x1b[2K")
+    assert "".join(shown).startswith(SENTENCES[0])
