@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from tandem.memory.v1 import answer_service_pb2 as pb
 from tandem.memory.v1 import degradation_pb2 as degradation
 from tandem.memory.v1 import knowledge_base_service_pb2 as knowledge
+from tandem.memory.v1 import knowledge_base_service_pb2_grpc as knowledge_rpc
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as memory
+from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as memory_rpc
 from tandemkit.ml.ranking.fusion import fused
-from tandemkit.reach.failure import Unreachable
+from tandemkit.rpc.remote import CallFailed, calling
 
-# Each with the seconds that it may take.
-Documents: TypeAlias = Callable[
-    [knowledge.SearchKnowledgeRequest, float], Awaitable[knowledge.SearchKnowledgeResponse]
-]
-Memories: TypeAlias = Callable[
-    [memory.SearchMemoriesRequest, float], Awaitable[memory.SearchMemoriesResponse]
-]
 EVERYWHERE: Final = (pb.ANSWER_SOURCE_KNOWLEDGE, pb.ANSWER_SOURCE_MEMORY)
 _HITS: Final = 12
 _LACKS: Final[Mapping[degradation.Degradation.ValueType, pb.AnswerLack.ValueType]] = {
@@ -53,10 +48,19 @@ class Gathered:
     is_heard: bool = False
 
 
-class Sources:
-    """The agents that are asked. Both raise Unreachable, whatever the failure is."""
+def unanswered(error: CallFailed) -> str:
+    """Why an agent has no part in an answer."""
+    return f"it gave no answer ({error.found.code.name}: {error.found.message})"
 
-    def __init__(self, documents: Documents, memories: Memories) -> None:
+
+class Sources:
+    """The agents that are asked."""
+
+    def __init__(
+        self,
+        documents: knowledge_rpc.KnowledgeBaseServiceAsyncStub,
+        memories: memory_rpc.MemoryOrchestratorServiceAsyncStub,
+    ) -> None:
         self._documents, self._memories = documents, memories
 
     async def gather(
@@ -83,9 +87,10 @@ class Sources:
     ) -> Sequence[Evidence]:
         ask = self._passages if source == pb.ANSWER_SOURCE_KNOWLEDGE else self._recalled
         try:
-            found, degraded = await ask(request, namespace, within_s)
-        except Unreachable as error:
-            lack, cause = pb.ANSWER_LACK_SOURCE_UNREACHABLE, str(error)
+            with calling():
+                found, degraded = await ask(request, namespace, within_s)
+        except CallFailed as error:
+            lack, cause = pb.ANSWER_LACK_SOURCE_UNREACHABLE, unanswered(error)
             gathered.shortfalls.append(pb.AnswerShortfall(lack=lack, source=source, cause=cause))
             return ()
         gathered.is_heard = True
@@ -103,7 +108,7 @@ class Sources:
             query=request.question,
             limit=_HITS,
         )
-        answer = await self._documents(wanted, within_s)
+        answer = await self._documents.SearchKnowledge(wanted, timeout=within_s)
         found = [
             Evidence(
                 hit.passage.name,
@@ -124,7 +129,7 @@ class Sources:
         wanted = memory.SearchMemoriesRequest(
             namespace=namespace, query=request.question, limit=_HITS, subjects=request.subjects
         )
-        answer = await self._memories(wanted, within_s)
+        answer = await self._memories.SearchMemories(wanted, timeout=within_s)
         found = [
             Evidence(
                 hit.memory.name,

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.memory.answer.context import Context as Packed
 from services.memory.answer.context import Packer, Part
-from services.memory.answer.evidence import Sources
+from services.memory.answer.evidence import Sources, unanswered
 from services.memory.answer.writing import Writer
 from tandem.memory.v1 import answer_service_pb2 as pb
 from tandem.memory.v1 import answer_service_pb2_grpc as rpc
@@ -17,8 +17,9 @@ from tandem.memory.v1 import passage_pb2 as nouns
 from tandemkit.core.errors import TransientError
 from tandemkit.hosting import access
 from tandemkit.ml.answering.extractive import Source, extracted
-from tandemkit.reach.failure import Refused, Unreachable
+from tandemkit.reach.failure import Refused
 from tandemkit.rpc.context import Context, time_left_s
+from tandemkit.rpc.remote import CallFailed
 
 # Of the caller's time: what is left is for packing and answering.
 _RETRIEVAL_SHARE: Final = 0.5
@@ -74,10 +75,11 @@ class Answers(rpc.AnswerServiceServicer):
             cause = "the model gives no answer in the time of the call"
             answer.shortfalls.add(lack=pb.ANSWER_LACK_MODEL_FAILED, cause=cause)
             return False
-        except (Unreachable, Refused) as error:
-            answer.shortfalls.add(lack=pb.ANSWER_LACK_MODEL_FAILED, cause=str(error))
+        except (CallFailed, Refused) as error:
+            cause = unanswered(error) if isinstance(error, CallFailed) else str(error)
+            answer.shortfalls.add(lack=pb.ANSWER_LACK_MODEL_FAILED, cause=cause)
             return False
-        answer.kind, answer.model = citations.ANSWER_KIND_GENERATED, self._writer.model
+        answer.kind, answer.model = citations.ANSWER_KIND_GENERATED, written.model
         answer.answer, answer.is_answered = written.text, bool(written.cited)
         for number in written.cited:
             part = packed.parts[number - 1]
