@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import fitting
 from tandemkit.storage.events.postgres import postgres_events
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
@@ -32,8 +33,6 @@ from tandemkit.storage.events.verify import verified
 from tandemkit.storage.failure import Damaged
 
 _PAGE_EVENTS = 100
-# Of the 4 MiB that a message may have: the last event that begins below it still fits.
-_PAGE_BYTES = 3 * 1024 * 1024
 _RETRY_S = 1.0
 
 
@@ -48,16 +47,6 @@ def _event(event: Event) -> pb.Event:
     )
     told.record_time.FromMicroseconds(event.time_us)
     return told
-
-
-def _page(found: Iterable[Event]) -> Iterator[pb.Event]:
-    """As many as one message takes, and at least one."""
-    left_bytes = _PAGE_BYTES
-    for event in map(_event, found):
-        yield event
-        left_bytes -= event.ByteSize()
-        if left_bytes <= 0:
-            return
 
 
 def _head(head: Head) -> pb.EventHead:
@@ -107,7 +96,7 @@ class Events(rpc.EventStoreServiceServicer):
         size = _events_max(request.events_max)
         with _refusals():
             events = await self._store.read(request.stream, request.after_version, size)
-        return pb.ReadStreamResponse(events=_page(events))
+        return pb.ReadStreamResponse(events=fitting(map(_event, events)))
 
     async def ReadEvents(
         self, request: pb.ReadEventsRequest, _context: Context
@@ -115,7 +104,7 @@ class Events(rpc.EventStoreServiceServicer):
         size, after = _events_max(request.events_max), request.after_position
         with _refusals():
             events = await self._store.read_all(after, request.stream_prefix, size)
-        return pb.ReadEventsResponse(events=_page(events))
+        return pb.ReadEventsResponse(events=fitting(map(_event, events)))
 
     async def FollowEvents(
         self, request: pb.FollowEventsRequest, _context: Context

@@ -6,9 +6,15 @@ import base64
 import binascii
 import bisect
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
+from google.protobuf.message import Message
+
+Listed = TypeVar("Listed", bound=Message)
+# Of the 4 MiB that a message may have: the rest is for what stands beside the listed.
+PAGE_BYTES_MAX: Final = 3 * 1024 * 1024
 _SCOPE_BYTES = 8
 
 
@@ -22,6 +28,11 @@ class Page:
 
     names: Sequence[str]
     next_token: str
+
+    @property
+    def last(self) -> str:
+        """Behind which name the next one begins; empty for the last."""
+        return self.names[-1] if self.next_token else ""
 
 
 def page_of(names: Sequence[str], *, scope: str, token: str, size: int) -> Page:
@@ -51,6 +62,29 @@ def name_in(token: str, scope: str) -> str:
     if raw[:_SCOPE_BYTES] != _digest(scope):
         raise TokenInvalid
     return name
+
+
+def fitting(listed: Iterable[Listed]) -> list[Listed]:
+    """The first of them, as many as one message takes: at least one, or nobody would get on."""
+    found: list[Listed] = []
+    left_bytes = PAGE_BYTES_MAX
+    for one in listed:
+        left_bytes -= one.ByteSize()
+        if found and left_bytes < 0:
+            break
+        found.append(one)
+    return found
+
+
+def fitting_page(
+    found: Sequence[tuple[str, Listed]], last: str, scope: str
+) -> tuple[list[Listed], str]:
+    """Of a page those that fit, by what stands behind whose name the next one goes on, and the
+    token for that: where all fit it begins behind `last`, which is empty for the last page.
+    """
+    told = fitting(one for _, one in found)
+    name = found[len(told) - 1][0] if len(told) < len(found) else last
+    return told, token_after(name, scope) if name else ""
 
 
 def _digest(scope: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TypeAlias
 
@@ -14,11 +14,9 @@ from tandem.control.v1 import traffic_policy_service_pb2 as pb
 from tandem.control.v1 import traffic_policy_service_pb2_grpc as rpc
 from tandemkit.core.errors import CallerError
 from tandemkit.rpc.context import Context
-from tandemkit.rpc.paging import TokenInvalid, page_of
+from tandemkit.rpc.paging import TokenInvalid, fitting_page, page_of
 
 PAGE_DEFAULT, PAGE_MAX = 20, 100
-# Of the 4 MiB that a message may have: the last change that begins below it still fits.
-_PAGE_BYTES = 3 * 1024 * 1024
 # Versions are listed from the latest down, and pages go by names that rise.
 _CEILING = 10**15
 _Expecting: TypeAlias = (
@@ -97,11 +95,9 @@ class Policies(rpc.TrafficPolicyServiceServicer):
             raise CallerError(reason, message, field="page_token") from error
         versions = [_CEILING - int(name) for name in page.names]
         changes = await self._ledger.changes(versions)
-        fitting = _fitting(changes)
-        if len(fitting) < len(changes):
-            size = versions.index(fitting[-1].version) + 1
-            page = page_of(names, scope="changes", token=request.page_token, size=size)
-        return pb.ListPolicyChangesResponse(changes=fitting, next_page_token=page.next_token)
+        found = [(f"{_CEILING - one.version:016}", one) for one in changes]
+        told, token = fitting_page(found, page.last, "changes")
+        return pb.ListPolicyChangesResponse(changes=told, next_page_token=token)
 
     async def UndoPolicyChange(
         self, request: pb.UndoPolicyChangeRequest, context: Context
@@ -125,16 +121,6 @@ class Policies(rpc.TrafficPolicyServiceServicer):
     async def _changed(self, order: Order) -> int:
         """The policy's version afterwards."""
         return (await self._ledger.change(order)).change.version
-
-
-def _fitting(changes: Sequence[nouns.PolicyChange]) -> Sequence[nouns.PolicyChange]:
-    """As many as one message takes, and at least one."""
-    left_bytes = _PAGE_BYTES
-    for number, change in enumerate(changes, 1):
-        left_bytes -= change.ByteSize()
-        if left_bytes <= 0:
-            return changes[:number]
-    return changes
 
 
 def _expected(request: _Expecting) -> int | None:

@@ -18,13 +18,13 @@ from tandemkit.core.errors import CallerError, TransientError
 from tandemkit.core.ids import event_id
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
+from tandemkit.hosting.exporting import in_messages, record_of
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.current import SERVING
 
 _MS: Final = 1000
 # What is left of a call's time for its answer.
 _REST_SHARE, _REST_S_MIN = 0.05, 0.05
-_RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1_000_000
 _AGENT: Final = "tandem.memory.v1.CacheService"
 
 
@@ -102,19 +102,15 @@ class CacheServicer(rpc.CacheServiceServicer):
     async def ExportSubject(
         self, request: subject.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subject.ExportSubjectResponse]:
-        which, page = _which(request), subject.ExportSubjectResponse()
-        size = 0
+        which = _which(request)
         with refusal.refusing():
-            async for kept in self._cache.shared.entries(which, epoch_ms(self._desk.clock)):
-                size += kept.cost
-                if page.records and (
-                    len(page.records) >= _RECORDS_MAX or size > _RECORDS_BYTES_MAX
-                ):
-                    yield page
-                    page, size = subject.ExportSubjectResponse(), kept.cost
-                page.records.append(_record(which.namespace, kept.entry))
-        if page.records:
-            yield page
+            async for told in in_messages(self._records(which)):
+                yield told
+
+    async def _records(self, which: Which) -> AsyncIterator[subject.SubjectRecord]:
+        async for kept in self._cache.shared.entries(which, epoch_ms(self._desk.clock)):
+            name = f"namespaces/{which.namespace}/entries/{kept.entry.key}"
+            yield record_of(_AGENT, name, kept.entry)
 
     def _write(self, request: pb.PutEntryRequest, namespace: str) -> Write:
         place = Place(namespace, request.key)
@@ -172,12 +168,3 @@ def _found(found: Found, token: str) -> pb.GetEntryResponse:
 def _which(request: subject.DeleteSubjectRequest | subject.ExportSubjectRequest) -> Which:
     namespace = access.check(request.namespace, Right.OWN)
     return Which(namespace, subject=request.subject, mentions=request.mentions)
-
-
-def _record(namespace: str, entry: nouns.CacheEntry) -> subject.SubjectRecord:
-    return subject.SubjectRecord(
-        agent=_AGENT,
-        name=f"namespaces/{namespace}/entries/{entry.key}",
-        message_type=entry.DESCRIPTOR.full_name,
-        message=entry.SerializeToString(),
-    )

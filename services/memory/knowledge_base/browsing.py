@@ -11,7 +11,7 @@ from services.memory.knowledge_base.library import pending_in, space_of
 from services.memory.knowledge_base.subjects import document_message
 from tandem.memory.v1 import document_pb2 as nouns
 from tandem.memory.v1 import knowledge_base_service_pb2 as pb
-from tandemkit.rpc.paging import token_after
+from tandemkit.rpc.paging import fitting_page
 from tandemkit.storage.subjects import folded
 
 _LISTED = "SELECT key, id FROM documents WHERE space = ? AND id > ?"
@@ -54,12 +54,11 @@ def documents(
     values = (space, after, *((about,) if about else ()), size + 1)
     chosen = f"{_LISTED} {only} ORDER BY id LIMIT ?"
     rows = database.execute(chosen, values).fetchall()
-    page = [document_message(database, namespace, key) for key, _id in rows[:size]]
-    more = len(rows) > size
+    page = [(name, document_message(database, namespace, key)) for key, name in rows[:size]]
+    found = [(name, one) for name, one in page if one is not None]
+    told, token = fitting_page(found, rows[size - 1][1] if len(rows) > size else "", scope)
     return pb.ListDocumentsResponse(
-        documents=[one for one in page if one is not None],
-        next_page_token=token_after(rows[size - 1][1], scope) if more else "",
-        pending=pending_in(database, space),
+        documents=told, next_page_token=token, pending=pending_in(database, space)
     )
 
 
@@ -71,11 +70,10 @@ def ingests(database: sqlite3.Connection, request: pb.ListIngestsRequest) -> pb.
     space = space_of(database, namespace)
     found = ledger.page(database, space, before, size + 1)
     pending = pending_in(database, space)
-    more = len(found) > size
-    return pb.ListIngestsResponse(
-        ingests=[message(one, namespace, pending) for one in found[:size]],
-        next_page_token=token_after(str(found[size - 1].key), scope) if more else "",
-    )
+    last = str(found[size - 1].key) if len(found) > size else ""
+    page = [(str(one.key), message(one, namespace, pending)) for one in found[:size]]
+    told, token = fitting_page(page, last, scope)
+    return pb.ListIngestsResponse(ingests=told, next_page_token=token)
 
 
 def facts(database: sqlite3.Connection, request: pb.ListFactsRequest) -> pb.ListFactsResponse:
@@ -85,11 +83,10 @@ def facts(database: sqlite3.Connection, request: pb.ListFactsRequest) -> pb.List
     after = int(refusal.page_start(request.page_token, scope) or 0)
     size = min(request.page_size or _FACTS, _FACTS_MAX)
     found = graph.page(database, space_of(database, namespace), asked, after, size + 1)
-    more = len(found) > size
-    return pb.ListFactsResponse(
-        facts=[fact_message(one, namespace) for one in found[:size]],
-        next_page_token=token_after(str(found[size - 1].key), scope) if more else "",
-    )
+    last = str(found[size - 1].key) if len(found) > size else ""
+    page = [(str(one.key), fact_message(one, namespace)) for one in found[:size]]
+    told, token = fitting_page(page, last, scope)
+    return pb.ListFactsResponse(facts=told, next_page_token=token)
 
 
 def fact_message(one: graph.Fact, namespace: str) -> nouns.KnowledgeFact:

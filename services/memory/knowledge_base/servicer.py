@@ -19,11 +19,12 @@ from tandem.memory.v1 import knowledge_base_service_pb2_grpc as rpc
 from tandem.memory.v1 import subject_pb2 as subject_nouns
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
+from tandemkit.hosting.exporting import in_messages
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import fitting
 from tandemkit.storage.vectors.wire import space_message
 
 _LIMIT: Final = 10
-_RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1_000_000
 _PATH_FACTS = 4
 
 
@@ -120,7 +121,7 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
         with refusal.storing():
             found = await self._search.find(wanted)
         return pb.SearchKnowledgeResponse(
-            hits=found.hits,
+            hits=fitting(found.hits),
             degraded=found.degraded,
             space=space_message(found.space) if found.space else None,
         )
@@ -164,19 +165,9 @@ class KnowledgeBase(rpc.KnowledgeBaseServiceServicer):
         self, request: subject_nouns.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subject_nouns.ExportSubjectResponse]:
         access.check(request.namespace, Right.OWN)
-        batch: list[subject_nouns.SubjectRecord] = []
-        size = 0
         with refusal.storing():
-            async for record in self._subjects.export(Whom.of(request)):
-                if batch and (
-                    len(batch) == _RECORDS_MAX or size + record.ByteSize() > _RECORDS_BYTES_MAX
-                ):
-                    yield subject_nouns.ExportSubjectResponse(records=batch)
-                    batch, size = [], 0
-                batch.append(record)
-                size += record.ByteSize()
-        if batch:
-            yield subject_nouns.ExportSubjectResponse(records=batch)
+            async for told in in_messages(self._subjects.export(Whom.of(request))):
+                yield told
 
     def _namespaces(self, said: str) -> tuple[str, ...]:
         """Where to look, as far as the caller may."""

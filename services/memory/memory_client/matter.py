@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from services.memory.memory_client.draining import Draining
@@ -12,9 +12,9 @@ from tandem.memory.v1 import memory_client_service_pb2 as pb
 from tandem.memory.v1 import subject_pb2 as subjects
 from tandem.memory.v1.journal_pb2 import JournalEntry
 from tandem.memory.v1.memory_pb2 import Memory
+from tandemkit.hosting.exporting import record_of
 from tandemkit.storage.memories import selection
 
-_RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1024 * 1024
 _UNREADABLE: Final = (
     "writes in the memory client's journal that cannot be read: stop it when its other writes have "
     "drained, and delete its journal.sqlite"
@@ -57,26 +57,13 @@ class Matter:
         """What may be about anybody, for nobody can tell."""
         return [_UNREADABLE] if self._journal.unreadable else []
 
-    def exported(
+    async def exported(
         self, request: subjects.ExportSubjectRequest, namespace: str
-    ) -> Iterator[subjects.ExportSubjectResponse]:
+    ) -> AsyncIterator[subjects.SubjectRecord]:
         """Journaled writes."""
-        part, size = subjects.ExportSubjectResponse(), 0
         for name in self._names(namespace, selection(request)):
             for entry in self._journal.of(name):
-                content = entry.SerializeToString(deterministic=True)
-                if len(part.records) == _RECORDS_MAX or size + len(content) > _RECORDS_BYTES_MAX:
-                    yield part
-                    part, size = subjects.ExportSubjectResponse(), 0
-                size += len(content)
-                part.records.add(
-                    agent=_AGENT,
-                    name=f"{name}/journal/{entry.number}",
-                    message_type=JournalEntry.DESCRIPTOR.full_name,
-                    message=content,
-                )
-        if part.records:
-            yield part
+                yield record_of(_AGENT, f"{name}/journal/{entry.number}", entry)
 
     def _names(self, namespace: str, is_about: Callable[[Memory], bool]) -> list[str]:
         """Memories of which any journaled write is about it."""

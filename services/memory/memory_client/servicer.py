@@ -21,6 +21,7 @@ from tandemkit.core import ids
 from tandemkit.core.clock import Clock
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
+from tandemkit.hosting.exporting import in_messages
 from tandemkit.hosting.news import News
 from tandemkit.rpc.context import Context, time_left_s
 
@@ -142,5 +143,5 @@ class MemoryClient(rpc.MemoryClientServiceServicer):
         self, request: subjects.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subjects.ExportSubjectResponse]:
         namespace = access.check(request.namespace, Right.READ)
-        for part in self._parts.matter.exported(request, namespace):
-            yield part
+        async for told in in_messages(self._parts.matter.exported(request, namespace)):
+            yield told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from services.memory.memory_client import refusal
@@ -15,12 +16,10 @@ from tandem.memory.v1.journal_pb2 import JournalStanding
 from tandemkit.core.errors import CallerError
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
-from tandemkit.rpc.paging import token_after
+from tandemkit.rpc.paging import fitting_page
 from tandemkit.telemetry.exposition import COUNTER, GAUGE, Family, Sample
 
 _PAGE, _PAGE_MAX = 20, 100
-# Of 4 MiB, which a message may have.
-_PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 _SCOPE: Final = "journal"
 
 
@@ -69,20 +68,17 @@ class Telling:
         """Of what the caller may read. Raises CallerError."""
         size = min(request.page_size or _PAGE, _PAGE_MAX)
         after = int(refusal.page_start(request.page_token, _SCOPE) or 0)
-        answer = pb.GetJournalResponse(standing=self.standing())
-        room = _PAGE_BYTES_MAX
-        for entry in self._journal.entries():
-            if entry.number <= after or (request.refused_only and not is_refused(entry)):
-                continue
-            if not _may_read(entry.name):
-                continue
-            if len(answer.entries) == size or entry.ByteSize() > room:
-                last = answer.entries[-1].number
-                answer.next_page_token = token_after(str(last), _SCOPE)
-                break
-            room -= entry.ByteSize()
-            answer.entries.append(entry)
-        return answer
+        wanted = (
+            (str(one.number), one)
+            for one in self._journal.entries()
+            if one.number > after
+            and (is_refused(one) or not request.refused_only)
+            and _may_read(one.name)
+        )
+        found = list(islice(wanted, size + 1))
+        last = found[size - 1][0] if len(found) > size else ""
+        told, token = fitting_page(found[:size], last, _SCOPE)
+        return pb.GetJournalResponse(entries=told, standing=self.standing(), next_page_token=token)
 
 
 def _may_read(name: str) -> bool:

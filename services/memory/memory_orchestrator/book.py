@@ -62,14 +62,19 @@ class Book:
 
     async def facts(
         self, namespace: str, subject: str, predicate: str, after: str, size: int
-    ) -> tuple[list[tuple[Place, nouns.MemoryRecord]], str]:
-        """A page of those about the subject, and behind what the next begins, if there is one."""
+    ) -> tuple[list[tuple[str, nouns.MemoryRecord]], str]:
+        """A page of those about the subject, each with what the next page may begin behind, and
+        where it does, if there is one.
+        """
         start = facts_beginning(namespace, subject, predicate)
         entries = await self.store.entries(start, f"{start}{after}" if after else "", size)
-        places = [Place(namespace, one.key.rpartition("/")[2]) for one in entries]
-        records = await self.found(places)
+        places = {
+            one.key.removeprefix(start): Place(namespace, one.key.rpartition("/")[2])
+            for one in entries
+        }
+        records = await self.found(list(places.values()))
         last = entries[-1].key.removeprefix(start) if len(entries) == size else ""
-        return [(place, records[place]) for place in places if place in records], last
+        return [(one, records[place]) for one, place in places.items() if place in records], last
 
     async def alter(self, place: Place, edit: Edit, *, is_new: bool = False) -> Held:
         """What is there afterwards, as if nobody wrote at the same time: where somebody did, `edit`

@@ -19,6 +19,7 @@ from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
 from tandemkit.ml.ranking.fusion import Fused, fused
+from tandemkit.rpc.paging import fitting
 
 LIMIT, LIMIT_MAX = 10, 100
 # So many of each ranking are fused for each that is wanted, and never fewer than the second.
@@ -67,8 +68,8 @@ class Search:
         ranked = fused([answer.by_words, answer.by_meaning])
         records = await self._book.found([Place(namespace, one.key) for one in ranked])
         memories = {place.id: record.memory for place, record in records.items()}
-        fitting = {one: m for one, m in memories.items() if wanted.fits(m, self._fading, now)}
-        found.hits.extend(self._hits(ranked, fitting, now)[:limit])
+        memories = {one: m for one, m in memories.items() if wanted.fits(m, self._fading, now)}
+        found.hits.extend(fitting(self._hits(ranked, memories, now)[:limit]))
         self._uses.note(Place.of(hit.memory.name) for hit in found.hits)
         return found
 

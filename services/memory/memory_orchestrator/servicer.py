@@ -26,12 +26,11 @@ from tandemkit.core.clock import Clock
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
-from tandemkit.rpc.paging import token_after
+from tandemkit.rpc.paging import fitting_page, token_after
 from tandemkit.storage.subjects import folded
 
 _PAGE: Final = 100
 _PAGE_MAX, _FACTS_PAGE_MAX = 1000, 500
-_PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +104,10 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
         after = refusal.page_start(request.page_token, scope)
         with self._failures.of("list_memories", namespace), refusal.storing():
             page = await self._book.page(namespace, after, size)
-        told, room, last = pb.ListMemoriesResponse(), _PAGE_BYTES_MAX, ""
-        for place, record in page:
-            room -= record.memory.ByteSize()
-            if room < 0 and told.memories:
-                break
-            told.memories.append(self._told(record.memory))
-            last = place.id
-        if last and (len(told.memories) < len(page) or len(page) == size):
-            told.next_page_token = token_after(last, scope)
-        return told
+        last = page[-1][0].id if len(page) == size else ""
+        found = [(place.id, self._told(record.memory)) for place, record in page]
+        told, token = fitting_page(found, last, scope)
+        return pb.ListMemoriesResponse(memories=told, next_page_token=token)
 
     async def QueryFacts(
         self, request: pb.QueryFactsRequest, _context: Context
@@ -126,20 +119,20 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
         after = refusal.page_start(request.page_token, scope)
         with self._failures.of("query_facts", namespace), refusal.storing():
             page, last = await self._book.facts(*about, after, size)
-        token = token_after(last, scope) if last else ""
-        told = pb.QueryFactsResponse(next_page_token=token)
+        found: list[tuple[str, nouns.Memory]] = []
         now = Timestamp()
         now.FromDatetime(self._clock.now())
         known = request.known_at if request.HasField("known_at") else None
         valid = request.valid_at if request.HasField("valid_at") else now
-        for place, record in page:
+        for behind, record in page:
             # Of what another replica wrote this moment its clock may know better.
             belief = known_at(record, known) if known else record.beliefs[-1]
             if belief is not None and holds_at(belief, valid):
                 memory = self._told(record.memory)
-                tell(memory, belief, place.namespace)
-                told.memories.append(memory)
-        return told
+                tell(memory, belief, namespace)
+                found.append((behind, memory))
+        told, token = fitting_page(found, last, scope)
+        return pb.QueryFactsResponse(memories=told, next_page_token=token)
 
     async def ConsolidateMemories(
         self, request: pb.ConsolidateMemoriesRequest, _context: Context

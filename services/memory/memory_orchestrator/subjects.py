@@ -13,11 +13,11 @@ from services.memory.memory_orchestrator.place import Place, namespace_of
 from tandem.memory.v1 import memory_orchestrator_service_pb2 as pb
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandem.memory.v1 import subject_pb2
+from tandemkit.hosting.exporting import in_messages, record_of
 from tandemkit.storage.memories import Request, selection
 
 _PAGE: Final = 200
 _AT_ONCE: Final = 32
-_RECORDS_MAX, _BYTES_MAX = 100, 1_000_000
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["MemoryOrchestratorService"].full_name
 
 
@@ -43,22 +43,15 @@ class Subjects:
     async def export(
         self, request: subject_pb2.ExportSubjectRequest
     ) -> AsyncIterator[subject_pb2.ExportSubjectResponse]:
-        told, size = subject_pb2.ExportSubjectResponse(), 0
+        async for told in in_messages(self._records(request)):
+            yield told
+
+    async def _records(
+        self, request: subject_pb2.ExportSubjectRequest
+    ) -> AsyncIterator[subject_pb2.SubjectRecord]:
         async for part in self._found(request):
             for place, record in part:
-                one = subject_pb2.SubjectRecord(
-                    agent=_AGENT,
-                    name=place.name,
-                    message_type=nouns.Memory.DESCRIPTOR.full_name,
-                    message=record.memory.SerializeToString(),
-                )
-                size += one.ByteSize()
-                if told.records and (len(told.records) == _RECORDS_MAX or size > _BYTES_MAX):
-                    yield told
-                    told, size = subject_pb2.ExportSubjectResponse(), one.ByteSize()
-                told.records.append(one)
-        if told.records:
-            yield told
+                yield record_of(_AGENT, place.name, record.memory)
 
     async def _found(
         self, request: Request

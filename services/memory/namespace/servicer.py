@@ -22,6 +22,7 @@ from tandemkit.hosting.access import Right, Rules
 from tandemkit.hosting.chronicle import version_of
 from tandemkit.rpc.callers import CALLERS
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import fitting_page
 
 _PAGE_SIZE, _PAGE_SIZE_MAX = 50, 200
 _CHANGES_PAGE, _CHANGES_PAGE_MAX = 20, 100
@@ -70,11 +71,11 @@ class Namespaces(rpc.NamespaceServiceServicer):
             if rules.right(who, one.name.removeprefix(NAMESPACES)) >= Right.READ
         }
         size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE_MAX)
-        page = _PAGE(list(seen), f"namespaces:{who}", request.page_token, size)
+        scope = f"namespaces:{who}"
+        page = _PAGE(list(seen), scope, request.page_token, size)
+        told, token = fitting_page([(name, seen[name]) for name in page.names], page.last, scope)
         return pb.ListNamespacesResponse(
-            namespaces=[seen[name] for name in page.names],
-            next_page_token=page.next_token,
-            unruled=rules.unruled,
+            namespaces=told, next_page_token=token, unruled=rules.unruled
         )
 
     async def DeleteNamespace(
@@ -95,7 +96,9 @@ class Namespaces(rpc.NamespaceServiceServicer):
         size = min(request.page_size or _CHANGES_PAGE, _CHANGES_PAGE_MAX)
         page = _PAGE(names, "changes", request.page_token, size)
         changes = await records.changes(_CEILING - int(name) for name in page.names)
-        return pb.ListAccessChangesResponse(changes=changes, next_page_token=page.next_token)
+        found = [(f"{_CEILING - one.version:016}", one) for one in changes]
+        told, token = fitting_page(found, page.last, "changes")
+        return pb.ListAccessChangesResponse(changes=told, next_page_token=token)
 
     async def RevokeCaller(
         self, request: pb.RevokeCallerRequest, _context: Context
@@ -134,11 +137,13 @@ class Namespaces(rpc.NamespaceServiceServicer):
             every = {one.name: one for one in await self._deletions.all()}
         mine = [name for name, one in every.items() if one.namespace == namespace]
         size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE_MAX)
-        page = _PAGE(mine, f"deletions:{namespace}", request.page_token, size)
-        found = [every[name] for name in page.names]
-        if request.subject:
-            found = [o for o in found if o.subject_digest == digest_of(o.salt, request.subject)]
-        return pb.ListDeletionsResponse(deletions=found, next_page_token=page.next_token)
+        scope, about = f"deletions:{namespace}", request.subject
+        page = _PAGE(mine, scope, request.page_token, size)
+        found = [(name, every[name]) for name in page.names]
+        if about:
+            found = [(n, o) for n, o in found if o.subject_digest == digest_of(o.salt, about)]
+        told, token = fitting_page(found, page.last, scope)
+        return pb.ListDeletionsResponse(deletions=told, next_page_token=token)
 
     async def ExcuseKeepers(
         self, request: pb.ExcuseKeepersRequest, _context: Context

@@ -15,13 +15,15 @@ from tandem.memory.v1 import subject_pb2 as subjects
 from tandem.memory.v1.session_pb2 import DigestSentence, Turn
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
+from tandemkit.hosting.exporting import in_messages, record_of
 from tandemkit.rpc.context import Context
+from tandemkit.rpc.paging import fitting
 from tandemkit.storage.subjects import Mention, folded
 
-_TOKENS: Final = 2000
+# As many as a message has room for: five bytes each.
+_TOKENS, _TOKENS_MAX = 2000, 500_000
 _LIMIT: Final = 5
 _PAGE, _PAGE_MAX = 100, 1000
-_RECORDS_MAX, _RECORDS_BYTES_MAX = 100, 1024 * 1024
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["SessionMemoryService"].full_name
 Asked = TypeVar("Asked", subjects.DeleteSubjectRequest, subjects.ExportSubjectRequest)
 
@@ -47,7 +49,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
         access.check_named(request.session, Right.READ)
         with refusal.storing():
             found = await self._sessions.window(
-                request.session, request.tokens_max or _TOKENS, request.query
+                request.session, min(request.tokens_max or _TOKENS, _TOKENS_MAX), request.query
             )
         return pb.GetWindowResponse(
             summary=found.summary,
@@ -66,7 +68,7 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
                 request.session, request.query, request.limit or _LIMIT
             )
         hits = (pb.TurnHit(turn=turn, score=score) for turn, score in found)
-        return pb.RecallTurnsResponse(hits=hits)
+        return pb.RecallTurnsResponse(hits=fitting(hits))
 
     async def CloseSession(
         self, request: pb.CloseSessionRequest, _context: Context
@@ -113,22 +115,17 @@ class SessionMemory(rpc.SessionMemoryServiceServicer):
         self, request: subjects.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subjects.ExportSubjectResponse]:
         namespace = access.check(request.namespace, Right.READ)
-        part, size = subjects.ExportSubjectResponse(), 0
+        turns = self._matter.turns(namespace, _is_about(request))
         with refusal.storing():
-            async for session, turn in self._matter.turns(namespace, _is_about(request)):
-                content = turn.SerializeToString(deterministic=True)
-                if len(part.records) == _RECORDS_MAX or size + len(content) > _RECORDS_BYTES_MAX:
-                    yield part
-                    part, size = subjects.ExportSubjectResponse(), 0
-                size += len(content)
-                part.records.add(
-                    agent=_AGENT,
-                    name=f"{session}/turns/{turn.number}",
-                    message_type=Turn.DESCRIPTOR.full_name,
-                    message=content,
-                )
-        if part.records:
-            yield part
+            async for told in in_messages(_records(turns)):
+                yield told
+
+
+async def _records(
+    turns: AsyncIterator[tuple[str, Turn]],
+) -> AsyncIterator[subjects.SubjectRecord]:
+    async for session, turn in turns:
+        yield record_of(_AGENT, f"{session}/turns/{turn.number}", turn)
 
 
 def _is_about(request: Asked) -> IsAbout:

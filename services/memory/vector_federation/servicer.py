@@ -25,6 +25,7 @@ from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.current import SERVING
+from tandemkit.rpc.paging import fitting
 from tandemkit.storage.vectors import checks
 from tandemkit.storage.vectors.protocol import Metric, Plan, Query
 from tandemkit.storage.vectors.wire import filter_of, label_messages, space_of
@@ -49,7 +50,7 @@ class VectorFederation(rpc.VectorFederationServiceServicer):
             raise failure
         found = merged(outcomes, [one.weight for one in stores], query.k)
         return pb.SearchFederationResponse(
-            hits=map(_hit, found),
+            hits=fitting(map(_hit, found)),
             outcomes=map(_outcome, outcomes),
             is_partial=any(one.state in UNKNOWN for one in outcomes),
         )

@@ -11,18 +11,15 @@ from services.memory.vector_store.refusal import page, page_start, storing
 from tandem.memory.v1 import subject_pb2 as subjects
 from tandem.memory.v1 import vector_store_service_pb2 as pb
 from tandem.memory.v1 import vector_store_service_pb2_grpc as rpc
-from tandem.memory.v1.vector_collection_pb2 import VectorPoint
 from tandemkit.hosting import access
 from tandemkit.hosting.access import Right
+from tandemkit.hosting.exporting import in_messages, record_of
 from tandemkit.rpc.context import Context
-from tandemkit.rpc.paging import token_after
-from tandemkit.storage.vectors.protocol import Plan, Point, Query
+from tandemkit.rpc.paging import fitting, fitting_page
+from tandemkit.storage.vectors.protocol import Collection, Plan, Point, Query
 from tandemkit.storage.vectors.wire import filter_of, space_of
 
 _HITS, _PAGE, _PAGE_MAX = 10, 100, 1000
-# Of the 4 MiB that a message may have: the last one that begins below it still fits.
-_PAGE_BYTES: Final = 3 * 1024 * 1024
-_RECORDS_MAX, _BYTES_MAX = 100, 1_000_000
 _AGENT: Final = pb.DESCRIPTOR.services_by_name["VectorStoreService"].full_name
 
 
@@ -109,18 +106,12 @@ class Vectors(rpc.VectorStoreServiceServicer):
         scope = f"vectors:{asked.hex()}"
         size = min(request.page_size or _PAGE, _PAGE_MAX)
         after = page_start(request.page_token, scope)
-        told, left_bytes = pb.ListVectorsResponse(), _PAGE_BYTES
         with storing():
             collection = await self._collections.get(request.collection)
             found = await collection.page(after, size, filter_of(request.filter))
-        for point in found:
-            told.points.append(wire.point_message(point, with_values=request.with_values))
-            left_bytes -= told.points[-1].ByteSize()
-            if left_bytes <= 0:
-                break
-        if len(told.points) == size or left_bytes <= 0:
-            told.next_page_token = token_after(told.points[-1].id, scope)
-        return told
+        page = [(one.id, wire.point_message(one, with_values=request.with_values)) for one in found]
+        told, token = fitting_page(page, found[-1].id if len(found) == size else "", scope)
+        return pb.ListVectorsResponse(points=told, next_page_token=token)
 
     async def SearchVectors(
         self, request: pb.SearchVectorsRequest, _context: Context
@@ -135,7 +126,7 @@ class Vectors(rpc.VectorStoreServiceServicer):
         )
         with storing():
             found = await (await self._collections.get(request.collection)).search(query)
-        return pb.SearchVectorsResponse(hits=map(wire.hit_message, found))
+        return pb.SearchVectorsResponse(hits=fitting(map(wire.hit_message, found)))
 
     async def CountVectors(
         self, request: pb.CountVectorsRequest, _context: Context
@@ -160,22 +151,18 @@ class Vectors(rpc.VectorStoreServiceServicer):
         self, request: subjects.ExportSubjectRequest, _context: Context
     ) -> AsyncIterator[subjects.ExportSubjectResponse]:
         namespace = access.check(request.namespace, Right.OWN)
-        part, size = subjects.ExportSubjectResponse(), 0
+        about = self._collections.about(namespace, _is_about(request))
         with storing():
-            async for collection, point in self._collections.about(namespace, _is_about(request)):
-                told = wire.point_message(point, with_values=False)
-                size += told.ByteSize()
-                if part.records and (len(part.records) == _RECORDS_MAX or size > _BYTES_MAX):
-                    yield part
-                    part, size = subjects.ExportSubjectResponse(), told.ByteSize()
-                part.records.add(
-                    agent=_AGENT,
-                    name=f"{names.told_as(collection.name)}/vectors/{point.id}",
-                    message_type=VectorPoint.DESCRIPTOR.full_name,
-                    message=told.SerializeToString(deterministic=True),
-                )
-        if part.records:
-            yield part
+            async for told in in_messages(_records(about)):
+                yield told
+
+
+async def _records(
+    about: AsyncIterator[tuple[Collection, Point]],
+) -> AsyncIterator[subjects.SubjectRecord]:
+    async for collection, point in about:
+        told = wire.point_message(point, with_values=False)
+        yield record_of(_AGENT, f"{names.told_as(collection.name)}/vectors/{point.id}", told)
 
 
 def _is_about(

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from google.protobuf.wrappers_pb2 import BytesValue
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandemkit.rpc.paging import TokenInvalid, page_of
+from tandemkit.rpc.paging import PAGE_BYTES_MAX, TokenInvalid, fitting_page, name_in, page_of
 
 NAMES = st.lists(st.text(max_size=8), unique=True, max_size=30).map(sorted)
 
@@ -42,3 +43,20 @@ def test_a_token_of_another_listing_is_refused() -> None:
     token = page_of(["a", "b"], scope="one", token="", size=1).next_token
     with pytest.raises(TokenInvalid):
         page_of(["a", "b"], scope="other", token=token, size=1)
+
+
+@given(sizes=st.lists(st.integers(0, 2 * PAGE_BYTES_MAX), max_size=8))
+@settings(max_examples=30)
+def test_pages_of_long_messages_joined_are_the_listing(sizes: list[int]) -> None:
+    """None is larger than a message may be, unless it has one alone."""
+    left = [(f"{number}", BytesValue(value=bytes(size))) for number, size in enumerate(sizes)]
+    shown: list[int] = []
+    while left:
+        told, token = fitting_page(left, "", "all")
+        assert len(told) == 1 or sum(one.ByteSize() for one in told) <= PAGE_BYTES_MAX
+        shown += [len(one.value) for one in told]
+        assert bool(token) == (len(told) < len(left))
+        if token:
+            assert name_in(token, "all") == left[len(told) - 1][0]
+        left = left[len(told) :]
+    assert shown == sizes
