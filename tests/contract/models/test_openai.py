@@ -157,7 +157,12 @@ async def test_m063_a_missing_key_is_told_in_the_quoted_words(server: ModelServe
 
 
 @pytest.mark.parametrize(
-    "body", [[], {}, {"choices": []}, {"choices": [{"message": 5}]}, {"choices": [{}]}]
+    "body",
+    [
+        *([], {}, {"choices": []}, {"choices": [{"message": 5}]}, {"choices": [{}]}),
+        {"choices": [{"message": {"content": "A."}}], "usage": [1]},
+        {"choices": [{"message": {"content": "A."}}], "usage": {"prompt_tokens": "many"}},
+    ],
 )
 async def test_an_answer_that_is_none_is_refused(server: ModelServer, body: object) -> None:
     """No answer is made up for it."""
@@ -183,6 +188,15 @@ async def test_a_refusal_can_be_told_whatever_is_in_it(server: ModelServer) -> N
             **raised.value.metadata,
         )
         assert of_agent(told, errors.ErrorReason.DESCRIPTOR).trailers()
+
+
+@pytest.mark.parametrize("body", [{}, {"data": 5}, {"data": [{}]}, {"data": [5]}])
+async def test_a_list_that_is_none_is_refused(server: ModelServer, body: object) -> None:
+    """Who asks for any model goes on to the next backend."""
+    server.instead.append(Instead(200, body))
+    async with backend(server) as made:
+        with pytest.raises(Refused):
+            await made.models()
 
 
 async def test_an_answer_without_end_is_left(server: ModelServer) -> None:

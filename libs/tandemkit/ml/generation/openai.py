@@ -57,8 +57,7 @@ class OpenaiBackend:
 
     async def models(self) -> Sequence[ModelCard]:
         with _asking(""):
-            listed = await self._http.once("GET", "/models")
-        return form.cards(listed)
+            return form.cards(await self._http.once("GET", "/models"))
 
     async def chat(self, model: str, asked: Conversation) -> pb.ChatResponse:
         body = form.conversation(model, asked)
@@ -69,8 +68,8 @@ class OpenaiBackend:
                 message=form.message(choice["message"]),
                 finish_reason=form.finish_reason(choice.get("finish_reason")),
             )
-        text = answer.message.content
-        answer.usage.CopyFrom(form.usage(said.get("usage")) or estimated(_said(asked), text))
+            text = answer.message.content
+            answer.usage.CopyFrom(form.usage(said.get("usage")) or estimated(_said(asked), text))
         return answer
 
     async def stream_chat(
@@ -92,7 +91,8 @@ class OpenaiBackend:
             answer = pb.CompleteResponse(
                 text=choice["text"], finish_reason=form.finish_reason(choice.get("finish_reason"))
             )
-        answer.usage.CopyFrom(form.usage(said.get("usage")) or estimated(asked.prompt, answer.text))
+            usage = form.usage(said.get("usage")) or estimated(asked.prompt, answer.text)
+            answer.usage.CopyFrom(usage)
         return answer
 
     async def stream_complete(
