@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiohttp import web
@@ -63,11 +63,16 @@ class Events:
         self._timer.cancel()
         await self._errands.end(0)
 
+    async def _sign(self) -> None:
+        # Whoever has gone ends the stream too.
+        with suppress(ConnectionError):
+            await self.say(COMMENT)
+
     def _look(self) -> None:
         """Whether it was silent for too long."""
         next_s = self._said_s + self._quiet_s
         if next_s <= self._loop.time():
-            self._errands.start(self.say(COMMENT))
+            self._errands.start(self._sign())
             next_s = self._loop.time() + self._quiet_s
         self._timer = self._loop.call_at(next_s, self._look)
 
