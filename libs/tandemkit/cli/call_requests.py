@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tandemkit.cli.call_flags import fill
 from tandemkit.cli.output import Refusal
+from tandemkit.written.json_misfit import misfit
 
 _STDIN = "-"
 
@@ -41,7 +42,9 @@ def message_of(method: MethodDescriptor, told: dict[str, Any]) -> Message:
     try:
         return json_format.ParseDict(told, GetMessageClass(kind)(), descriptor_pool=kind.file.pool)
     except (json_format.ParseError, OverflowError) as error:
-        raise Refusal(f"the request is no {kind.full_name}: {error}") from error
+        field, why = misfit(error)
+        said = f"{field}: {why}" if field else why
+        raise Refusal(f"the request is no {kind.full_name}: {said}.") from error
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Any, Final, cast
 
@@ -14,13 +13,12 @@ from services.gateway.http import opaque
 from services.gateway.http.denied import Denied, denied
 from services.gateway.http.strictness import oddity
 from tandem.gateway.v1 import errors_pb2 as errors
+from tandemkit.written.json_misfit import misfit
 
 JSON: Final = "application/json"
 _WHY_CHARS_MAX: Final = 300
 # What json_format raises besides its own kind, for values that are of no type of the field's.
 _MISFITS: Final = (json_format.ParseError, ValueError, TypeError, AttributeError, LookupError)
-_FIELD: Final = re.compile(r"Failed to parse (?:\w+\.)*(\w+) field: ")
-_UNKNOWN: Final = re.compile(r'no field named "([^"]*)" at "[^".]*\.?([^"]*)"')
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -39,9 +37,8 @@ def filled(kind: type[Message], value: Any) -> Message:
             raise _misfit(odd.why, kind, odd.field)
         json_format.ParseDict(value, message, descriptor_pool=_pool(message))
     except _MISFITS as error:
-        # In one line; what the fields are called stands in the second.
-        said = " ".join(str(error).split())[:_WHY_CHARS_MAX] or "it does not fit"
-        raise _misfit(said, kind, _at_fault(str(error))) from error
+        field, why = misfit(error)
+        raise _misfit(why, kind, field) from error
     except RecursionError as error:
         raise _misfit("it is nested too deep", kind, "") from error
     return message
@@ -105,15 +102,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(word: str) -> float:
     raise ValueError(f"{word} is no JSON; write it as a string")
-
-
-def _at_fault(said: str) -> str:
-    """The path of the field, as far as the parser tells it."""
-    path = _FIELD.findall(said)
-    if unknown := _UNKNOWN.search(said):
-        above = [unknown[2]] if unknown[2] else path
-        return ".".join([*above, unknown[1]])[:_WHY_CHARS_MAX]
-    return ".".join(path)[:_WHY_CHARS_MAX]
 
 
 def _misfit(why: str, kind: type[Message], field: str) -> Denied:

@@ -68,7 +68,7 @@ async def test_a_tool_answers_with_a_value_and_the_same_as_text(it: Gateway) -> 
         ({"text": "odd"}, "FAILED_PRECONDITION/TOO_ODD: the text is odd"),
         ({"text": "busy"}, "Call again in 0.1 s, not before."),
         ({"text": "x" * 1001}, "- text: "),
-        ({"txt": ""}, "Available Fields"),
+        ({"txt": ""}, "- txt: there is no such field; there is text"),
         ({"text": 7}, "INVALID_ARGUMENT/MESSAGE_INVALID"),
         ({"text": "\ud800"}, "INVALID_ARGUMENT/MESSAGE_INVALID"),
         ({"text": "broken"}, "incident"),
