@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from tandemkit.core.loopback import is_loopback
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTENING = "0A"
@@ -17,16 +18,9 @@ def strangers_at(address: str) -> set[int]:
     Empty for other machines, and where the system does not say.
     """
     host, _, port = address.rpartition(":")
-    if not port.isdecimal() or not _is_loopback(host.strip("[]")):
+    if not port.isdecimal() or not is_loopback(host.strip("[]")):
         return set()
     return _users_of(int(port)) - {os.geteuid(), _ROOT}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"
 
 
 def _users_of(port: int) -> set[int]:

@@ -264,9 +264,17 @@ def _identity(place: Place) -> tuple[Identity, set[str]]:
     return Identity(host.name, host.machine, host.version, place.limits), {host.address}
 
 
-def _outgoing(server: Server, place: Place) -> AbstractAsyncContextManager[Mesh]:
+@asynccontextmanager
+async def _outgoing(server: Server, place: Place) -> AsyncIterator[Mesh]:
     """What the agents call each other on. It ends behind the last of them and of their tasks."""
-    target = channel.NOWHERE if place.membership is None else TARGET
-    return mesh(
-        target, server.local.way, clock=place.clock, tracing=place.tracing, token=place.token
-    )
+    member = place.membership
+    target = channel.NOWHERE if member is None else TARGET
+    pings = member is not None and not member.is_all_here
+    # The mesh shares the channel that is open, with or without pings.
+    async with (
+        channel.shared(target, pings=pings),
+        mesh(
+            target, server.local.way, clock=place.clock, tracing=place.tracing, token=place.token
+        ) as calls,
+    ):
+        yield calls

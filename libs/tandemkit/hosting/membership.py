@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandem.control.v1 import registration_pb2 as nouns
+from tandemkit.core.loopback import is_loopback, stays_here
 from tandemkit.mesh.bootstrap import Node, bootstrap
 from tandemkit.rpc import validation
 
@@ -56,6 +57,11 @@ class Membership:
         if not _LEASE_S_MIN <= lease_s <= _LEASE_S_MAX:
             raise BadMembership(f"--lease-s is from {_LEASE_S_MIN:g} to {_LEASE_S_MAX:g}")
         return cls(tuple(controls), host, lease_s)
+
+    @property
+    def is_all_here(self) -> bool:
+        """Whether no other machine can be in the fleet: none could call this host."""
+        return is_loopback(self.host.address) and all(map(stays_here, self.controls))
 
     @property
     def bootstrap(self) -> str:

@@ -39,7 +39,9 @@ def from_source(order: Order, home: Home) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Ground:
-    """What all posts of a machine share. `changed` is called whenever one of them did."""
+    """What all posts of a machine share. `changed` is called whenever one of them did, and `used`
+    where that is only what a host used, which nobody has to hear at once.
+    """
 
     home: Home
     clock: Clock
@@ -49,6 +51,14 @@ class Ground:
     argv: Argv = from_source
     # Takes what becomes of the hosts' processes.
     sink: Sink = field(default_factory=LogSink)
+    used: Callable[[], None] = lambda: None
+
+    def heard(self, was: Sight | None, sight: Sight) -> None:
+        """A host has said how it is."""
+        if sight.differs(was):
+            self.changed()
+        else:
+            self.used()
 
     async def watch(self, order: Order, tell: Tell) -> None:
         """A host for as long as it lives; a server of others until it does what it is there for."""

@@ -153,10 +153,10 @@ class Post:
 
         def tell(sight: Sight) -> None:
             life.ready()
-            self.sight = sight
+            was, self.sight = self.sight, sight
             if self.serves:
                 self.has_served, self.cause, self.failures = True, "", 0
-            self._ground.changed()
+            self._ground.heard(was, sight)
 
         try:
             async with Tasks() as tasks:

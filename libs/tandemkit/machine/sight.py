@@ -31,6 +31,19 @@ class Sight:
     cpu_s: float = 0.0
     added: Sequence[nouns.AgentStanding] = ()
 
+    def differs(self, other: Sight | None) -> bool:
+        """Whether more is new than what was used and who was called."""
+        return other is None or self.substance != other.substance
+
+    @property
+    def substance(self) -> object:
+        """What people and commands wait for."""
+        agents = {
+            service: (one.state, one.cause, one.restarts, tuple(one.missing_secrets))
+            for service, one in self.agents.items()
+        }
+        return agents, self.is_draining, list(self.added)
+
 
 Tell = Callable[[Sight], None]
 

@@ -13,6 +13,7 @@ from tandemkit.core.clock import Clock
 from tandemkit.fleet.splitting import CannotSplit
 from tandemkit.machine.foreman import Ending, Foreman
 from tandemkit.machine.home import Home
+from tandemkit.machine.orders import Order
 from tandemkit.machine.post import Post
 from tandemkit.supervise.confinement import MIB
 from tandemkit.supervise.errands import Errands
@@ -29,6 +30,8 @@ class Vigilance:
     def __init__(self, foreman: Foreman, home: Home, clock: Clock) -> None:
         self._foreman, self._home = foreman, home
         self._errands = Errands()
+        # Made once for each process: it is asked for twice a second.
+        self._known: dict[str, tuple[Order, Watched]] = {}
         self.vigil = Vigil(self._watched, self._kill, self._tell, clock)
 
     async def run(self) -> None:
@@ -41,11 +44,17 @@ class Vigilance:
     def _watched(self) -> Iterator[Watched]:
         for post in self._foreman.posts():
             if post.pid:
-                planned = post.order.planned
-                stalls_s = {one.name: _stall_s(one) for one in planned.agents}
-                pulse = self._home.pulses / post.name
-                most = planned.memory_mib_max * MIB
-                yield Watched(post.name, post.pid, pulse, stalls_s, most)
+                order, watched = self._known.get(post.name, (None, None))
+                if watched is None or order is not post.order or watched.pid != post.pid:
+                    watched = self._of(post)
+                    self._known[post.name] = post.order, watched
+                yield watched
+
+    def _of(self, post: Post) -> Watched:
+        planned = post.order.planned
+        stalls_s = {one.name: _stall_s(one) for one in planned.agents}
+        pulse, most = self._home.pulses / post.name, planned.memory_mib_max * MIB
+        return Watched(post.name, post.pid, pulse, stalls_s, most)
 
     def _tell(self, one: Watched, finding: Finding) -> None:
         level = logging.INFO if finding.verdict is Verdict.WELL else logging.WARNING

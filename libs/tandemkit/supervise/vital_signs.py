@@ -12,6 +12,7 @@ from tandemkit.supervise.marks import stat_of
 RUNS, WAITS_FOR_DEVICE, STOPPED, TRACED = "R", "D", "T", "t"
 # Fields of /proc/PID/stat behind the name.
 _STATE, _USER, _SYSTEM, _STARTED, _RESIDENT = 0, 11, 12, 19, 21
+_TICKS_PER_S, _PAGE_BYTES = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class VitalSigns:
         ticks = int(fields[_USER]) + int(fields[_SYSTEM])
         return cls(
             state=fields[_STATE],
-            cpu_s=ticks / os.sysconf("SC_CLK_TCK"),
-            memory_bytes=int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"),
+            cpu_s=ticks / _TICKS_PER_S,
+            memory_bytes=int(fields[_RESIDENT]) * _PAGE_BYTES,
             started_ticks=int(fields[_STARTED]),
         )

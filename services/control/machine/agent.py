@@ -21,6 +21,7 @@ from tandemkit.core.errors import Bug
 from tandemkit.core.token import Token
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.child_events import Origin
+from tandemkit.hosting.oversight import USAGE_S_MAX
 from tandemkit.hosting.recording import RecordingSink, recording
 from tandemkit.hosting.scope import Scope
 from tandemkit.machine.asking import Asking
@@ -36,6 +37,7 @@ from tandemkit.machine.secret_keeping import SecretKeeping
 from tandemkit.machine.sight import HostWatching
 from tandemkit.machine.upkeep import Upkeep
 from tandemkit.machine.vigilance import Vigilance
+from tandemkit.supervise.alarm import Alarm
 from tandemkit.supervise.detached import Detached, Program
 from tandemkit.supervise.marks import Mark
 from tandemkit.supervise.reports import LogSink, Sinks
@@ -61,9 +63,15 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
 
     identity = Identity(mark.pid, code.version, scope.clock.now())
     origin, store = Origin(wanted.machine), scope.stub(events_rpc.EventStoreServiceStub)
+    usage = Alarm(scope.clock, news.tell)
+
+    def used() -> None:
+        usage.set_to(scope.clock.monotonic_s() + USAGE_S_MAX)
+
     async with recording(home.outbox, origin.stream, store, scope.clock) as recorder:
-        sink = Sinks(LogSink(), RecordingSink(recorder, origin))
-        ground = Ground(home, scope.clock, watching, environment.variables, news.tell, sink=sink)
+        sinks = Sinks(LogSink(), RecordingSink(recorder, origin))
+        known = home, scope.clock, watching, environment.variables
+        ground = Ground(*known, news.tell, sink=sinks, used=used)
         foreman = Foreman(ground, news, code, identity, end)
         notes = Notes(recorder, origin.machine, scope.clock)
         commands = Commands(foreman, Asking(token), notes, news)
@@ -82,6 +90,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
         finally:
             await commands.end()
             await foreman.leave()
+            await usage.end()
             await secrets.close()
 
 

@@ -213,3 +213,19 @@ def test_a_host_tries_again_ever_less_often_but_for_ever(failures: int, drawn: f
     assert PAUSE_S_MIN <= pause_s(failures, drawn) <= PAUSE_S_MAX
     assert pause_s(failures, 0.0) >= pause_s(failures, 1.0) / 2
     assert pause_s(failures + 1, drawn) >= pause_s(failures, drawn)
+
+
+@pytest.mark.parametrize(
+    ("address", "controls", "expected"),
+    [
+        ("127.0.0.1", ("127.0.0.1:8200", "unix:/run/control"), True),
+        ("127.0.0.1", ("127.0.0.1:8200", "10.8.0.2:8200"), False),
+        ("10.8.0.1", ("127.0.0.1:8200",), False),
+    ],
+)
+def test_a_host_knows_whether_its_fleet_can_be_on_other_machines(
+    address: str, controls: tuple[str, ...], expected: bool
+) -> None:
+    """Then, and only then, its links are pinged."""
+    host = nouns.Host(name="hosts/one", machine="laptop", group="one", address=address)
+    assert Membership.checked(controls, host).is_all_here is expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tandem.control.v1 import machine_pb2 as pb
@@ -78,6 +79,12 @@ class FakeWatching:
         )
         self._news.tell()
 
+    def use(self, host: pb.HostStanding, memory_bytes: int) -> None:
+        """The same, and it uses so much."""
+        was = self._sights[host.address]
+        self._sights[host.address] = replace(was, memory_bytes=memory_bytes)
+        self._news.tell()
+
     async def watch(self, address: str, tell: Tell) -> None:
         while True:
             change = self._news.next()
@@ -97,12 +104,15 @@ class Machine:
         # The host that cannot start.
         self.broken = broken
         self.news = News()
+        # Told of what can wait.
+        self.usage = News()
 
         def argv(order: Order, _home: Home) -> tuple[str, ...]:
             script = "raise SystemExit('no model here')" if order.name == self.broken else _WAITS
             return (sys.executable, "-I", "-S", "-c", script)
 
-        ground = Ground(self.home, CLOCK, self.watching, {}, self.news.tell, argv)
+        told, used = self.news.tell, self.usage.tell
+        ground = Ground(self.home, CLOCK, self.watching, {}, told, argv, used=used)
         identity = Identity(1, "0.0.1", CLOCK.now())
         self.foreman = Foreman(ground, self.news, Code(None, None), identity, self._end)
 

@@ -81,6 +81,21 @@ async def test_a_plan_changes_only_what_differs(tmp_path: Path) -> None:
         assert set(records(one.home.hosts)) == {"control", "agents", "new"}
 
 
+async def test_what_a_host_uses_is_known_and_nobody_is_woken_for_it(tmp_path: Path) -> None:
+    """All hosts say every few seconds what they use; each word would be told to all who watch."""
+    async with machine(tmp_path) as one:
+        one.foreman.begin(wanted_of(plan_of({"alpha": ["utility-one"]})))
+        host = await one.serve("alpha")
+        change, usage = one.news.next(), one.usage.next()
+        one.watching.use(host, 7_000_000)
+        await usage.wait()
+        assert one.host("alpha").memory_bytes == 7_000_000
+        assert not change.is_set()
+        one.watching.say(host)
+        await change.wait()
+        assert one.state("alpha") == pb.HOST_STATE_DEGRADED
+
+
 async def test_a_host_that_dies_is_started_again_and_says_of_what(tmp_path: Path) -> None:
     """Alone: its neighbours keep their processes."""
     async with machine(tmp_path) as one:

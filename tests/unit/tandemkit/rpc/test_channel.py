@@ -96,3 +96,23 @@ async def test_m027_a_channel_finds_its_peer_again_after_a_restart() -> None:
         async with answering(port):
             assert await ask(wire) == "hello"
             assert connections(port) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "pings", "expected"),
+    [
+        ("10.8.0.2:8202", True, True),
+        ("gpu.example:8202", True, True),
+        ("127.0.0.1:8202", True, False),
+        ("[::1]:8202", True, False),
+        ("localhost:8202", True, False),
+        ("unix:/run/host.sock", True, False),
+        ("xds:///tandem", True, True),
+        ("xds:///tandem", False, False),
+    ],
+)
+def test_only_a_link_that_can_die_is_pinged(target: str, pings: bool, expected: bool) -> None:
+    """A fleet that rests on one laptop sent 24 pings a second, each of which wakes two processes."""
+    said = dict(channel.options(target, pings=pings))
+    assert ("grpc.keepalive_time_ms" in said) == expected
+    assert said["grpc.max_reconnect_backoff_ms"] == 2000
