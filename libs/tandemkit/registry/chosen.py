@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,13 @@ _REDIS_ADDRESS = "127.0.0.1:6379"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A registry, and where people see its hosts' agents, if that is anywhere."""
+    """A registry, and where people see its hosts' agents, if that is anywhere. `mark` rises once
+    what was written can be read; None where others write too.
+    """
 
     registry: Registry
     services: ConsulServices | None = None
+    mark: Callable[[], int | None] = lambda: None
 
 
 @asynccontextmanager
@@ -43,7 +46,7 @@ async def opened(
             yield Backend(redis)
     else:
         async with embedded_registry(folder, clock) as embedded:
-            yield Backend(embedded)
+            yield Backend(embedded, mark=embedded.writes)
 
 
 def consul_settings(said: cfg.ConsulBackend) -> ConsulSettings:

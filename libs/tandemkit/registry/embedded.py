@@ -103,6 +103,10 @@ class EmbeddedRegistry:
         check_name(key)
         await self._store.durably(lambda: self._store.delete(key, expected))
 
+    def writes(self) -> int:
+        """How often values or elections were written, or may have been. Nobody else writes them."""
+        return self._store.writes
+
     async def aclose(self) -> None:
         self._journal.close()
         self._store.close()

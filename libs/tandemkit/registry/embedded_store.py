@@ -74,6 +74,8 @@ class Store:
         self._reader = _opened(path, check_same_thread=True)
         self._turn = threading.Lock()
         self._queue = asyncio.Lock()
+        # Rises once what was written can be read.
+        self.writes = 0
 
     async def durably(self, write: Callable[[], T]) -> T:
         """What `write` answers, once it is on disk; it may happen though its caller gave up."""
@@ -156,6 +158,7 @@ class Store:
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+                self.writes += 1
 
 
 @contextmanager

@@ -19,8 +19,8 @@ Sure = Callable[[Any], bool]
 _ITEMS_MAX = 16
 _NUMBERS = frozenset({"int32", "int64", "uint32", "uint64", "sint32", "sint64"})
 _FRACTIONS = frozenset({"float", "double"})
-# Only these rules are understood; a message type with any other, anywhere below it, has no quick
-# check.
+# Only these rules are understood. A message type with any other has no quick check, unless the
+# other is below a part that may be missing: then what lacks the part is good.
 _UNDERSTOOD = {
     "string": {"min_len", "max_len", "min_bytes", "max_bytes", "pattern"},
     "bytes": {"min_len", "max_len"},
@@ -67,8 +67,14 @@ def _oneof(oneof: OneofDescriptor) -> list[Sure]:
 def _field(field: FieldDescriptor, above: tuple[str, ...]) -> list[Sure]:
     said: Any = field.GetOptions()
     rule, name = said.Extensions[rules.field], field.name
-    checks = [_of_rule(field, one.name, rule) for one, value in rule.ListFields() if value]
-    below = [] if field.message_type is None else _checks(field.message_type, above)
+    try:
+        checks = [_of_rule(field, one.name, rule) for one, value in rule.ListFields() if value]
+        below = [] if field.message_type is None else _checks(field.message_type, above)
+    except _NotUnderstood:
+        if field.message_type is None or not field.has_presence or rule.required:
+            raise
+        # Of a part that is not there no rule asks anything, but for the one that it be there.
+        return [lambda message: not message.HasField(name)]
     if below and field.message_type.GetOptions().map_entry:
         raise _NotUnderstood
     if below:

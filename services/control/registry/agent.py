@@ -28,7 +28,7 @@ async def build(scope: Scope, settings: cfg.RegistrySettings) -> AsyncIterator[F
     async with opened(settings, scope.state_dir, scope.clock) as backend:
         registry = backend.registry
         scope.ready_when(lambda: registry.get(_PROBE_KEY))
-        watched = WatchedValues(registry.get, scope.clock)
+        watched = WatchedValues(registry.get, scope.clock, backend.mark)
         scope.spawn("watched-values", watched.run())
         holds = Holds(registry)
         if backend.services is not None:

@@ -13,7 +13,9 @@ from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.registry.protocol import Versioned, check_name
 
 Read = Callable[[str], Awaitable[Versioned | None]]
-# Two looks a second cost an embedded registry nothing to speak of, and Consul 1 ms of CPU time.
+# Rises once what was written can be read; None where a backend knows of no such number.
+Mark = Callable[[], int | None]
+# Two looks a second cost an embedded registry one comparison, and Consul 1 ms of CPU time.
 LOOK_AGAIN_S = 0.5
 
 
@@ -48,14 +50,19 @@ class _Watched:
 class WatchedValues:
     """The one event loop makes this safe without a lock."""
 
-    def __init__(self, read: Read, clock: Clock) -> None:
-        self._read, self._clock = read, clock
+    def __init__(self, read: Read, clock: Clock, mark: Mark) -> None:
+        self._read, self._clock, self._mark = read, clock, mark
         self._watched: dict[str, _Watched] = {}
 
     async def run(self) -> None:
         """Looks at what is watched, until cancelled."""
+        seen: int | None = None
         while True:
             await self._clock.sleep(LOOK_AGAIN_S)
+            mark = self._mark()
+            if mark is not None and mark == seen:
+                continue
+            seen = mark
             for key, one in tuple(self._watched.items()):
                 try:
                     await self._look(key, one)

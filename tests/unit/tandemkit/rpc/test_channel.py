@@ -112,7 +112,7 @@ async def test_m027_a_channel_finds_its_peer_again_after_a_restart() -> None:
     ],
 )
 def test_only_a_link_that_can_die_is_pinged(target: str, pings: bool, expected: bool) -> None:
-    """A fleet that rests on one laptop sent 24 pings a second, each of which wakes two processes."""
+    """A fleet that rested on one laptop sent 24 pings a second, each of which woke two."""
     said = dict(channel.options(target, pings=pings))
     assert ("grpc.keepalive_time_ms" in said) == expected
     assert said["grpc.max_reconnect_backoff_ms"] == 2000

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buf.validate import validate_pb2 as rules
+from tandem.control.v1.registry_service_pb2 import HoldLeaseRequest
 from tandemkit.rpc import quick, validation
 
 NUMBERED = count()
@@ -25,7 +26,7 @@ def declare(
     """A message class with `fields`, each a type and its rules."""
     file = FileDescriptorProto(name=f"quick_{next(NUMBERED)}.proto", syntax="proto3")
     file.package = file.name.removesuffix(".proto")
-    file.dependency.append("buf/validate/validate.proto")
+    file.dependency.extend(["buf/validate/validate.proto", "google/protobuf/duration.proto"])
     kind = file.enum_type.add(name="Kind")
     for number in range(3):
         kind.value.add(name=f"KIND_{number}", number=number)
@@ -33,6 +34,8 @@ def declare(
     outer = file.message_type.add(name="Outer")
     for number, (type_, rule) in enumerate(fields, start=1):
         field = inner.field.add(name=f"f{number}", number=number, type=type_, label=label)
+        if type_ == Field.TYPE_MESSAGE:
+            field.type_name = ".google.protobuf.Duration"
         if type_ == Field.TYPE_ENUM:
             field.type_name = f".{file.package}.Kind"
         options: Any = field.options
@@ -95,7 +98,7 @@ def test_ranges_and_enums_agree_with_the_engine(
 def agree(message: Any) -> None:
     check = quick.check_of(message.DESCRIPTOR)
     refused = bool(validation.ask_engine(message))
-    if check is not None:
+    if check is not None and quick.check_of(_inner(message.DESCRIPTOR)) is not None:
         assert check(message) is not refused
     assert bool(validation.violations(message)) is refused
 
@@ -131,16 +134,52 @@ def test_what_may_be_empty_and_fractions_agree_with_the_engine(
     ],
 )
 def test_a_rule_that_it_does_not_know_leaves_the_engine_to_look(rule: rules.FieldRules) -> None:
-    """There is no quick check for such a type."""
-    assert quick.check_of(declare((Field.TYPE_STRING, rule)).DESCRIPTOR) is None
+    """There is no quick check for such a type, and for what holds one only while it is not set."""
+    unsure_if_set(declare((Field.TYPE_STRING, rule)))
 
 
 def test_a_rule_on_the_message_or_on_items_leaves_the_engine_to_look() -> None:
-    """Neither has a quick check."""
+    """Neither has a quick check, as long as it is set."""
     long = (Field.TYPE_STRING, rules.FieldRules(string=rules.StringRules(min_len=1)))
     unique = rules.FieldRules(repeated=rules.RepeatedRules(unique=True))
-    assert quick.check_of(declare(long, message_rule=True).DESCRIPTOR) is None
-    assert quick.check_of(declare((Field.TYPE_STRING, unique), label=3).DESCRIPTOR) is None
+    unsure_if_set(declare(long, message_rule=True))
+    unsure_if_set(declare((Field.TYPE_STRING, unique), label=3))
+
+
+def _inner(outer: Any) -> Any:
+    return outer.fields_by_name["inner"].message_type
+
+
+def unsure_if_set(kind: Any) -> None:
+    inner = _inner(kind.DESCRIPTOR)
+    assert quick.check_of(inner) is None
+    check = quick.check_of(kind.DESCRIPTOR)
+    assert check is not None
+    assert check(kind())
+    assert not check(kind(inner=GetMessageClass(inner)()))
+
+
+@given(low=st.integers(0, 3), seconds=st.none() | st.integers(0, 4), required=st.booleans())
+def test_a_part_that_is_missing_agrees_with_the_engine(
+    low: int, seconds: int | None, required: bool
+) -> None:
+    """A duration is the engine's to judge, and the lack of one that is required."""
+    rule = rules.FieldRules(duration=rules.DurationRules(gte={"seconds": low}), required=required)
+    kind = declare((Field.TYPE_MESSAGE, rule))
+    message = kind(inner={} if seconds is None else {"f1": {"seconds": seconds}})
+    check = quick.check_of(kind.DESCRIPTOR)
+    assert check is not None
+    refused = bool(validation.ask_engine(message))
+    assert not (check(message) and refused)
+    assert check(message) is (seconds is None and not required)
+    assert bool(validation.violations(message)) is refused
+
+
+def test_most_requests_of_a_host_at_rest_are_checked_quickly() -> None:
+    """Each renews its lease every second; the part with a duration opens one."""
+    assert validation.surely_good(HoldLeaseRequest.DESCRIPTOR)(
+        HoldLeaseRequest(renew=HoldLeaseRequest.Renew())
+    )
 
 
 @given(low=SIZES, high=SIZES, required=st.booleans(), texts=st.lists(st.text(max_size=2)))

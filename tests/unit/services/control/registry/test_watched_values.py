@@ -29,6 +29,8 @@ class Shelf:
         self.found: Versioned | None = None
         self.reads_count = 0
         self.failure: Unreachable | Refused | None = None
+        # None as where others write too.
+        self.writes: int | None = None
 
     async def read(self, _key: str) -> Versioned | None:
         self.reads_count += 1
@@ -40,7 +42,7 @@ class Shelf:
 @asynccontextmanager
 async def watched() -> AsyncIterator[tuple[WatchedValues, Shelf, FakeClock]]:
     clock, shelf = FakeClock(), Shelf()
-    values = WatchedValues(shelf.read, clock)
+    values = WatchedValues(shelf.read, clock, lambda: shelf.writes)
     async with Tasks() as tasks:
         tasks.spawn("values", values.run())
         yield values, shelf, clock
@@ -86,6 +88,23 @@ async def test_many_watchers_cost_one_look() -> None:
             await one.aclose()
         await clock.advance(LOOK_AGAIN_S)
         assert shelf.reads_count == 1
+
+
+async def test_where_nobody_else_writes_nothing_is_read_until_somebody_did() -> None:
+    """What a fleet of one control watches changes a few times a day."""
+    async with watched() as (values, shelf, clock):
+        shelf.writes = 1
+        seen = values.watch(KEY)
+        await anext(seen)
+        await clock.advance(LOOK_AGAIN_S)
+        shelf.reads_count = 0
+        await clock.advance(10 * LOOK_AGAIN_S)
+        assert shelf.reads_count == 0
+        # Its caller gave up, so that nobody said that it was written.
+        shelf.found, shelf.writes = Versioned(b"1", 1), 2
+        found, _ = await asyncio.gather(anext(seen), clock.advance(LOOK_AGAIN_S))
+        assert found == shelf.found
+        await seen.aclose()
 
 
 @pytest.mark.parametrize("failure", [Unreachable("away"), Refused("denied")])
