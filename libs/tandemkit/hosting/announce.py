@@ -20,7 +20,7 @@ from tandem.control.v1 import registration_pb2 as nouns
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.core import log
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.core.errors import Failure
 from tandemkit.core.token import Token
 from tandemkit.hosting.contracts import STORE_WITHIN_S, Contracts, keep_contracts
@@ -112,7 +112,7 @@ class Announcer:
     async def tick(self) -> None:
         """Makes each renewal due."""
         while True:
-            await self._clock.sleep(self._said.ttl_s / 3)
+            await self._clock.sleep(until_next_s(self._clock, self._said.ttl_s / 3))
             self._said.news.set()
 
     async def leave(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.core.errors import Bug
 from tandemkit.core.secret import Secret, SecretMissing
 from tandemkit.reach.failure import Refused
@@ -66,7 +66,7 @@ class FollowedSecret:
         """Returns when it has become another one, or one at all."""
         known = self._secret
         while self._secret == known:
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(until_next_s(self._clock, LOOK_S))
             self.look()
 
     def look(self) -> None:

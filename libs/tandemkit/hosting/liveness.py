@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 from tandemkit.core import log
-from tandemkit.core.clock import SystemClock
+from tandemkit.core.clock import SystemClock, until_next_s
 from tandemkit.hosting.busy import BusyPort
 from tandemkit.hosting.holding import Holding
 from tandemkit.supervise import stacks
@@ -46,7 +46,7 @@ async def living(holding: Holding, port: BusyPort | None, path: Path | None) -> 
 async def _beating(beats: Pulse) -> None:
     while True:
         beats.loop_beats(_CLOCK.monotonic_s())
-        await _CLOCK.sleep(BEAT_S)
+        await _CLOCK.sleep(until_next_s(_CLOCK, BEAT_S))
 
 
 class Beside:

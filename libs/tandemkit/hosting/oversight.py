@@ -16,7 +16,7 @@ from tandem.control.v1 import host_service_pb2_grpc as rpc
 from tandem.control.v1 import machine_pb2 as nouns
 from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandem.type.v1 import platform_error_pb2 as platform
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.core.errors import CallerError
 from tandemkit.hosting.adding import Adding
 from tandemkit.hosting.news import News
@@ -59,7 +59,7 @@ class Oversight(rpc.HostServiceServicer):
                     yield said
                     if said.draining:
                         return
-                    alarm.set_to(self._clock.monotonic_s() + USAGE_S_MAX)
+                    alarm.set_to(self._clock.monotonic_s() + until_next_s(self._clock, USAGE_S_MAX))
                     await changed.wait()
             finally:
                 await alarm.end()

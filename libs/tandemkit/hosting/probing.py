@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from tandemkit.core import log
+from tandemkit.core.clock import until_next_s
 from tandemkit.core.errors import Failure
 from tandemkit.core.redaction import redacted
 from tandemkit.hosting.news import News
@@ -36,7 +37,7 @@ class Probe:
         """Raises Hung for an agent that only another life can help."""
         while self._unanswered < _UNANSWERED_MAX:
             await self._scope.questioned()
-            await self._scope.clock.sleep(self._interval_s)
+            await self._scope.clock.sleep(self._pause_s())
             await self.look()
             has_started = self._standing.cause is None
             self._interval_s = (
@@ -44,6 +45,12 @@ class Probe:
             )
 
         raise Hung("it hangs", checks_unanswered=self._unanswered)
+
+    def _pause_s(self) -> float:
+        """All agents of the host that have started are asked at the same moments."""
+        if self._interval_s < PROBE_INTERVAL_S:
+            return self._interval_s
+        return until_next_s(self._scope.clock, PROBE_INTERVAL_S)
 
     async def look(self) -> None:
         """Asks once. The log has each change, and each other reason for not serving."""

@@ -13,7 +13,7 @@ from typing import Any
 from tandem.control.v1 import machine_pb2 as pb
 from tandem.fleet.v1.secret_pb2 import SecretSources
 from tandemkit.core import dumps, log
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.machine.orders import planned_machine
 from tandemkit.secrecy import sources
 from tandemkit.secrecy.chain import Chain, Found, Launched, Search
@@ -52,7 +52,7 @@ class SecretKeeping:
         """Until cancelled."""
         while True:
             await self.look(wanted())
-            await self._clock.sleep(LOOK_S)
+            await self._clock.sleep(until_next_s(self._clock, LOOK_S))
 
     async def begin(self, wanted: pb.WantedMachine) -> None:
         """The first look, which hosts that are about to start find done: not for long, for they

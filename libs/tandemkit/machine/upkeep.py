@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.machine.home import Home
 from tandemkit.supervise import keeper
 from tandemkit.supervise.detached import Detached, Program
@@ -51,7 +51,7 @@ class Upkeep:
                 if looks % _ROTATE_LOOKS == 0:
                     rotate(self._home.logs)
                 looks += 1
-                await clock.sleep(_LOOK_S)
+                await clock.sleep(until_next_s(clock, _LOOK_S))
         finally:
             if self._keeper is not None:
                 self._keeper.let_go()

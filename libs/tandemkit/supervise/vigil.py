@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.supervise import stacks
 from tandemkit.supervise.confinement import MIB
 from tandemkit.supervise.judging import LATE_S, STALL_S_MAX, Finding, Look, Past, Verdict, judge
@@ -72,7 +72,7 @@ class Vigil:
         try:
             while True:
                 self.look()
-                await self._clock.sleep(LOOK_S)
+                await self._clock.sleep(until_next_s(self._clock, LOOK_S))
         finally:
             for case in self._cases.values():
                 case.reader.close()

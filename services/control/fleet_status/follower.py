@@ -18,7 +18,7 @@ from services.control.fleet_status.making import Key, Making
 from services.control.fleet_status.view import View
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandemkit.core import log
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.core.errors import Failure
 from tandemkit.mesh.catalogue import Catalogue
 from tandemkit.rpc.contract import Contract
@@ -102,7 +102,7 @@ class Follower:
         forgotten. Where the registry is silent, all stays as it is. Runs until cancelled.
         """
         while True:
-            await self._clock.sleep(_LOOK_AGAIN_S)
+            await self._clock.sleep(until_next_s(self._clock, _LOOK_AGAIN_S))
             if self.stale_since is None and self._view.pass_time():
                 self._is_behind.set()
 

@@ -16,6 +16,7 @@ from tandem.control.config.v1 import machine_pb2 as cfg
 from tandem.control.v1 import machine_service_pb2 as pb
 from tandem.platform.v1 import event_store_service_pb2 as events
 from tandem.platform.v1 import event_store_service_pb2_grpc as events_rpc
+from tandemkit.core.clock import until_next_s
 from tandemkit.core.environment import Environment
 from tandemkit.core.errors import Bug
 from tandemkit.core.token import Token
@@ -66,7 +67,7 @@ async def build(scope: Scope, settings: cfg.MachineSettings) -> AsyncIterator[Su
     usage = Alarm(scope.clock, news.tell)
 
     def used() -> None:
-        usage.set_to(scope.clock.monotonic_s() + USAGE_S_MAX)
+        usage.set_to(scope.clock.monotonic_s() + until_next_s(scope.clock, USAGE_S_MAX))
 
     async with recording(home.outbox, origin.stream, store, scope.clock) as recorder:
         sinks = Sinks(LogSink(), RecordingSink(recorder, origin))

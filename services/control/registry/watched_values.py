@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.registry.protocol import Versioned, check_name
 
@@ -58,7 +58,7 @@ class WatchedValues:
         """Looks at what is watched, until cancelled."""
         seen: int | None = None
         while True:
-            await self._clock.sleep(LOOK_AGAIN_S)
+            await self._clock.sleep(until_next_s(self._clock, LOOK_AGAIN_S))
             mark = self._mark()
             if mark is not None and mark == seen:
                 continue

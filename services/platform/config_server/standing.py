@@ -16,7 +16,7 @@ from services.platform.config_server.ledger import Records
 from services.platform.config_server.resolution import View
 from tandem.platform.config.v1 import config_server_pb2 as cfg
 from tandemkit.core import log
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.core.errors import Failure
 from tandemkit.hosting.chronicle import Following
 from tandemkit.supervise.alarm import Turns
@@ -83,7 +83,7 @@ class Standing:
         """Reads them again whenever they changed, until cancelled."""
         seen = await asyncio.to_thread(_stamps, self._files)
         while self._files:
-            await self._clock.sleep(LOOK_EVERY_S)
+            await self._clock.sleep(until_next_s(self._clock, LOOK_EVERY_S))
             now = await asyncio.to_thread(_stamps, self._files)
             if now != seen:
                 seen = now

@@ -21,7 +21,7 @@ from tandem.control.v1 import machine_service_pb2 as machine_pb
 from tandem.control.v1 import traffic_policy_pb2 as policy
 from tandem.platform.config.v1 import resource_pb2 as cfg
 from tandem.platform.v1 import resource_service_pb2 as pb
-from tandemkit.core.clock import Clock
+from tandemkit.core.clock import Clock, until_next_s
 from tandemkit.core.errors import Failure
 from tandemkit.hosting.agent import Agent
 from tandemkit.hosting.scope import Scope
@@ -103,7 +103,7 @@ async def _guarding(guard: Guard, machine: WatchedMachine, limits: Limits, clock
     while True:
         if not machine.absent:
             await guard.look(Scene(machine.machine, machine.planned), limits)
-        await clock.sleep(limits.look_every_s)
+        await clock.sleep(until_next_s(clock, limits.look_every_s))
 
 
 AGENT = Agent(

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import descriptor_pool, json_format
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,7 +165,9 @@ def test_a_part_that_is_missing_agrees_with_the_engine(
     low: int, seconds: int | None, required: bool
 ) -> None:
     """A duration is the engine's to judge, and the lack of one that is required."""
-    rule = rules.FieldRules(duration=rules.DurationRules(gte={"seconds": low}), required=required)
+    rule = rules.FieldRules(
+        duration=rules.DurationRules(gte=Duration(seconds=low)), required=required
+    )
     kind = declare((Field.TYPE_MESSAGE, rule))
     message = kind(inner={} if seconds is None else {"f1": {"seconds": seconds}})
     check = quick.check_of(kind.DESCRIPTOR)
