@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tandemkit.core.clock import SystemClock
+from tandemkit.core.clock import SystemClock, until_next_s
+from tandemkit.testing.clock import FakeClock
 
 _CLOCK = SystemClock()
 
@@ -38,3 +39,24 @@ async def test_a_sleep_that_is_given_up_leaves_nothing_open() -> None:
             async with asyncio.timeout(0.001):
                 await _CLOCK.sleep_until(_CLOCK.now() + timedelta(days=1))
     assert descriptors() == before
+
+
+async def test_what_is_due_every_so_often_is_due_at_the_same_moments() -> None:
+    """Whenever each of them began: a processor that wakes for one has the others done besides."""
+    clock, rung = FakeClock(), list[float]()
+
+    async def ring(began_s: float) -> None:
+        await clock.sleep(began_s)
+        for _ in range(2):
+            await clock.sleep(until_next_s(clock, 2.0))
+            rung.append(clock.monotonic_s())
+
+    await asyncio.gather(*(ring(began_s) for began_s in (0.0, 0.3, 1.5)), clock.advance(4.0))
+    assert rung == [2.0, 2.0, 2.0, 4.0, 4.0, 4.0]
+
+
+async def test_a_timer_that_rings_early_does_not_ring_twice() -> None:
+    """As those of the kernel and of the loop may, by a millisecond."""
+    clock = FakeClock()
+    await clock.advance(1.999)
+    assert until_next_s(clock, 2.0) == pytest.approx(2.001)
