@@ -9,6 +9,8 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from tandemkit.cli.harmless import one_line
+from tandemkit.cli.running import is_noted
+from tandemkit.core.environment import Environment
 from tandemkit.rpc.unanswered import in_words
 
 _DETAILS = "grpc-status-details-bin"
@@ -58,6 +60,8 @@ def describe(error: grpc.RpcError) -> FailedCall:
             told.violations = {one.field: one.description for one in bad.field_violations}
         elif detail.Unpack(retry):
             told.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+    if told.reason == "TOKEN_WRONG" and not is_noted(home := Environment.read().home):
+        told.message += f"; nothing runs in {home}: TANDEM_HOME names the home of what answered"
     return told if told.reason else _in_words(told)
 
 

@@ -25,6 +25,11 @@ def controls_of(home: Path) -> tuple[str, ...]:
     return tuple(said["controls"])
 
 
+def is_noted(home: Path) -> bool:
+    """Whether a fleet of this home runs, or ended without a word."""
+    return (home / _NOTE).exists()
+
+
 def supervisor_at(home: Path) -> str:
     """The port of this home's supervisor; empty where nothing runs."""
     try:
