@@ -125,8 +125,8 @@ class Book:
         """Those that are there, to be replaced."""
         return await held(self.store, places)
 
-    async def scrub(self, *, thoroughly: bool) -> tuple[str, ...]:
-        return await self._state.scrub(thoroughly=thoroughly)
+    async def scrub(self, *, thoroughly: bool, upto: int) -> tuple[str, ...]:
+        return await self._state.scrub(thoroughly=thoroughly, upto=upto)
 
     async def _held(self, place: Place) -> Held:
         return (await held(self.store, [place])).get(place, NOTHING)

@@ -164,9 +164,9 @@ class Desk:
         return await self._scrubbing.do(thoroughly)
 
     async def _scrubbed(self, wanted: Sequence[bool]) -> list[tuple[str, ...]]:
-        # Behind it nobody needs to begin anew who has heard all of it.
+        # What is heard of may be forgotten; what is deleted meanwhile is scrubbed by who did that.
         await self._indices.follow()
-        remains = await self._book.scrub(thoroughly=any(wanted))
+        remains = await self._book.scrub(thoroughly=any(wanted), upto=self._indices.since)
         return [remains for _ in wanted]
 
     def _now(self) -> Timestamp:

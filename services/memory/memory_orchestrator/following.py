@@ -43,7 +43,8 @@ class Indices:
     def __init__(self, store: StateStore, fading: Fading, clock: Clock) -> None:
         self._store, self._fading = store, fading
         self._indices: dict[str, Index] = {}
-        self._since = 0
+        # The version up to which they have heard.
+        self.since = 0
         self._group: GroupCommit[Asked, Answer | None] = GroupCommit(self._answered)
         # Of who works on an index.
         self._turn = asyncio.Lock()
@@ -131,7 +132,7 @@ class Indices:
         is_news = False
         while True:
             try:
-                told = await self._store.changed(self._since, _PAGE)
+                told = await self._store.changed(self.since, _PAGE)
             except Forgotten as error:
                 await self._begin_anew(error.horizon)
                 continue
@@ -139,7 +140,7 @@ class Indices:
                 await asyncio.to_thread(self._take, told.changed)
             else:
                 self._take(told.changed)
-            self._since, is_news = told.upto, is_news or bool(told.changed)
+            self.since, is_news = told.upto, is_news or bool(told.changed)
             if told.is_last:
                 break
         if is_news and any(index.pending for index in self._indices.values()):
@@ -153,7 +154,7 @@ class Indices:
             told = [Changed(one.key, one.stored.content, one.stored.version) for one in page]
             await asyncio.to_thread(self._take, told)
             after = page[-1].key
-        self._since = horizon
+        self.since = horizon
 
     def _take(self, changed: Sequence[Changed]) -> None:
         touched = set()

@@ -76,6 +76,15 @@ class FollowingSuite:
         assert (await store.changed(last)).changed == ()
         assert "a" in {one.key for one in (await store.changed()).changed}
 
+    async def test_who_heard_what_is_scrubbed_goes_on_behind_it(self, case: Case) -> None:
+        """What was deleted since then is told; nobody begins anew for another one's deletion."""
+        store = await case.open()
+        await store.write([put("a"), put("b")])
+        heard = await store.write([Change("a", None)])
+        since = await store.write([Change("b", None)])
+        await store.scrub(upto=heard)
+        assert (await store.changed(heard)).changed == (Changed("b", None, since),)
+
     @given(writes=st.lists(CHANGES, max_size=8))
     @settings(max_examples=15, suppress_health_check=ONE_TEST_FOR_ALL)
     async def test_who_follows_knows_what_is_there(

@@ -53,11 +53,11 @@ class State:
                 continue
             return message
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
         """What was deleted or replaced so far is in no file of the store any more, but for what the
-        sentences say; `thoroughly` as the store says.
+        sentences say; `thoroughly` and `upto` as the store says.
         """
-        return await self.store.scrub(thoroughly=thoroughly)
+        return await self.store.scrub(thoroughly=thoroughly, upto=upto)
 
     async def all(self, prefix: str, kind: type[Kept]) -> AsyncIterator[tuple[str, Kept]]:
         """Keys that begin so, in their order; what changes meanwhile may be seen or not."""

@@ -161,7 +161,7 @@ class PostgresState:
             rows = await rows_of(connection, _ENTRIES, *part)
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
         is_rewritten = thoroughly and await rewritten(self._connections, "tandem_state")
         return (LOG_REMAINS if is_rewritten else _REMAINS,)
 

@@ -124,10 +124,12 @@ class StateStore(Protocol):
     ) -> tuple[Entry, ...]:
         """Those whose keys begin so and stand behind `after`, in the order of their keys."""
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
         """What was deleted or replaced so far is in no file of the store any more, but for what the
         sentences say. `thoroughly` also has a server write its files anew, as far as it does that
-        for a client: others of that server may have to wait for a moment.
+        for a client: others of that server may have to wait for a moment. The keys of what was
+        deleted behind the version `upto` stay known, so that who follows and has heard up to there
+        does not begin anew.
         """
 
 

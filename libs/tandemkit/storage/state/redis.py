@@ -162,7 +162,7 @@ class RedisState:
         rows = await self._read(_ENTRIES, first, f"({prefix}{KEYS_END}", str(limit))
         return tuple(Entry(key.decode(), Stored(value, int(number))) for key, value, number in rows)
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
         return (_REWRITING if thoroughly and await self._rewrites() else _REMAINS,)
 
     async def aclose(self) -> None:

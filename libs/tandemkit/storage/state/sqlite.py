@@ -74,6 +74,8 @@ ORDER BY version LIMIT ?2
 """
 _GONE = "INSERT OR REPLACE INTO gone (key, version) VALUES (?, ?) RETURNING number"
 _HORIZON = "SELECT version FROM forgotten"
+_LAST = "SELECT coalesce(max(number), 0) FROM gone WHERE version <= ?"
+_VERSION_MAX = 2**63 - 1
 _FORGET = """
 UPDATE forgotten SET version = max(
     version, (SELECT coalesce(max(version), 0) FROM gone WHERE number <= ?)
@@ -125,9 +127,9 @@ class SqliteState:
         rows = await self._reader.do(lambda database: database.execute(_ENTRIES, part).fetchall())
         return tuple(Entry(key, Stored(content, version)) for key, content, version in rows)
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
         # The keys of what was deleted say something too.
-        await self._writer.do(_forget_all)
+        await self._writer.do(lambda database: _forget_all(database, upto))
         await self._writer.scrub()
         return ()
 
@@ -168,8 +170,8 @@ def _written(database: sqlite3.Connection, changes: Sequence[Change]) -> int | F
     return int(version)
 
 
-def _forget_all(database: sqlite3.Connection) -> None:
-    (number,) = database.execute("SELECT coalesce(max(number), 0) FROM gone").fetchone()
+def _forget_all(database: sqlite3.Connection, upto: int | None) -> None:
+    (number,) = database.execute(_LAST, (_VERSION_MAX if upto is None else upto,)).fetchone()
     _forget(database, number)
 
 

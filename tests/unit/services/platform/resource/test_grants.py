@@ -36,8 +36,8 @@ class SlowDisk:
     ) -> tuple[Entry, ...]:
         return tuple(await self._store.entries(prefix, after, limit))
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
-        return await self._store.scrub(thoroughly=thoroughly)
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
+        return await self._store.scrub(thoroughly=thoroughly, upto=upto)
 
     async def found(self, keys: Sequence[str]) -> dict[str, Stored]:
         return await self._store.found(keys)

@@ -76,8 +76,8 @@ class Counted:
         self._count()
         return await self._store.changed(since, limit)
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
-        return await self._store.scrub(thoroughly=thoroughly)
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
+        return await self._store.scrub(thoroughly=thoroughly, upto=upto)
 
     def _count(self) -> None:
         self.asked += 1

@@ -75,8 +75,8 @@ class Lossy:
     ) -> tuple[Entry, ...]:
         return await self._store.entries(prefix, after, limit)
 
-    async def scrub(self, *, thoroughly: bool = False) -> tuple[str, ...]:
-        return await self._store.scrub(thoroughly=thoroughly)
+    async def scrub(self, *, thoroughly: bool = False, upto: int | None = None) -> tuple[str, ...]:
+        return await self._store.scrub(thoroughly=thoroughly, upto=upto)
 
 
 class Callee:
