@@ -8,6 +8,7 @@ from typing import Final
 
 from inference import grpc_inference_service_pb2 as inference
 from services.gateway.http import health, listening, rest
+from services.gateway.http.door import CONNECTIONS, Bounds
 from services.gateway.http.face import Face
 from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard, Terms
@@ -19,7 +20,7 @@ from services.gateway.http.openapi import page
 from services.gateway.http.origins import Origins
 from services.gateway.http.rates import Rates
 from services.gateway.http.servicer import Gateway
-from services.gateway.http.serving import Bounds, serving
+from services.gateway.http.serving import serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandem.gateway.v1 import http_service_pb2 as pb
 from tandem.language.v1 import request_coordinator_service_pb2 as answering
@@ -31,8 +32,6 @@ from tandemkit.hosting.scope import Scope
 from tandemkit.supervise.errands import Errands
 
 _BODY_BYTES: Final = 8 * 1024 * 1024
-# A process may have 1024 files where nobody says otherwise, and gRPC needs some.
-_CONNECTIONS: Final = 512
 
 
 @asynccontextmanager
@@ -48,7 +47,8 @@ async def build(scope: Scope, settings: cfg.HttpSettings) -> AsyncIterator[Gatew
         terms = Terms(names, Origins(settings.origins))
         guard = Guard(front, faces, terms)
         stack.push_async_callback(errands.end, 0)
-        bounds = Bounds(settings.connections_max or _CONNECTIONS, tls)
+        connections_max = settings.connections_max or CONNECTIONS
+        bounds = Bounds(connections_max, settings.connections_per_address_max, tls)
         await stack.enter_async_context(serving(held, faces, guard, bounds, front.drain))
         scope.measure(guard.measures.families)
         url = f"{'https' if tls else 'http'}://{address}"

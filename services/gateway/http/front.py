@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final
 
 from aiohttp import web
@@ -38,17 +38,22 @@ class Front:
             found = request[_ASKED] = asking.asked(request, self._relay, self.clock)
         return found
 
-    def admit(self, request: web.Request) -> None:
+    def admit(self, request: web.Request) -> Asked:
         """Whoever asks, whatever it shows: for what is public, and good for nothing else. Raises
         Denied for what cannot be understood.
         """
-        request[_ASKED] = asking.by_anybody(request, self.clock)
+        asked = request[_ASKED] = asking.by_anybody(request, self.clock)
+        return asked
 
     def count(self, asked: Asked, times: int = 1, taken: int = 0) -> None:
         """Of a caller, as requests; `taken` of them were counted before. Whatever makes several
         calls of one request says how many. Raises Denied where they are too many.
         """
         self._rates.take(asked.caller, times, taken)
+
+    def held(self, asked: Asked) -> AbstractContextManager[None]:
+        """While a request of the caller is in progress. Raises Denied where it has too many."""
+        return self._rates.held(asked.caller)
 
     async def call(self, asked: Asked, method: Method, message: Any) -> Any:
         """The response. `message` is of the method's request type, or an async iterator of such

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from services.gateway.http import repeated
+from services.gateway.http.asking import Asked
 from services.gateway.http.denied import Denied, denied
 from services.gateway.http.face import Face, problem
 from services.gateway.http.front import Front
@@ -62,10 +63,13 @@ class Guard:
 
     async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The answer of a face. Raises Denied."""
-        answer = self._check(request)
-        if answer is None and request.path not in self._open:
-            await self._admit(request)
-        return answer or await self._routed(request, handler)
+        if (answer := self._check(request)) is not None:
+            return answer
+        if request.path in self._open:
+            return await self._routed(request, handler)
+        asked = await self._admitted(request)
+        with self._front.held(asked):
+            return await self._routed(request, handler)
 
     def refuse(self, request: web.BaseRequest, said: Denied) -> web.Response:
         """Says it as the face does whose path it is."""
@@ -127,7 +131,7 @@ class Guard:
             return None
         return terms.origins.preflight(request)
 
-    async def _admit(self, request: web.Request) -> None:
+    async def _admitted(self, request: web.Request) -> Asked:
         """By what it shows, or to what is public. Raises Denied."""
         try:
             asked = self._front.asked(request)
@@ -136,9 +140,9 @@ class Guard:
             is_public = face and face.is_public
             if error.code != "UNAUTHENTICATED" or not (is_public and await is_public(request)):
                 raise
-            self._front.admit(request)
-        else:
-            self._front.count(asked)
+            return self._front.admit(request)
+        self._front.count(asked)
+        return asked
 
     def _is_own(self, host: str) -> bool:
         if host in self._own_hosts:

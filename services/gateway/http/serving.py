@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from services.gateway.http.denied import Denied, denied
+from services.gateway.http.door import Bounds, Door
 from services.gateway.http.face import Face
 from services.gateway.http.guard import Guard, Handler
 from tandem.gateway.v1 import errors_pb2 as errors
@@ -33,12 +32,8 @@ HEADER_BYTES_MAX: Final = 8190
 _GRACE_S: Final = 5.0
 # What a caller sends that was refused is read and dropped for so long, that it reads the answer.
 _LINGER_S, _DROP_BYTES_MAX = 1.0, 1 << 20
-_HANDSHAKE_S: Final = 5.0
 # Who takes nothing of its answer for so long is cut off, also while its connection closes.
 TAKEN_S: Final = 30.0
-# Those who wait to be let in, and how many are before the others are listened to again: who came
-# with a request is no longer idle when room is looked for.
-_BACKLOG, _ADMITTED_AT_ONCE = 1024, 64
 # Of Linux, which watches for us.
 _TAKEN_OPTION: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 _CONNECTION: Final[dict[str, Any]] = {
@@ -52,22 +47,14 @@ _CONNECTION: Final[dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many connections there may be, and whether they are encrypted."""
-
-    connections_max: int
-    tls: ssl.SSLContext | None = None
-
-
 class Connection(web.RequestHandler):
     """One caller's. aiohttp bounds how many headers there are and how long; this adds for how long
     they may come, and answers in our words what is no HTTP.
     """
 
-    def __init__(self, server: web.Server, guard: Guard, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(server, loop=loop, **_CONNECTION)
-        self._guard = guard
+    def __init__(self, server: web.Server, guard: Guard, place: str) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION)
+        self._guard, self.place = guard, place
         self._head: asyncio.TimerHandle | None = None
         # How much of what was refused is still read, that its sender comes to read the answer.
         self._drop_bytes: int | None = None
@@ -80,7 +67,7 @@ class Connection(web.RequestHandler):
     @property
     def is_stuck(self) -> bool:
         """Whether what was written for it waits for its reader."""
-        return bool(self._paused)
+        return bool(self._paused) and self.transport is not None
 
     def hang_up(self) -> None:
         """At once, whatever was still to be sent."""
@@ -138,13 +125,6 @@ class Connection(web.RequestHandler):
             self.force_close()
 
 
-class _Full(asyncio.Protocol):
-    """Hangs up."""
-
-    def connection_made(self, transport: Any) -> None:
-        transport.abort()
-
-
 @asynccontextmanager
 async def serving(
     held: socket.socket,
@@ -175,38 +155,16 @@ async def serving(
         application, handle_signals=False, handler_cancellation=True, shutdown_timeout=_GRACE_S
     )
     await runner.setup()
-    server, loop = runner.server, asyncio.get_running_loop()
-    assert server is not None
-
-    def admit() -> asyncio.Protocol:
-        """The oldest connection that asks nothing makes room for a new one, if there is one; else
-        the oldest that reads nothing.
-        """
-        open_now: list[Any] = server.connections
-        if len(open_now) >= bounds.connections_max:
-            found = next((one for one in open_now if one.is_idle), None)
-            found = found or next((one for one in open_now if one.is_stuck), None)
-            if found is None:
-                return _Full()
-            found.hang_up()
-        return Connection(server, guard, loop)
-
+    server: Any = runner.server
+    door = Door(bounds, lambda: server.connections, lambda place: Connection(server, guard, place))
     if _TAKEN_OPTION is not None:
         # The connections have it from the socket that they came by.
         held.setsockopt(socket.IPPROTO_TCP, _TAKEN_OPTION, int(TAKEN_S * 1000))
-    listener = await loop.create_server(
-        admit,
-        sock=held,
-        ssl=bounds.tls,
-        backlog=_ADMITTED_AT_ONCE,
-        ssl_handshake_timeout=_HANDSHAKE_S if bounds.tls else None,
-    )
-    # asyncio has one figure for both.
-    held.listen(_BACKLOG)
+    door.open(held)
     try:
         yield
     finally:
-        listener.close()
+        await door.close(held)
         drain()
         await runner.cleanup()
 

@@ -20,11 +20,12 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServ
 
 from services.gateway.http import listening, rest
 from services.gateway.http.directory import Service
+from services.gateway.http.door import Bounds
 from services.gateway.http.front import Front
 from services.gateway.http.guard import Guard, Terms
 from services.gateway.http.origins import Origins
 from services.gateway.http.rates import Rates
-from services.gateway.http.serving import Bounds, serving
+from services.gateway.http.serving import serving
 from tandem.gateway.config.v1 import http_pb2 as cfg
 from tandemkit.core.clock import SystemClock
 from tandemkit.core.token import Token
