@@ -23,6 +23,7 @@ from tandemkit.machine.home import Home
 from tandemkit.machine.record import records
 from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.parts import short_folder
+from tests.cluster.eventually import eventually
 
 SERVED = (REGISTRY, FLEET_STATUS, MACHINE, TOOLBOX)
 TANDEM = (sys.executable, "-P", "-c", f"from {main.__module__} import main; main()")
@@ -76,6 +77,14 @@ class Checkout:
         if self.home.keeper is not None:
             found["keeper"] = self.home.keeper
         return {name: mark.pid for name, mark in found.items() if mark.look() is not None}
+
+    async def until_replaced(self, name: str, before: int, within_s: float = 10.0) -> None:
+        """Returns when another process has the place of this one."""
+
+        async def pid() -> int:
+            return self.pids()[name]
+
+        await eventually(pid, lambda found: found != before, within_s=within_s)
 
 
 @asynccontextmanager

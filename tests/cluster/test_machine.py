@@ -30,15 +30,6 @@ async def fleet() -> AsyncIterator[Checkout]:
         yield checkout
 
 
-async def replaced(fleet: Checkout, name: str, before: int, within_s: float = 10.0) -> None:
-    """Returns when another process has its place."""
-
-    async def pid() -> int:
-        return fleet.pids()[name]
-
-    await eventually(pid, lambda found: found != before, within_s=within_s)
-
-
 def is_locked(path: Path) -> bool:
     """Whether a command holds it."""
     try:
@@ -87,29 +78,11 @@ async def test_hosts_go_on_without_their_supervisor_and_are_taken_over(
     before = fleet.pids()
     os.kill(before["supervisor"], number)
     assert (await fleet.tandem(*CALL)).returncode == 0
-    await replaced(fleet, "supervisor", before["supervisor"], within_s=20)
+    await fleet.until_replaced("supervisor", before["supervisor"], within_s=20)
     told = await fleet.told("up", "-d")
     assert told["changes"] == []
     after = fleet.pids()
     assert {**after, "supervisor": 0} == {**before, "supervisor": 0}
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("name", ["keeper", "control", "agents"])
-async def test_m022_whatever_dies_or_freezes_is_replaced(
-    fleet: Checkout, name: str, number: signal.Signals
-) -> None:
-    """Alone, and within seconds."""
-    before = fleet.pids()
-    os.kill(before[name], number)
-    await replaced(fleet, name, before[name])
-
-    async def answer() -> int:
-        return (await fleet.tandem(*CALL)).returncode
-
-    await eventually(answer, lambda status: status == 0)
-    after = fleet.pids()
-    assert {**after, name: 0} == {**before, name: 0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
