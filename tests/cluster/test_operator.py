@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from services.control.traffic_policy.agent import AGENT as TRAFFIC_POLICY
 from tandemkit.supervise.processes import Command, supervised_process
@@ -21,6 +22,13 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 async def fleet() -> AsyncIterator[Checkout]:
+    async with detached_fleet() as checkout:
+        yield checkout
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting() -> AsyncIterator[Checkout]:
+    """For those who leave it as they found it."""
     async with detached_fleet() as checkout:
         yield checkout
 
@@ -108,42 +116,6 @@ async def test_one_instance_is_called_by_its_name(fleet: Checkout) -> None:
     assert (instance["host"], instance["state"]) == ("laptop-agents", "SERVING")
 
 
-async def test_what_is_stopped_stays_so_until_it_is_started(fleet: Checkout) -> None:
-    """An agent alone, then its host; each command says what it concerned, and is done when it
-    says so.
-    """
-    for target in ("utility-toolbox", "agents"):
-        done = await fleet.told("stop", target, "--reason", "a drill")
-        assert target in (*done["hosts"], *done["agents"])
-        assert (await fleet.told("stop", target))["was_so_already"]
-        told = await status(fleet)
-        assert told["exit"] == 1
-        (agent,) = host(told, "agents")["agents"]
-        assert agent["state"] == "STOPPED"
-        await fleet.told("start", target)
-        assert (await status(fleet))["exit"] == 0
-    before = fleet.pids()
-    await fleet.told("restart", "agents")
-    after = fleet.pids()
-    assert after["agents"] != before["agents"]
-    assert {**after, "agents": 0} == {**before, "agents": 0}
-
-
-async def test_what_is_suspended_is_refused_until_it_is_resumed(fleet: Checkout) -> None:
-    """By another spelling of its name too, and callers hear that it is not there."""
-    call = ("call", "utility-toolbox/MeasureText", "--text", "one", "--deadline-s", "5")
-    assert (await fleet.told("suspend", "utility-toolbox"))["agents"] == ["utility-toolbox"]
-    assert host(await status(fleet), "agents")["agents"][0]["state"] == "SUSPENDED"
-    refused = await fleet.tandem(*call, "--json")
-    assert json.loads(refused.stdout)["error"]["code"] == "UNAVAILABLE"
-    await fleet.told("resume", "tandem.utility.v1.ToolboxService")
-
-    async def answer() -> int:
-        return (await fleet.tandem(*call)).returncode
-
-    await eventually(answer, lambda code: code == 0)
-
-
 async def test_a_drained_host_has_no_calls_until_it_is_returned() -> None:
     """By the traffic policy, whose history says who asked, and why."""
     async with detached_fleet((*SERVED, TRAFFIC_POLICY)) as fleet:
@@ -170,9 +142,48 @@ async def test_logs_are_read_of_a_host_and_of_an_agent(fleet: Checkout) -> None:
     assert gone.stderr.startswith("tandem: nothing runs here")
 
 
-async def test_a_wrong_name_gets_the_near_one(fleet: Checkout) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_wrong_name_gets_the_near_one(lasting: Checkout) -> None:
     """From the machine that runs, and nothing is done."""
-    done = await fleet.tandem("stop", "utility-tolbox")
+    done = await lasting.tandem("stop", "utility-tolbox")
     assert done.returncode == 1
     assert done.stderr.endswith("did you mean `utility-toolbox`?\n")
-    assert (await status(fleet))["exit"] == 0
+    assert (await status(lasting))["exit"] == 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_stopped_stays_so_until_it_is_started(lasting: Checkout) -> None:
+    """An agent alone, then its host; each command says what it concerned, and is done when it
+    says so.
+    """
+    for target in ("utility-toolbox", "agents"):
+        done = await lasting.told("stop", target, "--reason", "a drill")
+        assert target in (*done["hosts"], *done["agents"])
+        assert (await lasting.told("stop", target))["was_so_already"]
+        told = await status(lasting)
+        assert told["exit"] == 1
+        (agent,) = host(told, "agents")["agents"]
+        assert agent["state"] == "STOPPED"
+        await lasting.told("start", target)
+        assert (await status(lasting))["exit"] == 0
+    before = lasting.pids()
+    await lasting.told("restart", "agents")
+    after = lasting.pids()
+    assert after["agents"] != before["agents"]
+    assert {**after, "agents": 0} == {**before, "agents": 0}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_suspended_is_refused_until_it_is_resumed(lasting: Checkout) -> None:
+    """By another spelling of its name too, and callers hear that it is not there."""
+    call = ("call", "utility-toolbox/MeasureText", "--text", "one", "--deadline-s", "5")
+    assert (await lasting.told("suspend", "utility-toolbox"))["agents"] == ["utility-toolbox"]
+    assert host(await status(lasting), "agents")["agents"][0]["state"] == "SUSPENDED"
+    refused = await lasting.tandem(*call, "--json")
+    assert json.loads(refused.stdout)["error"]["code"] == "UNAVAILABLE"
+    await lasting.told("resume", "tandem.utility.v1.ToolboxService")
+
+    async def answer() -> int:
+        return (await lasting.tandem(*call)).returncode
+
+    await eventually(answer, lambda code: code == 0)
