@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import Final
 
 from services.language.request_coordinator.asked import Answer, Asked, Desk, Piece, Said, pieces
@@ -20,6 +22,11 @@ _ROLES: Final = {
     pb.SPEAKER_SYSTEM: chat.CHAT_ROLE_SYSTEM,
 }
 _CHARS_MAX: Final = 60_000
+# Who greets a fleet that has only quotes is told what there is to ask, and no page with that word.
+_GREETING: Final = re.compile(
+    r"(?i)^\W*(?:hello|hi|hey|good (?:morning|day|evening))(?:\W+(?:there|tandem))?\W*$"
+)
+_WHAT_THERE_IS: Final = "What is Tandem? What can you do with it?"
 
 
 class LanguageModel:
@@ -42,6 +49,10 @@ class LanguageModel:
                 async for said in self._instead(asked, error):
                     yield said
                 return
+        if not told.answer.answerer.is_generative and _GREETING.match(asked.text):
+            async for said in self._standing_in(asked):
+                yield said
+            return
         if not told.answer.answerer.is_generative:
             told.answer.text = told.text if told.answer.citations else ""
             for piece in pieces(told.answer.text):
@@ -50,12 +61,18 @@ class LanguageModel:
 
     async def _instead(self, asked: Asked, missing: Unanswered) -> AsyncIterator[Said]:
         try:
-            async for said in self._documents.answer(asked):
-                if isinstance(said, Answer):
-                    said.answerer.is_fallback = True
+            async for said in self._standing_in(asked):
                 yield said
         except TransientError as error:
             raise nobody_answered([missing]) from error
+
+    async def _standing_in(self, asked: Asked) -> AsyncIterator[Said]:
+        is_greeting = _GREETING.match(asked.text) is not None
+        wanted = replace(asked, text=_WHAT_THERE_IS) if is_greeting else asked
+        async for said in self._documents.answer(wanted):
+            if isinstance(said, Answer):
+                said.answerer.is_fallback = True
+            yield said
 
 
 class _Told:

@@ -93,6 +93,21 @@ async def test_quotes_of_nothing_are_no_answer(tmp_path: Path, beside: Beside) -
     assert not told[-1].finished.is_answered
 
 
+@pytest.mark.parametrize("greeting", ["hello", "Hi there!", "Good morning."])
+async def test_who_greets_quotes_is_told_what_there_is(
+    tmp_path: Path, beside: Beside, greeting: str
+) -> None:
+    """A word like that stands on pages that nobody meant; a language model greets by itself."""
+    async with coordinating(tmp_path, beside) as agent:
+        request = pb.AskRequest(text=greeting, route=nouns.ROUTE_CHAT)
+        assert (await agent.Ask(request)).answer == SAID
+        beside.model = beside.quote_nothing
+        told = await agent.Ask(request)
+    assert TEXT in told.answer
+    assert told.answerer.is_fallback
+    assert [one.question for one in beside.asked] == ["What is Tandem? What can you do with it?"]
+
+
 async def test_a_conversation_is_kept_and_gone_on_with(tmp_path: Path, beside: Beside) -> None:
     """By the agent of sessions, once for each request; without it the answer says what it lacks."""
     session = "namespaces/default/sessions/one"
