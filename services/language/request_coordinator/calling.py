@@ -64,8 +64,8 @@ def unanswered(service: str, found: RemoteFailure) -> Unanswered:
 async def gathered(
     *calls: Callable[[], Awaitable[Response]],
 ) -> tuple[list[Response], list[Unanswered]]:
-    """What those say who answer, in the order of the calls, and who does not.
-    Nothing is begun where the caller has hung up before.
+    """What those say who answer, in the order of the calls, and who does not. Nothing is begun
+    where the caller has hung up before, and nothing goes on where it has not the right to one.
     """
     missing: list[Unanswered] = []
 
@@ -76,8 +76,12 @@ async def gathered(
             missing.append(error)
             return []
 
-    heard = await asyncio.gather(*(tried(one) for one in calls))
-    return [one for found in heard for one in found], missing
+    try:
+        async with asyncio.TaskGroup() as group:
+            heard = [group.create_task(tried(one)) for one in calls]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [one for found in heard for one in found.result()], missing
 
 
 def nobody_answered(missing: Sequence[Unanswered]) -> TransientError:

@@ -4,8 +4,10 @@ has them say.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -233,3 +235,27 @@ async def test_a_session_of_another_namespace_is_refused(tmp_path: Path, beside:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await agent.Ask(request)
     assert failure_of(caught.value).reason == "SESSION_ELSEWHERE"
+
+
+async def test_a_refusal_leaves_nobody_working(tmp_path: Path) -> None:
+    """What was asked beside it is cancelled when its caller is told that it may not ask."""
+    beside, begun, left = Beside(), asyncio.Event(), asyncio.Event()
+
+    async def search(_request: Any, _context: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    async def refuse(_request: Any, context: Any) -> Any:
+        await begun.wait()
+        await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not yours")
+
+    beside.documents, beside.memories = search, refuse
+    request = pb.AskRequest(text="What is a pump?", route=nouns.ROUTE_KNOWLEDGE)
+    async with coordinating(tmp_path, beside) as coordinator, asyncio.timeout(5):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await coordinator.Ask(request)
+        await left.wait()
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
