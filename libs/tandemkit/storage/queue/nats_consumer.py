@@ -17,7 +17,8 @@ from nats.js import JetStreamContext
 from tandemkit.core.clock import Clock
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.queue.hand import Hand
-from tandemkit.storage.queue.protocol import TOO_OFTEN, Message, check_delay
+from tandemkit.storage.queue.handed_out import HandedOut
+from tandemkit.storage.queue.protocol import TOO_OFTEN, Message
 from tandemkit.supervise.tasks import Tasks
 
 DURABLE = "workers"
@@ -131,8 +132,8 @@ class Puller:
                     await delivery.received.in_progress()
 
 
-class NatsDelivery:
-    """`tandemkit.storage.queue.protocol.Delivery`."""
+class NatsDelivery(HandedOut):
+    """Until it is settled, the server hears that somebody works on it."""
 
     def __init__(
         self,
@@ -142,39 +143,22 @@ class NatsDelivery:
         received: Msg,
         message: Message,
     ) -> None:
-        self._queue, self._puller = queue, puller
-        self.session, self.received, self.message = session, received, message
+        super().__init__(queue, message)
+        self._puller, self.session, self.received = puller, session, received
 
     @property
     def is_lost(self) -> bool:
         return self.session.lost.is_set()
-
-    async def ack(self) -> None:
-        if not self.is_lost:
-            with answering():
-                await self.received.ack()
-            self._puller.settled(self)
-
-    async def retry(self, delay_s: float) -> None:
-        check_delay(delay_s)
-        await self._again_as(delay_s, "")
-
-    async def bury(self, why: str) -> None:
-        await self._again_as(0, why or "-")
 
     async def give_back(self) -> None:
         with suppress(nats.errors.Error):
             await self.received.nak()
         self._puller.settled(self)
 
-    async def _again_as(self, delay_s: float, why: str) -> None:
-        """As another message, which is there before this one goes."""
-        if self.is_lost:
-            return
-        one = self.message
-        attempt = one.attempt if why else one.attempt + 1
-        await self._queue.send(Message(one.id, one.content, attempt), delay_s, why)
-        await self.ack()
+    async def _settle(self) -> None:
+        with answering():
+            await self.received.ack()
+        self._puller.settled(self)
 
 
 def message_of(headers: dict[str, str], content: bytes, again: int) -> Message:

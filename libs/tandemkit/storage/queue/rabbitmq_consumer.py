@@ -18,8 +18,9 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 
 from tandemkit.reach.failure import Unreachable
 from tandemkit.storage.queue.hand import Hand
+from tandemkit.storage.queue.handed_out import HandedOut
 from tandemkit.storage.queue.link import ANSWER_S_MAX
-from tandemkit.storage.queue.protocol import TOO_OFTEN, Message, check_delay
+from tandemkit.storage.queue.protocol import TOO_OFTEN, Message
 
 ATTEMPT, DUE, WHY = "x-tandem-attempt", "x-tandem-due-ms", "x-tandem-why"
 # What the package calls failures of a connection, but for two that may be anybody's defect.
@@ -99,8 +100,8 @@ class Consumer:
                 self._hand.put(delivery)
 
 
-class RabbitmqDelivery:
-    """`tandemkit.storage.queue.protocol.Delivery`."""
+class RabbitmqDelivery(HandedOut):
+    """In the set of those that are taken, until it is settled."""
 
     def __init__(
         self,
@@ -109,36 +110,18 @@ class RabbitmqDelivery:
         taken: set[RabbitmqDelivery],
         received: AbstractIncomingMessage,
     ) -> None:
-        self._queue, self._taken, self._received = queue, taken, received
-        self.session = session
-        self.message = message_of(received, _number(received, _AGAIN, 0))
+        super().__init__(queue, message_of(received, _number(received, _AGAIN, 0)))
+        self._taken, self._received, self.session = taken, received, session
         taken.add(self)
 
     @property
     def is_lost(self) -> bool:
         return self.session.lost.is_set()
 
-    async def ack(self) -> None:
-        if not self.is_lost:
-            with answering():
-                await self._received.ack()
-            self._taken.discard(self)
-
-    async def retry(self, delay_s: float) -> None:
-        check_delay(delay_s)
-        await self._again_as(delay_s, "")
-
-    async def bury(self, why: str) -> None:
-        await self._again_as(0, why or "-")
-
-    async def _again_as(self, delay_s: float, why: str) -> None:
-        """As another message, which is there before this one goes."""
-        if self.is_lost:
-            return
-        one = self.message
-        attempt = one.attempt if why else one.attempt + 1
-        await self._queue.send(Message(one.id, one.content, attempt), delay_s, why)
-        await self.ack()
+    async def _settle(self) -> None:
+        with answering():
+            await self._received.ack()
+        self._taken.discard(self)
 
 
 def message_of(received: AbstractIncomingMessage, again: int = 0) -> Message:
