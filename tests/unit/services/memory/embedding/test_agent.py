@@ -14,6 +14,7 @@ from tandem.memory.config.v1 import embedding_pb2 as cfg
 from tandem.memory.v1 import embedding_pb2 as nouns
 from tandem.memory.v1 import embedding_service_pb2 as pb
 from tandem.memory.v1 import embedding_service_pb2_grpc as rpc
+from tandemkit.rpc.callers import HEADER
 from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import Failure, failure_of
 
@@ -55,6 +56,16 @@ async def test_vectors_of_another_space_are_refused(stub: Stub) -> None:
     assert (failed.code, failed.reason) == (CODE.FAILED_PRECONDITION, "SPACE_MISMATCH")
     assert failed.metadata["wanted"].endswith(" 65")
     assert failed.metadata["ours"].endswith(" 64")
+
+
+async def test_what_stays_on_the_machine_is_not_for_every_caller(stub: Stub) -> None:
+    """Nobody deletes it; all else is embedded for whoever is let in."""
+    ada, memory = (((HEADER, one),) for one in ("callers/ada", "agents/memory-knowledge-base"))
+    kept = pb.EmbedTextsRequest(texts=["a"], keep=pb.EMBEDDING_KEEP_MACHINE)
+    failed = await refusal(stub.EmbedTexts(kept, metadata=ada))
+    assert (failed.code, failed.reason) == (CODE.PERMISSION_DENIED, "NAMESPACE_FORBIDDEN")
+    assert (await stub.EmbedTexts(kept, metadata=memory)).embeddings
+    assert (await stub.EmbedTexts(pb.EmbedTextsRequest(texts=["a"]), metadata=ada)).embeddings
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["a", " \n"], ["a"] * 257, ["a" * 65537]])
