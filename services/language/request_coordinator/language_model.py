@@ -26,7 +26,7 @@ _CHARS_MAX: Final = 60_000
 _GREETING: Final = re.compile(
     r"(?i)^\W*(?:hello|hi|hey|good (?:morning|day|evening))(?:\W+(?:there|tandem))?\W*$"
 )
-_WHAT_THERE_IS: Final = "What is Tandem? What can you do with it?"
+_WHAT_THERE_IS: Final = "What can you do?"
 
 
 class LanguageModel:

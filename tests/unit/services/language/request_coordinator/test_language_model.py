@@ -105,7 +105,7 @@ async def test_who_greets_quotes_is_told_what_there_is(
         told = await agent.Ask(request)
     assert TEXT in told.answer
     assert told.answerer.is_fallback
-    assert [one.question for one in beside.asked] == ["What is Tandem? What can you do with it?"]
+    assert [one.question for one in beside.asked] == ["What can you do?"]
 
 
 async def test_a_conversation_is_kept_and_gone_on_with(tmp_path: Path, beside: Beside) -> None:
