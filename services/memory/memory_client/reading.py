@@ -19,6 +19,7 @@ from tandem.memory.v1.memory_orchestrator_service_pb2 import (
     SearchMemoriesResponse,
 )
 from tandem.memory.v1.memory_pb2 import Memory, MemoryHit
+from tandemkit.hosting import memory_refusals
 from tandemkit.ml.ranking.bm25 import WordIndex
 from tandemkit.ml.ranking.fusion import fused
 from tandemkit.ml.text.words import words
@@ -56,7 +57,7 @@ class Reading:
         queued = self._journal.of(name)
         now = overlaid(found.memory, queued)
         if now.memory is None:
-            raise refusal.missing(name)
+            raise memory_refusals.missing(name)
         answer = pb.MemoryClientServiceGetMemoryResponse(
             memory=now.memory,
             source=found.source,

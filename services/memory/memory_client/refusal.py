@@ -31,31 +31,6 @@ def full(writes: int, size_bytes: int) -> CallerError:
     return CallerError(reason, message, writes=writes, bytes=size_bytes)
 
 
-def missing(name: str) -> CallerError:
-    reason = errors.ERROR_REASON_MEMORY_NOT_FOUND
-    return CallerError(reason, "there is no such memory", field="name", name=name)
-
-
-def taken(name: str) -> CallerError:
-    reason = errors.ERROR_REASON_MEMORY_EXISTS
-    message = "another memory was added with this id: use another id, or update that one"
-    return CallerError(reason, message, field="memory_id", name=name)
-
-
-def deleted(name: str) -> CallerError:
-    reason = errors.ERROR_REASON_MEMORY_DELETED
-    message = "the memory with this id was deleted: use another id"
-    return CallerError(reason, message, field="memory_id", name=name)
-
-
-def outdated(name: str, expected: int, actual: int) -> CallerError:
-    reason = errors.ERROR_REASON_MEMORY_VERSION_CONFLICT
-    message = "the memory has another version: read it again"
-    return CallerError(
-        reason, message, field="expected_version", name=name, expected=expected, actual=actual
-    )
-
-
 def waiting(number: int) -> CallerError:
     reason = errors.ERROR_REASON_JOURNAL_ENTRY_WAITING
     message = "the write was not refused: it waits for its turn"

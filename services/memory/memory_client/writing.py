@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.memory.memory_client import refusal
 from services.memory.memory_client.journal import copy_of
 from services.memory.memory_client.means import Means
 from services.memory.memory_client.orchestrator import Away
@@ -16,6 +15,7 @@ from tandem.memory.v1.memory_client_service_pb2 import (
     WriteStanding,
 )
 from tandem.memory.v1.memory_pb2 import Memory
+from tandemkit.hosting import memory_refusals
 from tandemkit.supervise.named_turns import NamedTurns
 
 
@@ -80,7 +80,7 @@ class Writing:
     async def _journaled(self, entry: JournalEntry, queued: list[JournalEntry]) -> Written:
         before = self.known(entry.name, queued)
         if before.is_deleted and _adds(entry):
-            raise refusal.deleted(entry.name)
+            raise memory_refusals.deleted(entry.name)
         if (again := _same(entry, queued)) is not None:
             number = again.number
             return Written(WRITE_STANDING_JOURNALED, before.memory, number, was_there=True)
@@ -111,15 +111,15 @@ def _check(entry: JournalEntry, queued: list[JournalEntry], before: Overlaid) ->
     """What the orchestrator would refuse, as far as that is known here."""
     if _adds(entry):
         if any(map(_adds, queued)):
-            raise refusal.taken(entry.name)
+            raise memory_refusals.taken(entry.name)
         return
     if before.is_deleted:
-        raise refusal.missing(entry.name)
+        raise memory_refusals.missing(entry.name)
     expected = _expected(entry)
     if expected and queued and before.memory is not None and before.is_whole:
         actual = before.memory.version
         if expected != actual:
-            raise refusal.outdated(entry.name, expected, actual)
+            raise memory_refusals.outdated(entry.name, expected, actual)
 
 
 def _adds(entry: JournalEntry) -> bool:

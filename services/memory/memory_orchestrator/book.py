@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.memory.memory_orchestrator import refusal
 from services.memory.memory_orchestrator.held import NOTHING, Held, held, written
 from services.memory.memory_orchestrator.judging import Judging, is_fact
 from services.memory.memory_orchestrator.merging import marked
@@ -19,6 +18,7 @@ from services.memory.memory_orchestrator.place import (
 )
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core.clock import Clock
+from tandemkit.hosting import memory_refusals
 from tandemkit.storage.state.owned import State
 from tandemkit.storage.state.protocol import (
     Change,
@@ -91,7 +91,7 @@ class Book:
                 version = await self.store.write(await self._changes(place, was, after))
             except VersionConflict as error:
                 if error.metadata["key"] == place.deleted_key:
-                    raise refusal.deleted(place.name) from error
+                    raise memory_refusals.deleted(place.name) from error
                 was = await self._held(place)
                 continue
             return Held(after, version)

@@ -17,6 +17,7 @@ from tandem.memory.v1 import memory_pb2 as nouns
 from tandemkit.core import ids
 from tandemkit.core.clock import Clock
 from tandemkit.core.errors import Bug
+from tandemkit.hosting import memory_refusals
 from tandemkit.storage.group_commit import GroupCommit
 from tandemkit.storage.subjects import folded
 
@@ -63,7 +64,7 @@ class Desk:
             if was is None:
                 return records.added(place, request.memory, self._now(), self._functional)
             if was.digest != digest:
-                raise refusal.taken(place.name)
+                raise memory_refusals.taken(place.name)
             raise Unchanged
 
         held = await self._book.alter(place, edit, is_new=True)
@@ -77,7 +78,7 @@ class Desk:
 
         def edit(was: nouns.MemoryRecord | None) -> nouns.MemoryRecord:
             if was is None:
-                raise refusal.missing(request.name)
+                raise memory_refusals.missing(request.name)
             if request.request_id and request.request_id in was.request_ids:
                 raise Unchanged
             _expect(request.name, request.expected_version, was)
@@ -90,7 +91,7 @@ class Desk:
         held = await self._retold(place, edit, request.expected_version)
         self.written(place)
         if held.record is None:
-            raise refusal.missing(request.name)
+            raise memory_refusals.missing(request.name)
         return held.record.memory
 
     async def _retold(self, place: Place, edit: Edit, expected_version: int) -> Held:
@@ -177,7 +178,7 @@ class Desk:
 
 def _expect(name: str, version: int, record: nouns.MemoryRecord) -> None:
     if version not in {0, record.memory.version}:
-        raise refusal.outdated(name, version, record.memory.version)
+        raise memory_refusals.outdated(name, version, record.memory.version)
 
 
 def _is_unmerged(memory: nouns.Memory) -> bool:

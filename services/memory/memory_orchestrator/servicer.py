@@ -23,7 +23,7 @@ from tandem.memory.v1 import memory_orchestrator_service_pb2_grpc as rpc
 from tandem.memory.v1 import memory_pb2 as nouns
 from tandem.memory.v1 import subject_pb2
 from tandemkit.core.clock import Clock
-from tandemkit.hosting import access
+from tandemkit.hosting import access, memory_refusals
 from tandemkit.hosting.access import Right
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import fitting_page, token_after
@@ -68,7 +68,7 @@ class Memories(rpc.MemoryOrchestratorServiceServicer):
         with self._failures.of("get_memory", place.namespace), refusal.storing():
             record = await self._book.find(place)
         if record is None:
-            raise refusal.missing(request.name)
+            raise memory_refusals.missing(request.name)
         return pb.GetMemoryResponse(memory=self._told(record.memory))
 
     async def UpdateMemory(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 
 from services.memory.namespace.deletions import PREFIX, Deletions, digest_of
@@ -29,6 +29,9 @@ _CHANGES_PAGE, _CHANGES_PAGE_MAX = 20, 100
 # Versions are listed from the latest down, and pages go by names that rise.
 _CEILING = 10**15
 _PAGE = partial(refusing.page, reason=errors.ERROR_REASON_PAGE_TOKEN_INVALID)
+_storing = partial(
+    refusing.storing, errors.ERROR_REASON_STORE_UNREACHABLE, errors.ERROR_REASON_STORE_DAMAGED
+)
 _ID_BYTES = 8
 
 
@@ -175,10 +178,3 @@ def _wanted(namespace: str, request_id: str) -> deletion.Deletion:
     name = f"{PREFIX}{request_id or secrets.token_hex(_ID_BYTES)}"
     salt, who = secrets.token_bytes(16), access.caller()
     return deletion.Deletion(name=name, namespace=namespace, salt=salt, caller=who)
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    reasons = errors.ERROR_REASON_STORE_UNREACHABLE, errors.ERROR_REASON_STORE_DAMAGED
-    with refusing.storing(*reasons):
-        yield

@@ -4,7 +4,6 @@ which fetches a model, is never asked.
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ import numpy as np
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.storage.vectors import checks
 from tandemkit.storage.vectors.chroma_filtering import ALL, metadata_of, where_of
-from tandemkit.storage.vectors.far import exact_hits
+from tandemkit.storage.vectors.far import exact_hits, first_ids, in_order
 from tandemkit.storage.vectors.protocol import (
     PAGE_POINTS_MAX,
     CollectionMissing,
@@ -168,8 +167,7 @@ class ChromaCollection:
         if not ids:
             return ()
         found = await self._ask("/get", {"ids": [*ids], "include": ["embeddings", "metadatas"]})
-        by_id = {point.id: point for point in _points(found)}
-        return tuple(by_id[one] for one in ids if one in by_id)
+        return in_order(_points(found), ids)
 
     async def page(
         self, after: str = "", limit: int = PAGE_POINTS_MAX, where: Filter = ()
@@ -177,10 +175,7 @@ class ChromaCollection:
         """Reads every id: Chroma lists in no order."""
         checks.check_page(limit)
         checks.check_filter(where)
-        first: list[str] = []
-        async for part in self._ids(where):
-            first = heapq.nsmallest(limit, [*first, *(one for one in part if one > after)])
-        return await self.fetch(first)
+        return await self.fetch(await first_ids(self._ids(where), after, limit))
 
     async def search(self, query: Query) -> tuple[Hit, ...]:
         checks.check_query(query, self.plan)

@@ -13,6 +13,7 @@ import psycopg
 from tandemkit.reach.failure import Refused
 from tandemkit.storage.postgres_pool import Connection, Pool, pool, rows_of, transaction
 from tandemkit.storage.vectors import checks
+from tandemkit.storage.vectors.far import in_order
 from tandemkit.storage.vectors.protocol import (
     PAGE_POINTS_MAX,
     CollectionMissing,
@@ -144,8 +145,7 @@ class PostgresCollection:
         query = f"SELECT id, vector::text, labels::text FROM {self._table} WHERE id = ANY(%s)"
         async with self._transaction() as connection:
             found = await rows_of(connection, query, [*ids])
-        by_id = {point.id: point for point in map(_point, found)}
-        return tuple(by_id[one] for one in ids if one in by_id)
+        return in_order(map(_point, found), ids)
 
     async def page(
         self, after: str = "", limit: int = PAGE_POINTS_MAX, where: Filter = ()

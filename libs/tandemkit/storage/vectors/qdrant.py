@@ -4,7 +4,6 @@ is made of each id.
 
 from __future__ import annotations
 
-import heapq
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +17,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from tandemkit.reach.failure import Refused, Unreachable
 from tandemkit.storage.vectors import checks
+from tandemkit.storage.vectors.far import first_ids, in_order
 from tandemkit.storage.vectors.protocol import (
     PAGE_POINTS_MAX,
     CollectionMissing,
@@ -155,8 +155,7 @@ class QdrantCollection:
             found = await self._client.retrieve(
                 self._kept, [_key(one) for one in ids], with_payload=True, with_vectors=True
             )
-        by_id = {point.id: point for point in map(_point, found)}
-        return tuple(by_id[one] for one in ids if one in by_id)
+        return in_order(map(_point, found), ids)
 
     async def page(
         self, after: str = "", limit: int = PAGE_POINTS_MAX, where: Filter = ()
@@ -164,10 +163,7 @@ class QdrantCollection:
         """Reads every id: Qdrant lists by its own."""
         checks.check_page(limit)
         checks.check_filter(where)
-        first: list[str] = []
-        async for part in self._ids(where):
-            first = heapq.nsmallest(limit, [*first, *(one for one in part if one > after)])
-        return await self.fetch(first)
+        return await self.fetch(await first_ids(self._ids(where), after, limit))
 
     async def search(self, query: Query) -> tuple[Hit, ...]:
         checks.check_query(query, self.plan)
