@@ -17,7 +17,6 @@ from tandemkit.hosting.scope import Scope
 from tandemkit.reach.failure import Unreachable
 from tandemkit.rpc.context import Context
 from tandemkit.rpc.paging import fitting
-from tandemkit.storage.events.postgres import postgres_events
 from tandemkit.storage.events.protocol import (
     PAGE_EVENTS_MAX,
     Event,
@@ -155,6 +154,9 @@ def _opened(
     settings: cfg.EventStoreSettings, folder: Path, clock: Clock
 ) -> AbstractAsyncContextManager[EventStore]:
     if settings.postgres_file:
+        # The driver of a server is imported by who uses it: 7 MB that no other host pays.
+        from tandemkit.storage.events.postgres import postgres_events
+
         dsn = Path(settings.postgres_file).read_text("utf-8").strip()
         return postgres_events(dsn, clock)
     return sqlite_events(folder / "events.sqlite", clock)

@@ -9,15 +9,15 @@ from pathlib import Path
 from tandem.fleet.v1.plan_pb2 import PlannedHost, PlannedMachine
 from tandem.fleet.v1.secret_pb2 import SecretSources
 from tandemkit.core.clock import Clock
-from tandemkit.secrecy import vault
 from tandemkit.secrecy.chain import MOUNTED, Chain, Folder, Provider
-from tandemkit.secrecy.vault_login import BY_ROLE, BY_TOKEN
 
 
 def credentials(sources: SecretSources) -> tuple[str, ...]:
     """Secrets that it takes to ask for the others."""
     if not sources.HasField("vault"):
         return ()
+    from tandemkit.secrecy.vault_login import BY_ROLE, BY_TOKEN
+
     if sources.vault.HasField("app_role"):
         return BY_ROLE
     return BY_TOKEN
@@ -41,5 +41,8 @@ async def opened(sources: SecretSources, launched: Provider, clock: Clock) -> As
     if not sources.HasField("vault"):
         yield Chain(behind)
         return
+    # The HTTP client is imported by who has a Vault: 3 MB that no other supervisor pays.
+    from tandemkit.secrecy import vault
+
     async with vault.opened(sources.vault, Chain(behind), clock) as first:
         yield Chain([first, *behind])

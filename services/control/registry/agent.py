@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from services.control.registry.admission import Admission
 from services.control.registry.holds import Holds
 from services.control.registry.servicer import Front
-from services.control.registry.showing import Showing
 from services.control.registry.watched_values import WatchedValues
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
@@ -32,6 +31,9 @@ async def build(scope: Scope, settings: cfg.RegistrySettings) -> AsyncIterator[F
         scope.spawn("watched-values", watched.run())
         holds = Holds(registry)
         if backend.services is not None:
+            # With it comes the client of that server.
+            from services.control.registry.showing import Showing
+
             showing = Showing(registry, backend.services, holds.owners, scope.clock)
             for name, work in showing.chores():
                 scope.spawn(f"showing-{name}", work)

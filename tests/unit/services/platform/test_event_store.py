@@ -7,12 +7,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from services.platform import event_store
 from services.platform.event_store import AGENT
 from tandem.platform.config.v1 import event_store_pb2 as cfg
 from tandem.platform.v1 import event_store_service_pb2 as pb
 from tandem.platform.v1 import event_store_service_pb2_grpc as rpc
 from tandemkit.testing.agents import serving
 from tandemkit.testing.failures import Failure, failure_of
+from tandemkit.testing.imports import loaded_by
 from tandemkit.testing.parts_storage import postgres_server
 
 CODE = grpc.StatusCode
@@ -172,3 +174,8 @@ async def test_postgres_serves_where_its_file_says(tmp_path: Path) -> None:
         await rpc.EventStoreServiceStub(one).AppendEvents(append("hosts/a", "one"))
         told = await rpc.EventStoreServiceStub(other).ReadEvents(pb.ReadEventsRequest())
     assert [event.id for event in told.events] == ["one"]
+
+
+def test_a_host_without_a_postgresql_has_none_of_its_driver() -> None:
+    """7 MB of every laptop's."""
+    assert "psycopg" not in loaded_by(event_store)

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from services.control.machine import agent as supervising
 from services.control.machine.agent import AGENT
 from services.control.machine.servicer import Supervision
 from tandem.control.v1 import machine_pb2 as nouns
@@ -21,6 +22,7 @@ from tandemkit.machine.commands import Commands
 from tandemkit.machine.noting import Notes
 from tandemkit.rpc.remote import RemoteFailure
 from tandemkit.rpc.server import Server
+from tandemkit.testing.imports import loaded_by
 from tandemkit.testing.parts import short_folder
 from tests.unit.tandemkit.machine.commanded import FakeHosts, Notebook
 from tests.unit.tandemkit.machine.crew import CLOCK, Machine, machine, plan_of, wanted_of
@@ -125,3 +127,8 @@ async def test_a_process_that_was_not_started_as_a_supervisor_says_so(tmp_path: 
     with pytest.raises(Bug, match="no supervisor"):
         async with hosting((Placed(AGENT, settings),), place):
             pass
+
+
+def test_a_supervisor_without_a_vault_has_no_http_client() -> None:
+    """3 MB of every laptop's."""
+    assert "aiohttp" not in loaded_by(supervising)

@@ -6,16 +6,18 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
+from services.control.registry import agent as registry
 from services.control.registry.agent import AGENT
 from tandem.control.config.v1 import registry_pb2 as cfg
 from tandem.control.v1 import registry_service_pb2 as pb
 from tandem.control.v1 import registry_service_pb2_grpc as rpc
 from tandemkit.reach.server import TlsFiles
-from tandemkit.registry.chosen import consul_settings, redis_settings
 from tandemkit.registry.consul import ConsulSettings
 from tandemkit.registry.redis_keyspace import RedisSettings
+from tandemkit.registry.servers import consul_settings, redis_settings
 from tandemkit.rpc import validation
 from tandemkit.testing.agents import serving
+from tandemkit.testing.imports import loaded_by
 from tests.unit.services.control.registry.hosts import failure
 
 
@@ -71,3 +73,8 @@ async def test_a_backend_that_is_away_is_said_to_be(tmp_path: Path) -> None:
             "BACKEND_UNREACHABLE",
         )
         assert failed.retry_after_s == 1.0
+
+
+def test_a_control_without_a_server_has_none_of_their_clients() -> None:
+    """17 MB of every laptop's control."""
+    assert not loaded_by(registry) & {"aiohttp", "redis", "opentelemetry"}
