@@ -29,7 +29,7 @@ from tandemkit.cli.plan import DEFAULT_PROFILE, blueprint
 from tandemkit.cli.progress import progress
 from tandemkit.cli.readying import readied
 from tandemkit.cli.screen import screen, value_of
-from tandemkit.cli.signals import Interrupts
+from tandemkit.cli.signals import Interrupts, unread
 from tandemkit.cli.steps import Steps
 from tandemkit.core.environment import Environment
 from tandemkit.machine.home import Home
@@ -142,7 +142,14 @@ class _Run:
             return 0 if began.attached else await self._end()
         standing = self._standing(machine)
         async with standing.beside():
-            self._say(machine, began, standing, detached=start.detach)
+            try:
+                self._say(machine, began, standing, detached=start.detach)
+            except OSError:
+                if began.attached or start.detach:
+                    raise
+                # The terminal went just now, or whoever read it.
+                unread()
+                return await self._end()
             if start.detach:
                 return EXIT_NO if starting.lacking(machine) else 0
             await interrupts.until(starting.over(self._home))

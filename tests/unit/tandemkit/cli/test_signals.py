@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -28,6 +29,8 @@ async def main():
     print("ends", flush=True)
     await asyncio.to_thread(open, sys.argv[1])
     print("has ended", flush=True)
+    if sys.argv[2:]:
+        open(sys.argv[2], "w").close()
 
 asyncio.run(main())
 """
@@ -67,6 +70,28 @@ async def test_a_terminal_that_goes_twice_is_heard_once(tmp_path: Path) -> None:
         os.kill(it.process.pid, signal.SIGHUP)
         it.gate.write_text("")
         await it.until("has ended")
+
+
+async def test_what_began_to_end_goes_on_without_its_terminal(tmp_path: Path) -> None:
+    """Nothing can be said there any more, and nothing fails of it."""
+    log, gate, ended = tmp_path / "log", tmp_path / "gate", tmp_path / "ended"
+    os.mkfifo(gate)
+    variables = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)}
+    work = shlex.join((sys.executable, "-c", _COMMAND, str(gate), str(ended)))
+    # Gives its command a terminal, which goes when it does.
+    argv = ("script", "--quiet", "--flush", "--command", f"exec {work}", "/dev/null")
+
+    async def works() -> None:
+        assert "works" in log.read_text()
+
+    async def is_there() -> bool:
+        return ended.exists()
+
+    async with supervised_process(Command(argv, log, env=variables), ready=works) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        # For both, so that it waits for no reader.
+        with gate.open("rb+", buffering=0):
+            await eventually(is_there)
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
