@@ -116,6 +116,9 @@ def _units(number: int, source: Source, about: frozenset[str], asked: Question) 
         if block.form is Form.HEADING:
             continue
         for start, end in pieces(source.text, block):
+            if block.form is Form.CODE and asked.stands_in(source.text[start:end]):
+                # An example of how to ask it.
+                continue
             words = frozenset(stems(source.text[start:end]))
             said = _OWN * asked.covered(words) + _TOGETHER * asked.covered(words | about)
             score = (said + headed + meant) * early * source.weight

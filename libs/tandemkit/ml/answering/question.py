@@ -58,6 +58,10 @@ class Question:
             return 1.0
         return 0.0 if there.isdisjoint(synonyms(word)) else _SYNONYM_SHARE
 
+    def stands_in(self, text: str) -> bool:
+        """Whether it is there word by word."""
+        return self.text.casefold().strip(" ?!.") in text.casefold()
+
     def focus(self, words: frozenset[str]) -> float:
         """How much of these words the question has, from 0 to 1."""
         return len(words & self.weights.keys()) / len(words) if words else 0.0

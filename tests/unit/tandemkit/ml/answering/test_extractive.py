@@ -54,6 +54,12 @@ def test_a_list_comes_whole_with_what_leads_to_it() -> None:
     assert found.text.count("[1]") == 1
 
 
+def test_who_shows_how_to_ask_it_does_not_answer_it() -> None:
+    """An example in a manual has all words of the question, and nothing else."""
+    manual = Source('Ask it:\n\n```\nask "How do I prune roses?"\n```\n', "Manual", ("Manual",))
+    assert {one.source for one in ask("How do I prune roses?", manual, *SOURCES).quotes} == {1}
+
+
 def test_what_something_is_is_said_by_its_definition() -> None:
     """Before sentences that name it, too."""
     assert ask("What is a trellis?").quotes[0].text.startswith("A trellis is a frame")
