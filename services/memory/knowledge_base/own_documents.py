@@ -22,6 +22,7 @@ _BELOW: Final = "docs"
 _WEIGHTS: Final = {
     "README.md": 1.1,
     "CONTRIBUTING.md": 1.1,
+    "docs/questions.md": 1.2,
     "docs/adr/": 0.75,
     "docs/benchmarks.md": 0.75,
     "CHANGELOG.md": 0.75,

@@ -23,7 +23,7 @@ from tests.unit.services.memory.knowledge_base.asking import (
 
 OWN_NAMESPACE = "tandem-docs"
 ANSWERED = [
-    ("How do I add an agent?", "CONTRIBUTING.md", "tools/new_agent.py"),
+    ("How do I add an agent?", "docs/questions.md", "tools/new_agent.py"),
     ("How do I start it?", "README.md", "./tandem up"),
     ("Where is the token?", "docs/design/safety.md", "$TANDEM_HOME/token"),
     ("How do I roll back?", "docs/design/checkpoints.md", "rollback"),
