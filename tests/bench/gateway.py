@@ -33,7 +33,8 @@ from tandemkit.testing.model_servers import MODEL, ModelServer, model_server
 from tandemkit.testing.parts import free_ports, short_folder
 from tests.bench._bare_relay import bare_relay
 from tests.bench._usage import cpu_s
-from tests.cluster.gateway_fleet import APART, MODEL_NAME, Hosts, gateway_fleet
+from tests.cluster.fleets import Hosts
+from tests.cluster.gateway_fleet import APART, MODEL_NAME, gateway_fleet
 
 DIRECT, BARE, OURS = "the model's server", "bare relay", "tandem"
 TOGETHER, THEIRS = "in one host", "litellm"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from services.control.fleet_status.agent import AGENT as FLEET_STATUS
 from services.control.machine.agent import AGENT as MACHINE
@@ -25,6 +25,8 @@ from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.parts import short_folder
 from tests.cluster.eventually import eventually
 
+# The agents of each host.
+Hosts: TypeAlias = Mapping[str, Sequence[str]]
 SERVED = (REGISTRY, FLEET_STATUS, MACHINE, TOOLBOX)
 TANDEM = (sys.executable, "-P", "-c", f"from {main.__module__} import main; main()")
 
@@ -78,6 +80,25 @@ class Checkout:
             found["keeper"] = self.home.keeper
         return {name: mark.pid for name, mark in found.items() if mark.look() is not None}
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Inside of the block; nothing of it is left afterwards."""
+        try:
+            assert (await self.told("up", "-d"))["serving"]
+            yield
+        finally:
+            await self.tandem("down")
+
+    def give_hosts(self, hosts: Hosts) -> None:
+        """Of their own to the agents that they name, before it serves."""
+        fleet = self.folder / "deploy/fleet"
+        groups = [{"name": name, "agents": list(agents)} for name, agents in hosts.items()]
+        placed = [{"group": name} for name in hosts]
+        for path, more in (("layout/groups.yaml", groups), ("profiles/laptop.yaml", placed)):
+            told = json.loads((fleet / path).read_text())
+            told["groups"] += more
+            (fleet / path).write_text(json.dumps(told))
+
     async def until_replaced(self, name: str, before: int, within_s: float = 10.0) -> None:
         """Returns when another process has the place of this one."""
 
@@ -95,9 +116,6 @@ async def detached_fleet(
     with short_folder() as folder:
         write_checkout(folder, agents, settings)
         checkout = Checkout(folder)
-        try:
-            assert (await checkout.told("up", "-d"))["serving"]
+        async with checkout.serving():
             yield checkout
-        finally:
-            await checkout.tandem("down")
         assert checkout.pids() == {}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
 
 from services.gateway.http.agent import AGENT as GATEWAY
 from services.gateway.http.listening import ADDRESS_FILE
@@ -17,10 +14,8 @@ from tandemkit.hosting.agent import Agent
 from tandemkit.testing.checkouts import write_checkout
 from tandemkit.testing.model_servers import MODEL, ModelServer
 from tandemkit.testing.parts import short_folder
-from tests.cluster.fleets import SERVED, Checkout
+from tests.cluster.fleets import SERVED, Checkout, Hosts
 
-# The agents of each host.
-Hosts: TypeAlias = Mapping[str, Sequence[str]]
 APART: Hosts = {name: [f"{name}-*"] for name in ("gateway", "models")}
 MODEL_NAME = f"here/{MODEL}"
 
@@ -50,21 +45,9 @@ async def gateway_fleet(
     settings = {GATEWAY.name: {"address": "127.0.0.1:0"}, MODELS.name: models, **(more or {})}
     with short_folder() as folder:
         write_checkout(folder, (*SERVED, GATEWAY, KSERVE, MODELS, *others), settings)
-        _place(hosts, folder / "deploy" / "fleet")
         checkout = Checkout(folder)
-        try:
-            assert (await checkout.told("up", "-d"))["serving"]
+        checkout.give_hosts(hosts)
+        async with checkout.serving():
             (address,) = checkout.home.folder.rglob(f"{GATEWAY.name}/{ADDRESS_FILE}")
             token = checkout.home.token.read_text().strip()
             yield GatewayFleet(checkout, address.read_text().strip(), token)
-        finally:
-            await checkout.tandem("down")
-
-
-def _place(hosts: Hosts, fleet: Path) -> None:
-    groups = [{"name": name, "agents": list(agents)} for name, agents in hosts.items()]
-    placed = [{"group": name} for name in hosts]
-    for path, more in (("layout/groups.yaml", groups), ("profiles/laptop.yaml", placed)):
-        told = json.loads((fleet / path).read_text())
-        told["groups"] += more
-        (fleet / path).write_text(json.dumps(told))

@@ -50,26 +50,13 @@ async def fleet() -> AsyncIterator[Checkout]:
     """With the documents of this checkout, and whoever keeps them in a host of their own."""
     with short_folder() as folder:
         write_checkout(folder, AGENTS)
-        _with_a_host_for("memory-*", folder / "deploy/fleet")
         for name in ("README.md", "CONTRIBUTING.md"):
             shutil.copy(root() / name, folder / name)
         shutil.copytree(root() / "docs", folder / "docs")
         checkout = Checkout(folder)
-        try:
-            assert (await checkout.told("up", "-d"))["serving"]
+        checkout.give_hosts({"memory": ["memory-*"]})
+        async with checkout.serving():
             yield checkout
-        finally:
-            await checkout.tandem("down")
-
-
-def _with_a_host_for(agents: str, fleet: Any) -> None:
-    for path, new in (
-        (fleet / "layout/groups.yaml", {"name": "memory", "agents": [agents]}),
-        (fleet / "profiles/laptop.yaml", {"group": "memory"}),
-    ):
-        said = json.loads(path.read_text())
-        said["groups"].append(new)
-        path.write_text(json.dumps(said))
 
 
 async def _asked(fleet: Checkout, *words: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,21 +81,10 @@ async def _running(folder: Path, base_url: str) -> AsyncIterator[Checkout]:
     }
     agents = (*SERVED, NAMESPACE, EMBEDDING, MODELS, GATEWAY, KSERVE)
     write_checkout(folder, agents, settings)
-    _put(folder / "layout/groups.yaml", {"name": "gateway", "agents": ["gateway-*"]})
-    _put(folder / "profiles/laptop.yaml", {"group": "gateway"})
     checkout = Checkout(folder)
-    try:
-        assert (await checkout.told("up", "-d"))["serving"]
+    checkout.give_hosts({"gateway": ["gateway-*"]})
+    async with checkout.serving():
         yield checkout
-    finally:
-        await checkout.tandem("down")
-
-
-def _put(path: Path, group: object) -> None:
-    path = path.parents[1] / "deploy/fleet" / path.parent.name / path.name
-    value = json.loads(path.read_text())
-    value["groups"].append(group)
-    path.write_text(json.dumps(value))
 
 
 @pytest.mark.asyncio(loop_scope="module")
